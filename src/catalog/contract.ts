@@ -1,0 +1,70 @@
+// What the data plane may ask. Every answer comes from memory or the local file; nothing here waits for the network.
+
+/** A certificate as a handshake needs it: the pairs to put in a TLS context, keys still sealed. */
+export interface CertificateRecord {
+  readonly id: string;
+  /** The revision that last wrote this row: a context made for another revision of it is out of date. */
+  readonly revision: number;
+  readonly pairs: readonly SealedPair[];
+}
+
+export interface SealedPair {
+  /** PEM, leaf first. */
+  readonly chain: string;
+  readonly sealedKey: string;
+  readonly publicKeySha256: string;
+  readonly fingerprint: string;
+}
+
+export interface CertificateCatalog {
+  /** The certificate bound to the first of `names` that is bound (model/host-name `selectionOrder`). */
+  findCertificate(names: readonly string[]): CertificateRecord | undefined;
+  /** The default certificate that the store made at first start. */
+  storedDefault(): CertificateRecord | undefined;
+  /** Grows with every applied change that may alter an answer above; cached answers of an older epoch are void. */
+  readonly certificateEpoch: number;
+}
+
+/** Where and how one API's requests go. Immutable: an exchange keeps the one it matched from start to end. */
+export interface Route {
+  readonly apiId: string;
+  readonly apiName: string;
+  readonly upstream: Upstream;
+  readonly stripUri: boolean;
+  readonly preserveHost: boolean;
+  /** Refuse plain HTTP with 426: the API's https_only or its ssl plugin's only_https. */
+  readonly httpsOnly: boolean;
+  /** … unless a proxy in front terminated TLS and said so. */
+  readonly httpIfTerminated: boolean;
+  readonly retries: number;
+  readonly connectTimeoutMs: number;
+  readonly sendTimeoutMs: number;
+  readonly readTimeoutMs: number;
+}
+
+export interface Upstream {
+  readonly tls: boolean;
+  /** Name or address, without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Path of upstream_url without its trailing slash: `` or `/base`. */
+  readonly path: string;
+  /** The Host field sent when preserve_host is off: the port only where it is not the scheme's. */
+  readonly authority: string;
+  /** Identity of the connection pool: scheme, host and port. */
+  readonly key: string;
+}
+
+export interface RouteMatch {
+  readonly route: Route;
+  /** The path prefix that matched, `` when none took part: what stripUri removes and X-Forwarded-Prefix names. */
+  readonly prefix: string;
+}
+
+export interface RouteCatalog {
+  /**
+   * @param host in normal form, without port; `` when the request named none
+   * @param path the request target's path, still encoded, beginning with `/`
+   */
+  matchRoute(method: string, host: string, path: string): RouteMatch | undefined;
+}

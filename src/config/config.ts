@@ -1,0 +1,82 @@
+// The configuration as the rest of Portunus sees it: checked, with units in the names. Names, defaults and how each is
+// read are in settings.ts.
+
+export interface ListenAddress {
+  /** `0.0.0.0`, `::`, an address; no host names. */
+  readonly host: string;
+  /** 0 to 65535; 0 lets the system choose. */
+  readonly port: number;
+  readonly ssl: boolean;
+  readonly http2: boolean;
+  readonly proxyProtocol: boolean;
+  readonly reuseport: boolean;
+  readonly backlog: number;
+}
+
+/** A PEM text each, read from the path, PEM text or base64 that the setting gave; certificates and keys pair by position. */
+export interface StaticCertificate {
+  readonly chain: string;
+  readonly key: string;
+}
+
+export interface Config {
+  /** The data directory, absolute. */
+  readonly prefix: string;
+  /** 0: the data plane runs inside the primary. */
+  readonly workers: number;
+  readonly proxyListen: readonly ListenAddress[];
+  readonly adminListen: readonly ListenAddress[];
+  readonly statusListen: readonly ListenAddress[];
+  readonly adminAuth: 'on' | 'off';
+  readonly adminPrivateKeys: 'sealed' | 'visible';
+  readonly adminBodyMaxBytes: number;
+
+  /** Default certificates from the configuration, at most two, of different key types; empty: the store's own. */
+  readonly sslCertificates: readonly StaticCertificate[];
+  readonly sslMinVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly sslMaxVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** OpenSSL cipher string: TLS 1.3 suites and TLS 1.2 ciphers together. */
+  readonly sslCiphers: string;
+  readonly sslMinRsaBits: number;
+  readonly sslSessionTickets: boolean;
+  readonly sslSessionTimeoutSeconds: number;
+  readonly tlsContextsMax: number;
+  readonly clientHelloMaxBytes: number;
+  readonly handshakeTimeoutMs: number;
+
+  /** CIDR ranges in normal form: `10.0.0.0/8`, `::/0`. */
+  readonly trustedIps: readonly string[];
+  readonly realIpHeader: string;
+  readonly realIpRecursive: boolean;
+
+  readonly requestHeadMaxBytes: number;
+  readonly requestHeadersMax: number;
+  readonly requestTargetMaxBytes: number;
+  /** 0: no limit. */
+  readonly clientMaxBodyBytes: number;
+  readonly clientHeadTimeoutMs: number;
+  readonly clientBodyTimeoutMs: number;
+  readonly clientIdleTimeoutMs: number;
+  readonly clientSendTimeoutMs: number;
+  readonly clientConnectionsMax: number;
+  readonly requestsPerConnectionMax: number;
+
+  /** Idle connections kept for each upstream, a worker. 0: none are kept. */
+  readonly upstreamKeepalivePoolSize: number;
+  readonly upstreamKeepaliveMaxRequests: number;
+  readonly upstreamKeepaliveIdleTimeoutMs: number;
+  readonly upstreamConnectionsMax: number;
+  readonly upstreamResponseHeadMaxBytes: number;
+  readonly upstreamTlsVerify: boolean;
+  /** PEM of trusted roots for upstreams; undefined: the system's. */
+  readonly upstreamTrustedCertificates: string | undefined;
+
+  readonly drainTimeoutMs: number;
+  readonly applyTimeoutMs: number;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** A file path (absolute), `stdout`, or `off`. */
+  readonly proxyAccessLog: string;
+  readonly metricsCertificatesMax: number;
+  /** `file`: `<prefix>/keyring`. `env`: PORTUNUS_KEYRING_KEYS, `id:base64` separated by commas, the first seals. */
+  readonly keyring: 'file' | 'env';
+}

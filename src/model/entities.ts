@@ -1,0 +1,124 @@
+// The entities as the store keeps them: validated, normalised, in one shape whatever dialect they were written in.
+// How they look on the wire is admin's; how the data plane uses them is catalog's.
+
+/** Milliseconds since the epoch. Dialects that answer seconds divide. */
+export type Milliseconds = number;
+
+/** The dialect an API was written in decides the field names it is answered with. `0.9`: request_host, request_path. */
+export type ApiDialect = '0.9' | '0.12';
+
+export interface Api {
+  readonly id: string;
+  readonly name: string;
+  readonly dialect: ApiDialect;
+  /** Normal form (model/host-name); wildcards allowed. Dialect 0.9 holds at most one. */
+  readonly hosts: readonly string[];
+  /** Path prefixes, matched by whole segments; `/` or without a trailing slash. Dialect 0.9 holds at most one. */
+  readonly uris: readonly string[];
+  /** Upper case. Empty: any. */
+  readonly methods: readonly string[];
+  readonly upstreamUrl: string;
+  readonly stripUri: boolean;
+  readonly preserveHost: boolean;
+  readonly httpsOnly: boolean;
+  readonly httpIfTerminated: boolean;
+  /** 0 to 32767. */
+  readonly retries: number;
+  readonly upstreamConnectTimeoutMs: number;
+  readonly upstreamSendTimeoutMs: number;
+  readonly upstreamReadTimeoutMs: number;
+  readonly createdAt: Milliseconds;
+}
+
+/** The ssl plugin: on one API, or global when `apiId` is null. Its certificate is a Certificate owned by the plugin. */
+export interface Plugin {
+  readonly id: string;
+  readonly name: 'ssl';
+  readonly apiId: string | null;
+  readonly enabled: boolean;
+  readonly config: SslPluginConfig;
+  readonly certificateId: string;
+  readonly createdAt: Milliseconds;
+}
+
+export interface SslPluginConfig {
+  readonly onlyHttps: boolean;
+  readonly acceptHttpIfAlreadyTerminated: boolean;
+}
+
+export type KeyType = 'rsa' | 'ec' | 'ed25519' | 'ed448';
+
+/** A chain and its sealed key, with the facts that are asked about them. */
+export interface KeyPair {
+  /** PEM, leaf first, root left out, each block ended by a newline. */
+  readonly chain: string;
+  /** PKCS#8 PEM under the keyring (store/sealing). Plain keys are never stored. */
+  readonly sealedKey: string;
+  /** SHA-256 of the DER SubjectPublicKeyInfo, hex. */
+  readonly publicKeySha256: string;
+  /** SHA-256 of the leaf's DER, hex. */
+  readonly fingerprint: string;
+  readonly keyType: KeyType;
+  /** RSA: modulus bits. EC: curve bits. */
+  readonly keyBits: number;
+  readonly subject: string;
+  readonly issuer: string;
+  readonly serialNumber: string;
+  /** DNS names of the subjectAltName extension, lower case; the common name where there is none. */
+  readonly dnsNames: readonly string[];
+  readonly notBefore: Milliseconds;
+  readonly notAfter: Milliseconds;
+}
+
+export type CertificateOwner =
+  | { readonly kind: 'admin' }
+  | { readonly kind: 'plugin'; readonly pluginId: string }
+  /** The certificate made at first start, served when no other is chosen. */
+  | { readonly kind: 'default' };
+
+/** Leaf, chain and key as one record, and perhaps a second pair of another key type. */
+export interface Certificate {
+  readonly id: string;
+  readonly owner: CertificateOwner;
+  readonly primary: KeyPair;
+  readonly alternative: KeyPair | null;
+  readonly tags: readonly string[];
+  readonly createdAt: Milliseconds;
+  readonly updatedAt: Milliseconds;
+}
+
+/** A name of a certificate, as `/snis` holds it. */
+export interface Sni {
+  readonly id: string;
+  /** Normal form; wildcards allowed. */
+  readonly name: string;
+  readonly certificateId: string;
+  readonly tags: readonly string[];
+  readonly createdAt: Milliseconds;
+  readonly updatedAt: Milliseconds;
+}
+
+/** Who bound a name to a certificate. The empty name stands for every client that no other name serves. */
+export interface Binding {
+  readonly name: string;
+  readonly certificateId: string;
+  readonly holder: BindingHolder;
+}
+
+export type BindingHolder =
+  | { readonly kind: 'sni'; readonly id: string }
+  | { readonly kind: 'plugin'; readonly id: string };
+
+export type EntityKind = 'api' | 'plugin' | 'certificate' | 'sni';
+
+export type Operation = 'create' | 'update' | 'delete';
+
+/** One row of the log of changes: what a revision did to which entity. */
+export interface Change {
+  readonly revision: number;
+  readonly entity: EntityKind;
+  readonly id: string;
+  readonly operation: Operation;
+  readonly actor: string;
+  readonly at: Milliseconds;
+}

@@ -1,0 +1,117 @@
+// What a store promises, whatever keeps it. test/contracts/store.ts runs against every implementation.
+//
+// One writer at a time: transactions are serialised, each takes the next revision, and commit order is revision order
+// without gaps. A transaction that writes nothing takes no revision. An acknowledged transaction survives kill -9 and
+// loss of power. A transaction whose work throws leaves no trace.
+import type { Api, Binding, Certificate, Change, Plugin, Sni } from '../model/entities.ts';
+
+export interface Page {
+  /** 1 to `pageSizeMax`. */
+  readonly size: number;
+  /** The cursor of the previous page; undefined for the first. */
+  readonly after?: string | undefined;
+}
+
+export interface Paged<E> {
+  readonly items: readonly E[];
+  /** Undefined on the last page. */
+  readonly next: string | undefined;
+}
+
+/** Fields joined by AND. A tag filter is AND (`all`) or OR (`any`). */
+export interface ApiFilter {
+  readonly id?: string | undefined;
+  readonly name?: string | undefined;
+  readonly host?: string | undefined;
+  readonly uri?: string | undefined;
+  readonly upstreamUrl?: string | undefined;
+}
+export interface PluginFilter {
+  readonly id?: string | undefined;
+  readonly name?: string | undefined;
+  /** null: global plugins only. */
+  readonly apiId?: string | null | undefined;
+  readonly enabled?: boolean | undefined;
+}
+export interface TagFilter {
+  readonly tags?: { readonly all: readonly string[] } | { readonly any: readonly string[] } | undefined;
+}
+/** Lists certificates owned by `admin`, unless `owner` says otherwise. */
+export interface CertificateFilter extends TagFilter {
+  readonly owner?: 'admin' | 'plugin' | 'default' | 'any' | undefined;
+}
+export interface SniFilter extends TagFilter {
+  readonly certificateId?: string | undefined;
+}
+
+/** Lists come in the order of creation. */
+export interface Collection<E, F> {
+  get(id: string): Promise<E | undefined>;
+  list(page: Page, filter?: F): Promise<Paged<E>>;
+  count(filter?: F): Promise<number>;
+}
+
+export interface StoreReader {
+  readonly apis: Collection<Api, ApiFilter> & { findByName(name: string): Promise<Api | undefined> };
+  readonly plugins: Collection<Plugin, PluginFilter>;
+  readonly certificates: Collection<Certificate, CertificateFilter>;
+  readonly snis: Collection<Sni, SniFilter> & {
+    findByName(name: string): Promise<Sni | undefined>;
+    /** All SNIs of a certificate, sorted by name. */
+    ofCertificate(certificateId: string): Promise<readonly Sni[]>;
+  };
+  /** Who holds a name, by whatever door it was bound. */
+  binding(name: string): Promise<Binding | undefined>;
+  /** Intermediate certificates (PEM) known from other chains whose subject has this key (x509 `nameKey`). */
+  intermediates(subjectKey: string): Promise<readonly string[]>;
+  revision(): Promise<number>;
+  /** In order, at most `limit`; those after `revision`. */
+  changesSince(revision: number, limit: number): Promise<readonly Change[]>;
+}
+
+/**
+ * Writes. `insert`, `replace` and `delete` keep the bindings of names true in the same transaction:
+ * an Sni binds its name; an enabled ssl plugin binds the host names of its API (host names that TLS clients can send: no
+ * IP addresses), or the empty name when it is global. `replace` and `delete` of a missing id throw a TypeError (callers
+ * look first, inside the same transaction).
+ *
+ * @throws NAME_ALREADY_BOUND facts: `{name, holder: BindingHolder, certificateId}`
+ * @throws UNIQUE_VIOLATION facts: `{entity, field, value}` — api.name; plugin (name, apiId), field `name`; sni.name (only
+ *   when held by another Sni; held by a plugin it is NAME_ALREADY_BOUND)
+ * @throws REFERENCE_MISSING facts: `{entity, field, value}` — plugin.apiId, sni.certificateId, plugin.certificateId
+ */
+export interface StoreTransaction extends StoreReader {
+  readonly apis: StoreReader['apis'] & Writable<Api>;
+  readonly plugins: StoreReader['plugins'] & Writable<Plugin>;
+  readonly certificates: StoreReader['certificates'] & Writable<Certificate>;
+  readonly snis: StoreReader['snis'] & Writable<Sni>;
+  /** Remembers intermediates of an accepted chain: `subjectKey` → PEM. Not an entity: takes no revision by itself. */
+  rememberIntermediates(found: readonly { readonly subjectKey: string; readonly pem: string }[]): Promise<void>;
+}
+
+/**
+ * Deleting cascades: an API takes its plugins, a plugin its certificate, a certificate its SNIs. Each deleted entity has
+ * its own row of `changes`.
+ */
+export interface Writable<E> {
+  insert(entity: E): Promise<void>;
+  replace(entity: E): Promise<void>;
+  delete(id: string): Promise<void>;
+}
+
+export interface Committed<T> {
+  readonly value: T;
+  /** The revision this transaction took, or the latest one when it wrote nothing. */
+  readonly revision: number;
+}
+
+export interface Store extends StoreReader, AsyncDisposable {
+  /** @throws whatever `work` throws, with nothing written; STORE_UNAVAILABLE (disk full, database gone). */
+  transact<T>(actor: string, work: (tx: StoreTransaction) => Promise<T>): Promise<Committed<T>>;
+  /** For dry runs: the same work and the same errors, and never a commit. */
+  rehearse<T>(actor: string, work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
+  /** Called after each commit with the revision; a nudge that carries no truth. Returns the way to stop. */
+  onCommit(nudge: (revision: number) => void): () => void;
+  /** The cluster's secrets, sealed in the store, made on first use: 32 bytes. */
+  secret(name: 'ticket'): Promise<Buffer>;
+}

@@ -1,0 +1,81 @@
+// Who may import whom. The table is docs/ARCHITECTURE.md's; a folder that is not in it may not exist.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const source = fileURLToPath(new URL('../src', import.meta.url));
+
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  lib: [],
+  model: ['lib'],
+  x509: ['lib'],
+  config: ['lib', 'model'],
+  store: ['lib', 'model'],
+  replica: ['lib', 'model', 'store'],
+  catalog: ['lib', 'model'],
+  observe: ['lib'],
+  tls: ['lib', 'model', 'x509', 'catalog'],
+  http1: ['lib'],
+  proxy: ['lib', 'model', 'catalog', 'tls', 'http1', 'observe'],
+  admin: ['lib', 'model', 'x509', 'store', 'observe'],
+  cli: ['lib', 'model', 'config'],
+};
+/** Composition: these see all. */
+const composition = new Set(['main.ts', 'gateway.ts', 'worker.ts', 'data-plane.ts']);
+const pure = ['model', 'x509'];
+
+const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+
+test('every folder imports only what the table allows', () => {
+  const wrong: string[] = [];
+  for (const file of files) {
+    const folder = file.split(path.sep)[0] ?? '';
+    if (composition.has(file)) continue;
+    const allowed = mayImport[folder];
+    assert.ok(allowed !== undefined, `src/${file}: a place that the table does not know`);
+    for (const target of relativeImports(file)) {
+      const imported = path.relative(source, path.resolve(source, path.dirname(file), target)).split(path.sep)[0] ?? '';
+      if (imported !== folder && !allowed.includes(imported)) wrong.push(`${file} imports ${target}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('model and x509 do no I/O and read no clock', () => {
+  const wrong: string[] = [];
+  for (const file of files.filter((name) => pure.includes(name.split(path.sep)[0] ?? ''))) {
+    const text = readFileSync(path.join(source, file), 'utf8');
+    for (const forbidden of [
+      /from 'node:(fs|http|https|tls|dns|child_process|sqlite)[/']/,
+      /\bDate\.now\(/,
+      /new Date\(\)/,
+      /performance\.now/,
+    ]) {
+      if (forbidden.test(text)) wrong.push(`${file}: ${forbidden.source}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('only main.ts ends the process', () => {
+  const wrong = files.filter(
+    (file) => file !== 'main.ts' && /process\.exit\(/.test(readFileSync(path.join(source, file), 'utf8')),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+test('the data plane never uses node:http for HTTP/1.1', () => {
+  const wrong = files.filter(
+    (file) =>
+      /^(tls|proxy|http1|catalog)\b/.test(file) &&
+      /from 'node:https?'/.test(readFileSync(path.join(source, file), 'utf8')),
+  );
+  assert.deepEqual(wrong, []);
+});
+
+function relativeImports(file: string): readonly string[] {
+  const text = readFileSync(path.join(source, file), 'utf8');
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']*)'/g)].map((match) => match[1] ?? '');
+}
