@@ -1,4 +1,4 @@
-// What the rest of Portunus may say about itself.
+// What the rest of Portunus may say about itself: a log, counters and an access log. Calls on the data path allocate nothing.
 
 /** Structured log; fields never hold key material. */
 export interface Log {
@@ -6,4 +6,59 @@ export interface Log {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
+}
+
+export type HandshakeFailure =
+  | 'timeout'
+  | 'client-hello-malformed'
+  | 'client-hello-too-large'
+  | 'plain-http'
+  | 'no-certificate'
+  | 'certificate-unusable'
+  | 'tls-alert'
+  | 'disconnected';
+
+export type UpstreamFailure = 'connect' | 'tls' | 'timeout' | 'reset' | 'malformed' | 'exhausted';
+
+/** Numbers a worker counts on the data path. */
+export interface Counters {
+  connectionOpened(tls: boolean): void;
+  connectionClosed(tls: boolean): void;
+  handshakeDone(version: string, resumed: boolean): void;
+  handshakeFailed(reason: HandshakeFailure): void;
+  contextHit(): void;
+  /** A TLS context was made (`ok`) or the certificate could not be used. */
+  contextMade(ok: boolean): void;
+  contextEvicted(): void;
+  /**
+   * @param totalMs first byte of the request head to the last byte of the response handed to the socket
+   * @param upstreamMs first byte sent to the upstream until its response head, or -1 when there was no upstream
+   */
+  requestDone(status: number, totalMs: number, upstreamMs: number): void;
+  upstreamFailed(kind: UpstreamFailure): void;
+  upstreamConnection(reused: boolean): void;
+}
+
+/** One finished exchange, read at once by the access log and not kept. */
+export interface AccessEntry {
+  readonly remoteAddress: string;
+  readonly method: string;
+  readonly target: string;
+  readonly httpVersion: '1.0' | '1.1' | '2';
+  readonly host: string;
+  readonly status: number;
+  readonly responseBodyBytes: number;
+  readonly requestBodyBytes: number;
+  readonly totalMs: number;
+  /** -1: no upstream took part. */
+  readonly upstreamMs: number;
+  readonly tls: boolean;
+  readonly serverName: string | undefined;
+  readonly apiName: string | undefined;
+  readonly requestId: string;
+  readonly userAgent: string | undefined;
+}
+
+export interface AccessLog {
+  write(entry: AccessEntry): void;
 }
