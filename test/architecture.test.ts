@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   http1: ['lib'],
   proxy: ['lib', 'model', 'catalog', 'tls', 'http1', 'observe'],
   admin: ['lib', 'model', 'x509', 'store', 'observe'],
+  workers: ['lib', 'model', 'config', 'replica', 'observe'],
   cli: ['lib', 'model', 'config'],
 };
 /** Composition: these see all. */

@@ -17,7 +17,7 @@ export interface SealedPair {
 }
 
 export interface CertificateCatalog {
-  /** The certificate bound to the first of `names` that is bound (model/host-name `selectionOrder`). */
+  /** The certificate bound to the first of `names`, at most five, that is bound (model/host-name `selectionOrder`). */
   findCertificate(names: readonly string[]): CertificateRecord | undefined;
   /** The default certificate that the store made at first start. */
   storedDefault(): CertificateRecord | undefined;

@@ -35,6 +35,10 @@ const table = {
     summary: 'The keyring file or variable is missing or malformed.',
   },
   KEYRING_MISMATCH: { blame: 'operator', retry: false, summary: 'No key of the keyring opens what the store holds.' },
+
+  // process
+  LISTEN_FAILED: { blame: 'operator', retry: true, summary: 'A listener could not be opened.' },
+  ALREADY_RUNNING: { blame: 'operator', retry: false, summary: 'Another gateway runs on the same data directory.' },
 } as const satisfies Record<string, CodeFacts>;
 
 export type ErrorCode = keyof typeof table;

@@ -1,0 +1,166 @@
+// The catalog over the local SQLite file, read-only: certificates are looked up there one by one and never preloaded;
+// routes are compiled into memory and follow the changes they are told.
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
+import type { Api, Change, Plugin } from '../model/entities.ts';
+import { compileRoute } from './compile-route.ts';
+import type { CertificateCatalog, CertificateRecord, RouteCatalog, SealedPair } from './contract.ts';
+import { createRouter } from './router.ts';
+
+export interface Catalog extends CertificateCatalog, RouteCatalog, Disposable {
+  /** The revision of the last `apply`, or the one found when the catalog was opened. */
+  readonly revision: number;
+  readonly routes: number;
+  /** Follows changes up to `revision`. Repeating changes that are known does no harm. */
+  apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[]): void;
+}
+
+const certificateColumns = `c.id, c.revision, c.chain, c.sealed_key, c.public_key_sha256, c.fingerprint,
+  c.chain_alt, c.sealed_key_alt, c.public_key_sha256_alt, c.fingerprint_alt`;
+
+/** A statement that reads at most one row, or undefined. */
+type One<Row> = (...values: SQLInputValue[]) => Row | undefined;
+
+export function openSqliteCatalog(path: string): Catalog {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
+  // One statement, so that all the names are looked up in one revision.
+  const findBound = one<CertificateRow>(
+    `SELECT ${certificateColumns} FROM certificates c WHERE c.id = (
+       SELECT certificate_id FROM bindings WHERE name IN (?1, ?2, ?3, ?4, ?5)
+       ORDER BY CASE name WHEN ?1 THEN 1 WHEN ?2 THEN 2 WHEN ?3 THEN 3 WHEN ?4 THEN 4 ELSE 5 END LIMIT 1)`,
+  );
+  const findDefault = one<CertificateRow>(
+    `SELECT ${certificateColumns} FROM certificates c WHERE c.owner = 'default' ORDER BY c.sequence LIMIT 1`,
+  );
+  const findApi = one<{ doc: string; sequence: number }>('SELECT doc, sequence FROM apis WHERE id = ?');
+  const findPlugin = one<{ doc: string }>('SELECT doc FROM plugins WHERE id = ?');
+  const findRevision = one<{ revision: number }>('SELECT revision FROM revision');
+
+  const router = createRouter();
+  /** Enabled ssl plugins, by API; the global one under ''. */
+  const plugins = new Map<string, Plugin>();
+  const apiOfPlugin = new Map<string, string>();
+  let certificateEpoch = 0;
+  let revision = loadAll();
+
+  return {
+    get revision() {
+      return revision;
+    },
+    get routes() {
+      return router.size;
+    },
+    get certificateEpoch() {
+      return certificateEpoch;
+    },
+    findCertificate(names) {
+      const [first = null, second = null, third = null, fourth = null, fifth = null] = names;
+      const row = findBound(first, second, third, fourth, fifth);
+      return row === undefined ? undefined : toRecord(row);
+    },
+    storedDefault() {
+      const row = findDefault();
+      return row === undefined ? undefined : toRecord(row);
+    },
+    matchRoute: router.match,
+    apply(upTo, changes) {
+      const apis = new Set<string>();
+      let everyApi = false;
+      for (const change of changes) {
+        if (change.entity === 'api') apis.add(change.id);
+        if (change.entity !== 'plugin') continue;
+        const apiId = loadPlugin(change.id);
+        if (apiId === '') everyApi = true;
+        else if (apiId !== undefined) apis.add(apiId);
+      }
+      if (everyApi) loadRoutes();
+      else for (const id of apis) loadRoute(id);
+      if (changes.length > 0) certificateEpoch += 1;
+      revision = Math.max(revision, upTo);
+    },
+    [Symbol.dispose]() {
+      database.close();
+    },
+  };
+
+  function loadAll(): number {
+    database.exec('BEGIN');
+    try {
+      for (const { id } of many<{ id: string }>('SELECT id FROM plugins')) loadPlugin(id);
+      loadRoutes();
+      return findRevision()?.revision ?? 0;
+    } finally {
+      database.exec('COMMIT');
+    }
+  }
+
+  function loadRoutes(): void {
+    for (const { doc, sequence } of many<{ doc: string; sequence: number }>('SELECT doc, sequence FROM apis')) {
+      const api = JSON.parse(doc) as Api;
+      router.set(api.id, compileRoute(api, sequence, plugins.get(api.id) ?? plugins.get('')));
+    }
+  }
+
+  function loadRoute(id: string): void {
+    const row = findApi(id);
+    if (row === undefined) {
+      router.set(id, []);
+      return;
+    }
+    router.set(id, compileRoute(JSON.parse(row.doc) as Api, row.sequence, plugins.get(id) ?? plugins.get('')));
+  }
+
+  /** @returns the API whose route it may have changed, '' for all, undefined when the plugin was never known */
+  function loadPlugin(id: string): string | undefined {
+    const row = findPlugin(id);
+    const plugin = row === undefined ? undefined : (JSON.parse(row.doc) as Plugin);
+    const apiId = plugin === undefined ? apiOfPlugin.get(id) : (plugin.apiId ?? '');
+    if (apiId === undefined) return undefined;
+    if (plugin === undefined) apiOfPlugin.delete(id);
+    else apiOfPlugin.set(id, apiId);
+    if (plugin?.enabled === true) plugins.set(apiId, plugin);
+    else if (plugins.get(apiId)?.id === id) plugins.delete(apiId);
+    return apiId;
+  }
+
+  function one<Row>(sql: string): One<Row> {
+    const statement = database.prepare(sql);
+    return (...values) => statement.get(...values) as Row | undefined;
+  }
+
+  function many<Row>(sql: string): Iterable<Row> {
+    return database.prepare(sql).iterate() as unknown as Iterable<Row>;
+  }
+}
+
+interface CertificateRow {
+  readonly id: string;
+  readonly revision: number;
+  readonly chain: string;
+  readonly sealed_key: string;
+  readonly public_key_sha256: string;
+  readonly fingerprint: string;
+  readonly chain_alt: string | null;
+  readonly sealed_key_alt: string | null;
+  readonly public_key_sha256_alt: string | null;
+  readonly fingerprint_alt: string | null;
+}
+
+function toRecord(row: CertificateRow): CertificateRecord {
+  const pairs: SealedPair[] = [
+    {
+      chain: row.chain,
+      sealedKey: row.sealed_key,
+      publicKeySha256: row.public_key_sha256,
+      fingerprint: row.fingerprint,
+    },
+  ];
+  if (row.chain_alt !== null && row.sealed_key_alt !== null) {
+    pairs.push({
+      chain: row.chain_alt,
+      sealedKey: row.sealed_key_alt,
+      publicKeySha256: row.public_key_sha256_alt ?? '',
+      fingerprint: row.fingerprint_alt ?? '',
+    });
+  }
+  return { id: row.id, revision: row.revision, pairs };
+}

@@ -1,0 +1,81 @@
+// Follows the store: reads `changes` from the last revision on each nudge and hands them on in order. A nudge carries no
+// truth; losing one costs latency, never correctness.
+import type { Change } from '../model/entities.ts';
+import type { Store } from '../store/contract.ts';
+
+/** Changes read from the store at once. */
+const pageSize = 1000;
+const retryAfterMs = 1000;
+
+export interface Follower extends AsyncDisposable {
+  /** The last revision handed on. */
+  readonly revision: number;
+}
+
+/**
+ * @param publish called with the changes of one or more whole revisions, in order, never twice for one revision
+ * @param failed called when the store could not be read, which is tried again after a second or at the next nudge
+ */
+export function follow(
+  store: Pick<Store, 'changesSince' | 'onCommit'>,
+  from: number,
+  publish: (revision: number, changes: readonly Change[]) => void,
+  failed: (error: unknown) => void,
+): Follower {
+  let revision = from;
+  let nudged = false;
+  let reading: Promise<void> | undefined;
+  let stopped = false;
+  let retry: NodeJS.Timeout | undefined;
+
+  const stop = store.onCommit(nudge);
+  nudge();
+
+  return {
+    get revision() {
+      return revision;
+    },
+    async [Symbol.asyncDispose]() {
+      stopped = true;
+      stop();
+      clearTimeout(retry);
+      await reading;
+    },
+  };
+
+  function nudge(): void {
+    nudged = true;
+    reading ??= read().then(finished, (error: unknown) => {
+      failed(error);
+      finished();
+      if (!stopped) retry = setTimeout(nudge, retryAfterMs).unref();
+    });
+  }
+
+  /** A nudge may have come between the last look and here. */
+  function finished(): void {
+    reading = undefined;
+    if (nudged && !stopped) nudge();
+  }
+
+  async function read(): Promise<void> {
+    while (nudged && !stopped) {
+      nudged = false;
+      for (;;) {
+        const changes = wholeRevisions(await store.changesSince(revision, pageSize));
+        const last = changes.at(-1);
+        if (last === undefined) break;
+        revision = last.revision;
+        publish(revision, changes);
+      }
+    }
+  }
+}
+
+/** A full page may end inside a revision: that revision is left for the next page, unless it fills a page by itself. */
+function wholeRevisions(changes: readonly Change[]): readonly Change[] {
+  const last = changes.at(-1);
+  if (last === undefined || changes.length < pageSize) return changes;
+  const whole = changes.filter((change) => change.revision !== last.revision);
+  return whole.length > 0 ? whole : changes;
+}

@@ -1,0 +1,24 @@
+// What the primary and its workers say to each other. Messages travel in order in each direction.
+import type { Config, ListenAddress } from '../config/config.ts';
+import type { Change } from '../model/entities.ts';
+
+export type ToWorker =
+  /** First. The worker loads its catalog and answers `loaded`. */
+  | { readonly kind: 'start'; readonly config: Config; readonly ticketSecret: string; readonly store: string }
+  /** Once a listener, with its listening socket; `last` on the last. The worker then answers `listening`. */
+  | { readonly kind: 'listen'; readonly address: ListenAddress; readonly last: boolean }
+  | {
+      readonly kind: 'changes';
+      readonly revision: number;
+      readonly changes: readonly Pick<Change, 'entity' | 'id'>[];
+    }
+  | { readonly kind: 'report'; readonly request: number }
+  | { readonly kind: 'reopen-logs' }
+  /** Accept nothing more, finish what is in flight, exit. */
+  | { readonly kind: 'drain' };
+
+export type FromWorker<Report> =
+  | { readonly kind: 'loaded'; readonly revision: number }
+  | { readonly kind: 'listening' }
+  | { readonly kind: 'applied'; readonly revision: number }
+  | { readonly kind: 'report'; readonly request: number; readonly report: Report };

@@ -1,0 +1,209 @@
+// The worker processes of this node: started, told of changes, asked for reports, replaced when they die or are renewed.
+// What a worker does inside is worker.ts's.
+import { type ChildProcess, fork, type Serializable } from 'node:child_process';
+import type { Config } from '../config/config.ts';
+import type { Change } from '../model/entities.ts';
+import type { Log } from '../observe/contract.ts';
+import type { Acknowledgements } from '../replica/acknowledgements.ts';
+import type { ListeningSocket } from './listening-socket.ts';
+import type { FromWorker, ToWorker } from './protocol.ts';
+
+/** A worker that dies this soon after its start is replaced only after a pause, which doubles up to `pauseMaxMs`. */
+const shortLifeMs = 2000;
+const pauseMinMs = 100;
+const pauseMaxMs = 5000;
+const reportTimeoutMs = 2000;
+
+export interface WorkerPoolOptions {
+  /** The module a worker process runs. */
+  readonly module: string;
+  readonly sockets: readonly (readonly ListeningSocket[])[];
+  readonly start: Omit<Extract<ToWorker, { kind: 'start' }>, 'kind'>;
+  readonly acknowledgements: Acknowledgements;
+  readonly log: Log;
+}
+
+export interface WorkerPool<Report> extends AsyncDisposable {
+  /** Resolves when every worker accepts connections. */
+  readonly ready: Promise<void>;
+  /** How many accept connections now, and how many there should be. */
+  readonly listening: number;
+  readonly size: number;
+  publish(revision: number, changes: readonly Change[]): void;
+  /** Of those that answer in time. `worker` never names two processes. */
+  reports(): Promise<readonly { readonly worker: number; readonly pid: number; readonly report: Report }[]>;
+  reopenLogs(): void;
+  /** Replaces the workers one by one by new ones with this configuration; each old one drains when its successor listens. */
+  renew(config: Config): Promise<void>;
+  /** Resolves when every worker has ended; those that are not done in time are killed. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+interface Worker<Report> {
+  readonly id: number;
+  readonly slot: number;
+  readonly child: ChildProcess;
+  readonly startedAt: number;
+  state: 'starting' | 'listening' | 'draining';
+  replaceWhenItEnds: boolean;
+  readonly listening: PromiseWithResolvers<void>;
+  readonly exited: Promise<void>;
+  readonly asked: Map<number, (report: Report) => void>;
+}
+
+export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<Report> {
+  const { acknowledgements, log, sockets } = options;
+  const workers = new Map<number, Worker<Report>>();
+  const pauses = new Map<number, number>();
+  const respawns = new Set<NodeJS.Timeout>();
+  let start = options.start;
+  let stopping = false;
+  let lastId = 0;
+  let lastRequest = 0;
+
+  const first = sockets.map((_, slot) => startWorker(slot));
+
+  return {
+    ready: Promise.all(first.map((worker) => worker.listening.promise)).then(() => undefined),
+    size: sockets.length,
+    get listening() {
+      return [...workers.values()].filter((worker) => worker.state === 'listening').length;
+    },
+    publish(revision, changes) {
+      const told = changes.map(({ entity, id }) => ({ entity, id }));
+      for (const worker of workers.values()) send(worker, { kind: 'changes', revision, changes: told });
+    },
+    async reports() {
+      const asked = [...workers.values()].filter((worker) => worker.state !== 'starting').map(ask);
+      return (await Promise.all(asked)).filter((answer) => answer !== undefined);
+    },
+    reopenLogs() {
+      for (const worker of workers.values()) send(worker, { kind: 'reopen-logs' });
+    },
+    async renew(config) {
+      start = { ...start, config };
+      for (const old of [...workers.values()].filter((worker) => worker.state !== 'draining')) {
+        const successor = startWorker(old.slot, { replaceWhenItEnds: false });
+        await Promise.race([successor.listening.promise, successor.exited]);
+        if (successor.state !== 'listening')
+          throw new Error('a new worker ended before it listened; the old ones stay');
+        successor.replaceWhenItEnds = true;
+        drainWorker(old);
+      }
+    },
+    async drain(timeoutMs) {
+      stopping = true;
+      for (const timer of respawns) clearTimeout(timer);
+      for (const set of sockets) for (const socket of set) socket[Symbol.dispose]();
+      for (const worker of workers.values()) drainWorker(worker);
+      const killer = setTimeout(killAll, timeoutMs);
+      await Promise.all([...workers.values()].map((worker) => worker.exited));
+      clearTimeout(killer);
+    },
+    async [Symbol.asyncDispose]() {
+      stopping = true;
+      killAll();
+      await Promise.all([...workers.values()].map((worker) => worker.exited));
+    },
+  };
+
+  function startWorker(slot: number, { replaceWhenItEnds } = { replaceWhenItEnds: true }): Worker<Report> {
+    const child = fork(options.module, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'json' });
+    const exit = Promise.withResolvers<void>();
+    const worker: Worker<Report> = {
+      id: (lastId += 1),
+      slot,
+      child,
+      startedAt: performance.now(),
+      state: 'starting',
+      replaceWhenItEnds,
+      listening: Promise.withResolvers<void>(),
+      exited: exit.promise,
+      asked: new Map(),
+    };
+    workers.set(worker.id, worker);
+    child.on('message', (message) => receive(worker, message as FromWorker<Report>));
+    child.on('error', (error) => log.error({ worker: worker.id, reason: error.message }, 'worker process error'));
+    child.on('exit', (code, signal) => {
+      ended(worker, code, signal);
+      exit.resolve();
+    });
+    send(worker, { kind: 'start', ...start });
+    return worker;
+  }
+
+  function receive(worker: Worker<Report>, message: FromWorker<Report>): void {
+    switch (message.kind) {
+      case 'loaded':
+        // Joins before it listens: what is published from here on reaches it before its first connection.
+        acknowledgements.join(worker.id, message.revision);
+        for (const [at, socket] of (sockets[worker.slot] ?? []).entries()) {
+          const last = at === (sockets[worker.slot]?.length ?? 0) - 1;
+          send(worker, { kind: 'listen', address: { ...socket.address, port: socket.port }, last }, socket.handle);
+        }
+        break;
+      case 'listening':
+        if (worker.state === 'starting') worker.state = 'listening';
+        worker.listening.resolve();
+        log.debug({ worker: worker.id, pid: worker.child.pid }, 'worker accepts connections');
+        break;
+      case 'applied':
+        acknowledgements.acknowledge(worker.id, message.revision);
+        break;
+      case 'report':
+        worker.asked.get(message.request)?.(message.report);
+        break;
+    }
+  }
+
+  function ended(worker: Worker<Report>, code: number | null, signal: NodeJS.Signals | null): void {
+    workers.delete(worker.id);
+    acknowledgements.leave(worker.id);
+    if (stopping || worker.state === 'draining') return;
+    log.error({ worker: worker.id, pid: worker.child.pid, code, signal }, 'worker ended unexpectedly');
+    if (!worker.replaceWhenItEnds) return;
+    const livedMs = performance.now() - worker.startedAt;
+    const pauseMs = livedMs > shortLifeMs ? 0 : Math.min(pauseMaxMs, (pauses.get(worker.slot) ?? pauseMinMs / 2) * 2);
+    pauses.set(worker.slot, pauseMs);
+    const respawn = (): void => {
+      // Whoever waits for the first workers waits for their successors.
+      void startWorker(worker.slot).listening.promise.then(worker.listening.resolve);
+    };
+    if (pauseMs === 0) respawn();
+    else {
+      const timer = setTimeout(() => {
+        respawns.delete(timer);
+        respawn();
+      }, pauseMs);
+      respawns.add(timer);
+    }
+  }
+
+  async function ask(worker: Worker<Report>): Promise<{ worker: number; pid: number; report: Report } | undefined> {
+    const request = (lastRequest += 1);
+    const answer = Promise.withResolvers<Report | undefined>();
+    const timer = setTimeout(answer.resolve, reportTimeoutMs, undefined);
+    worker.asked.set(request, answer.resolve);
+    send(worker, { kind: 'report', request });
+    void worker.exited.then(() => answer.resolve(undefined));
+    const report = await answer.promise;
+    clearTimeout(timer);
+    worker.asked.delete(request);
+    return report === undefined ? undefined : { worker: worker.id, pid: worker.child.pid ?? 0, report };
+  }
+
+  function drainWorker(worker: Worker<Report>): void {
+    worker.state = 'draining';
+    send(worker, { kind: 'drain' });
+  }
+
+  function killAll(): void {
+    for (const worker of workers.values()) worker.child.kill('SIGKILL');
+  }
+
+  function send(worker: Worker<Report>, message: ToWorker, handle?: object): void {
+    if (!worker.child.connected) return;
+    // A worker that dies meanwhile is noticed by its exit.
+    worker.child.send(message as Serializable, handle as never, { keepOpen: true }, () => undefined);
+  }
+}
