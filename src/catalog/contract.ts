@@ -66,5 +66,5 @@ export interface RouteCatalog {
    * @param host in normal form, without port; `` when the request named none
    * @param path the request target's path, still encoded, beginning with `/`
    */
-  matchRoute(method: string, host: string, path: string): RouteMatch | undefined;
+  readonly matchRoute: (method: string, host: string, path: string) => RouteMatch | undefined;
 }

@@ -6,7 +6,7 @@
 //   1. host + path + method   2. host + path   3. host + method   4. path + method   5. host   6. path   7. method
 // Within one: an exact host before a wildcard, a longer wildcard before a shorter, a longer path before a shorter, the
 // older API before the newer.
-import type { Route, RouteMatch } from './contract.ts';
+import type { Route, RouteCatalog, RouteMatch } from './contract.ts';
 
 export interface Entry {
   readonly apiId: string;
@@ -24,7 +24,7 @@ export interface Entry {
 export interface Router {
   /** Puts an API's entries in the place of those it had; none: removes it. */
   set(apiId: string, entries: readonly Entry[]): void;
-  match(method: string, host: string, path: string): RouteMatch | undefined;
+  readonly match: RouteCatalog['matchRoute'];
   readonly size: number;
 }
 

@@ -23,7 +23,7 @@ const flags = { ipv6Only: 1, reusePort: 2 } as const;
 
 /** `net.Server` cannot bind without starting to accept, so this takes the function it and `node:cluster` bind with. */
 const { _createServerHandle: createServerHandle } = net as unknown as {
-  _createServerHandle(host: string, port: number, family: 4 | 6, fd: number, flags: number): BoundHandle | number;
+  _createServerHandle: (host: string, port: number, family: 4 | 6, fd: number, flags: number) => BoundHandle | number;
 };
 
 /**

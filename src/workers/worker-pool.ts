@@ -1,6 +1,6 @@
 // The worker processes of this node: started, told of changes, asked for reports, replaced when they die or are renewed.
 // What a worker does inside is worker.ts's.
-import { type ChildProcess, fork, type Serializable } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import type { Config } from '../config/config.ts';
 import type { Change } from '../model/entities.ts';
 import type { Log } from '../observe/contract.ts';
@@ -204,6 +204,6 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
   function send(worker: Worker<Report>, message: ToWorker, handle?: object): void {
     if (!worker.child.connected) return;
     // A worker that dies meanwhile is noticed by its exit.
-    worker.child.send(message as Serializable, handle as never, { keepOpen: true }, () => undefined);
+    worker.child.send(message, handle as never, { keepOpen: true }, () => undefined);
   }
 }
