@@ -1,0 +1,160 @@
+// What one process counts on the data path, in one block of numbers made at the start: counting allocates nothing.
+// Names, help and the sum over processes are in metrics.ts.
+import type { Counters, HandshakeFailure, UpstreamFailure } from './contract.ts';
+
+/** Upper bounds in milliseconds, inclusive; what is slower falls in one more bucket. */
+export const latencyBoundsMs = [
+  0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
+] as const;
+
+export interface HistogramSnapshot {
+  /** One count for each bound and one for the rest; not cumulative. */
+  readonly buckets: readonly number[];
+  readonly sumMs: number;
+}
+
+/** Plain numbers under plain names: survives JSON and structured clone. All but `connectionsOpen` only grow. */
+export interface CountersSnapshot {
+  readonly connectionsOpen: Readonly<Record<'plain' | 'tls', number>>;
+  readonly connectionsAccepted: Readonly<Record<'plain' | 'tls', number>>;
+  readonly handshakes: readonly { readonly version: string; readonly resumed: boolean; readonly count: number }[];
+  readonly handshakeFailures: Readonly<Record<HandshakeFailure, number>>;
+  readonly contexts: Readonly<Record<'hit' | 'made' | 'unusable' | 'evicted', number>>;
+  /** By status code, those that occurred. */
+  readonly requests: Readonly<Record<string, number>>;
+  readonly requestDuration: HistogramSnapshot;
+  readonly upstreamDuration: HistogramSnapshot;
+  readonly upstreamFailures: Readonly<Record<UpstreamFailure, number>>;
+  readonly upstreamConnections: Readonly<Record<'opened' | 'reused', number>>;
+}
+
+export interface CountersWithSnapshot extends Counters {
+  snapshot(): CountersSnapshot;
+}
+
+const versions = ['TLSv1.2', 'TLSv1.3', 'other'] as const;
+const handshakeFailures = {
+  timeout: 0,
+  'client-hello-malformed': 1,
+  'client-hello-too-large': 2,
+  'plain-http': 3,
+  'no-certificate': 4,
+  'certificate-unusable': 5,
+  'tls-alert': 6,
+  disconnected: 7,
+} as const satisfies Record<HandshakeFailure, number>;
+const upstreamFailures = {
+  connect: 0,
+  tls: 1,
+  timeout: 2,
+  reset: 3,
+  malformed: 4,
+  exhausted: 5,
+} as const satisfies Record<UpstreamFailure, number>;
+
+const statusMin = 100;
+const statusMax = 999;
+const bucketCount = latencyBoundsMs.length + 1;
+
+export function createCounters(): CountersWithSnapshot {
+  const connectionsOpen = new Float64Array(2);
+  const connectionsAccepted = new Float64Array(2);
+  const handshakes = new Float64Array(versions.length * 2);
+  const failures = new Float64Array(Object.keys(handshakeFailures).length);
+  const contexts = new Float64Array(4);
+  const statuses = new Float64Array(statusMax - statusMin + 1);
+  const requestBuckets = new Float64Array(bucketCount);
+  const upstreamBuckets = new Float64Array(bucketCount);
+  const sumsMs = new Float64Array(2);
+  const upstreamFailed = new Float64Array(Object.keys(upstreamFailures).length);
+  const upstreamConnections = new Float64Array(2);
+
+  return {
+    connectionOpened(tls) {
+      add(connectionsOpen, tls ? 1 : 0, 1);
+      add(connectionsAccepted, tls ? 1 : 0, 1);
+    },
+    connectionClosed(tls) {
+      add(connectionsOpen, tls ? 1 : 0, -1);
+    },
+    handshakeDone(version, resumed) {
+      const row = version === 'TLSv1.3' ? 1 : version === 'TLSv1.2' ? 0 : 2;
+      add(handshakes, row * 2 + (resumed ? 1 : 0), 1);
+    },
+    handshakeFailed(reason) {
+      add(failures, handshakeFailures[reason], 1);
+    },
+    contextHit() {
+      add(contexts, 0, 1);
+    },
+    contextMade(ok) {
+      add(contexts, ok ? 1 : 2, 1);
+    },
+    contextEvicted() {
+      add(contexts, 3, 1);
+    },
+    requestDone(status, totalMs, upstreamMs) {
+      add(statuses, status - statusMin, 1);
+      add(requestBuckets, bucketOf(totalMs), 1);
+      add(sumsMs, 0, totalMs);
+      if (upstreamMs < 0) return;
+      add(upstreamBuckets, bucketOf(upstreamMs), 1);
+      add(sumsMs, 1, upstreamMs);
+    },
+    upstreamFailed(kind) {
+      add(upstreamFailed, upstreamFailures[kind], 1);
+    },
+    upstreamConnection(reused) {
+      add(upstreamConnections, reused ? 1 : 0, 1);
+    },
+    snapshot() {
+      return {
+        connectionsOpen: { plain: at(connectionsOpen, 0), tls: at(connectionsOpen, 1) },
+        connectionsAccepted: { plain: at(connectionsAccepted, 0), tls: at(connectionsAccepted, 1) },
+        handshakes: versions.flatMap((version, row) => [
+          { version, resumed: false, count: at(handshakes, row * 2) },
+          { version, resumed: true, count: at(handshakes, row * 2 + 1) },
+        ]),
+        handshakeFailures: named(handshakeFailures, failures),
+        contexts: { hit: at(contexts, 0), made: at(contexts, 1), unusable: at(contexts, 2), evicted: at(contexts, 3) },
+        requests: occurred(statuses),
+        requestDuration: { buckets: [...requestBuckets], sumMs: at(sumsMs, 0) },
+        upstreamDuration: { buckets: [...upstreamBuckets], sumMs: at(sumsMs, 1) },
+        upstreamFailures: named(upstreamFailures, upstreamFailed),
+        upstreamConnections: { opened: at(upstreamConnections, 0), reused: at(upstreamConnections, 1) },
+      };
+    },
+  };
+}
+
+/** Out of range is ignored: an odd status must not throw on the data path. */
+function add(cells: Float64Array, index: number, amount: number): void {
+  cells[index] = at(cells, index) + amount;
+}
+
+function at(cells: Float64Array, index: number): number {
+  return cells[index] ?? 0;
+}
+
+/** Most requests are fast, so the search from below is short. */
+function bucketOf(ms: number): number {
+  let index = 0;
+  while (index < latencyBoundsMs.length && ms > (latencyBoundsMs[index] ?? 0)) index += 1;
+  return index;
+}
+
+function named<Name extends string>(
+  indexes: Readonly<Record<Name, number>>,
+  cells: Float64Array,
+): Readonly<Record<Name, number>> {
+  const names = Object.keys(indexes) as Name[];
+  return Object.fromEntries(names.map((name) => [name, at(cells, indexes[name])])) as Record<Name, number>;
+}
+
+function occurred(cells: Float64Array): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  cells.forEach((count, index) => {
+    if (count > 0) counts[index + statusMin] = count;
+  });
+  return counts;
+}

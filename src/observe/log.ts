@@ -1,0 +1,79 @@
+// The structured log: one JSON object a line on stderr, by pino. Private material is taken out here, whatever a caller
+// passes. The access log is another file.
+import { destination as fileDestination, pino } from 'pino';
+import type { Log } from './contract.ts';
+
+export interface LogOptions {
+  readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Who speaks: `primary`, `worker 1`. */
+  readonly name: string;
+  /** Where lines go; stderr when absent. */
+  readonly destination?: { write(line: string): void };
+}
+
+/** Lines such as `{"level":"info","time":"2026-01-31T12:00:00.000Z","pid":1,"name":"primary",…,"msg":"…"}`. */
+export function createLog({ level, name, destination }: LogOptions): Log {
+  const logger = pino(
+    {
+      level,
+      base: { pid: process.pid, name },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination ?? fileDestination({ fd: 2, sync: true }),
+  );
+  return {
+    debug(fields, message) {
+      if (logger.isLevelEnabled('debug')) logger.debug(scrubFields(fields), message);
+    },
+    info(fields, message) {
+      if (logger.isLevelEnabled('info')) logger.info(scrubFields(fields), message);
+    },
+    warn(fields, message) {
+      logger.warn(scrubFields(fields), message);
+    },
+    error(fields, message) {
+      logger.error(scrubFields(fields), message);
+    },
+  };
+}
+
+const redacted = '[redacted]';
+const depthMax = 6;
+/** By the end of the name: `key`, `ssl_cert_key`, `privateKey`, `config.key_alt`, but not `key_id`. */
+const privateName = /(key|passphrase|password|secret|token|authorization|cookie)s?(_?alt)?$/i;
+const privateText = /PRIVATE KEY-----/;
+
+function scrubFields(fields: object): object {
+  return scrub(fields instanceof Error ? { error: fields } : fields, 0) as object;
+}
+
+/** A copy without private material. Names decide, and so does what a text looks like. */
+function scrub(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return privateText.test(value) ? redacted : value;
+  if (typeof value === 'bigint') return value.toString();
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === depthMax) return '[deeper]';
+  if (Array.isArray(value)) return value.map((item) => scrub(item, depth + 1));
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  if (value instanceof Date) return value;
+  const copy: Record<string, unknown> = {};
+  for (const [name, item] of entriesOf(value)) {
+    copy[name] = privateName.test(name) ? redacted : scrub(item, depth + 1);
+  }
+  return copy;
+}
+
+/** An error's message, stack and cause are not enumerable, and are what a log is read for. */
+function entriesOf(value: object): readonly (readonly [string, unknown])[] {
+  if (!(value instanceof Error)) return Object.entries(value);
+  const { name, message, stack, cause } = value;
+  const rest = Object.entries(value).filter(([key, item]) => key !== 'name' && item !== undefined);
+  return [
+    ['type', name],
+    ['message', message],
+    ...rest,
+    ['stack', stack],
+    ...(cause ? [['cause', cause] as const] : []),
+  ];
+}
