@@ -1,0 +1,95 @@
+// Processes under measurement: pinned to a core, their CPU time read from the kernel, ended with everything they started.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import net from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+
+/** USER_HZ of Linux, in which /proc counts. */
+const ticksPerSecond = 100;
+
+export interface Pinned extends AsyncDisposable {
+  readonly pid: number;
+}
+
+/** @param core the processor it and its children run on */
+export function startPinned(core: number, command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Pinned {
+  const child = spawn('taskset', ['-c', String(core), command, ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, ...env },
+  });
+  return {
+    pid: child.pid ?? 0,
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      const killer = setTimeoutKill(child);
+      await gone;
+      clearTimeout(killer);
+    },
+  };
+}
+
+/** Runs a command to its end on a core. @returns its standard output */
+export async function runPinned(core: number, command: string, args: readonly string[]): Promise<string> {
+  const child = spawn('taskset', ['-c', String(core), command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let problems = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (problems += text));
+  const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve));
+  if (code !== 0) throw new Error(`${command} ended with ${code}: ${problems}`);
+  return output;
+}
+
+/** Seconds of CPU, user and system, of a process and all its descendants that live. */
+export function cpuSeconds(pid: number): number {
+  return descendants(pid).reduce((sum, each) => sum + ticks(each), 0) / ticksPerSecond;
+}
+
+/** Bytes of resident memory of a process and all its descendants. */
+export function residentBytes(pid: number): number {
+  return descendants(pid).reduce((sum, each) => {
+    const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${each}/status`, 'utf8'))?.[1] ?? '0';
+    return sum + Number(kib) * 1024;
+  }, 0);
+}
+
+/** Waits until something listens on a port of 127.0.0.1. */
+export async function waitForPort(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = net.connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
+      socket.on('connect', () => socket.destroy());
+    });
+    if (open) return;
+    await wait(50);
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}
+
+export async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function descendants(pid: number): readonly number[] {
+  if (!existsSync(`/proc/${pid}`)) return [];
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  );
+  return [pid, ...children.flatMap(descendants)];
+}
+
+function ticks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+function setTimeoutKill(child: ChildProcess): NodeJS.Timeout {
+  return setTimeout(() => child.kill('SIGKILL'), 15_000);
+}
