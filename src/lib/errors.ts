@@ -18,6 +18,25 @@ const table = {
   // model
   HOST_NAME_INVALID: client(400, 'A host name is not a valid name or wildcard.'),
 
+  // x509
+  CERTIFICATE_UNREADABLE: client(400, 'The certificate is not PEM, DER or base64 that holds an X.509 certificate.'),
+  CERTIFICATE_FORMAT_UNSUPPORTED: client(
+    400,
+    'The input is a PKCS#12 or PKCS#7 container, which must be converted to PEM.',
+  ),
+  CERTIFICATE_TOO_LARGE: client(400, 'The certificate or key input is larger than its limit.'),
+  CERTIFICATE_CHAIN_TOO_LONG: client(400, 'There are more chain certificates than the limit.'),
+  CERTIFICATE_NO_LEAF: client(400, 'There are only CA certificates and no server certificate.'),
+  CERTIFICATE_SEVERAL_LEAVES: client(400, 'There is more than one server certificate.'),
+  CERTIFICATE_KEY_MISMATCH: client(400, 'The private key does not belong to the server certificate.'),
+  CERTIFICATE_EXPIRED: client(400, 'The server certificate has expired; force=true takes it all the same.'),
+  KEY_MISSING: client(400, 'No private key was given.'),
+  KEY_UNREADABLE: client(400, 'The private key is not PEM, DER or base64 that holds a private key, or it is damaged.'),
+  KEY_ENCRYPTED: client(400, 'The private key is encrypted and no passphrase was given.'),
+  KEY_PASSPHRASE_WRONG: client(400, 'The passphrase does not open the private key.'),
+  KEY_TOO_WEAK: client(400, 'A key is weaker than the floor: RSA under ssl_min_rsa_bits or a curve under P-256.'),
+  KEY_UNSUPPORTED: client(400, 'The key is of a kind that TLS clients do not accept or that cannot be read.'),
+
   // store
   NAME_ALREADY_BOUND: client(409, 'A host name is bound to another certificate; the message names the holder.'),
   UNIQUE_VIOLATION: client(409, 'Another entity already has this unique value.'),
