@@ -1,0 +1,118 @@
+// What holds between settings: certificate and key, suites and protocols, who may reach the Admin API. Each function adds
+// its problems and warnings to the report and answers what the Config gets.
+import { X509Certificate } from 'node:crypto';
+import { cipherString, isCipherString, withTls13 } from './cipher-suites.ts';
+import type { Config, ListenAddress, StaticCertificate } from './config.ts';
+import { isLoopback } from './ip-range.ts';
+import { formatAddress } from './listeners.ts';
+import type { Values } from './read-setting.ts';
+import type { SettingName } from './settings.ts';
+import { readStaticCertificates } from './static-certificates.ts';
+
+export interface Report {
+  problem(name: SettingName, facts: { value?: string; message?: string; expected: string }): void;
+  warning(name: SettingName, message: string): void;
+  /** Whether a person set it, or it is the default. */
+  isSet(name: SettingName): boolean;
+}
+
+export function checkListeners(values: Values, report: Report): void {
+  const names = ['proxy_listen', 'admin_listen', 'status_listen'] as const;
+  const holders = new Map<string, SettingName>();
+  for (const name of names) {
+    for (const listener of values[name]) {
+      const address = formatAddress(listener);
+      const holder = listener.port === 0 ? undefined : holders.get(address);
+      if (holder !== undefined) {
+        report.problem(name, { value: address, expected: `an address and port that ${holder} does not have` });
+      }
+      holders.set(address, name);
+    }
+  }
+  if (values.proxy_listen.some(({ http2 }) => http2)) {
+    report.warning('proxy_listen', 'HTTP/2 is not served yet: listeners with http2 serve HTTP/1.1');
+  }
+}
+
+/** Nobody but this machine reaches an Admin API that asks nobody who they are, unless the operator says so. */
+export function checkAdminAccess({ admin_listen, admin_auth }: Values, report: Report): void {
+  const open = admin_listen.filter(({ host }) => !isLoopback(host));
+  if (open.length === 0) return;
+  const where = open.map((listener: ListenAddress) => formatAddress(listener)).join(', ');
+  if (admin_auth === 'off') {
+    report.warning('admin_listen', `the Admin API on ${where} is open to everyone who can reach it (admin_auth = off)`);
+    return;
+  }
+  report.problem('admin_listen', {
+    value: where,
+    message:
+      'an Admin API that other machines can reach must ask who calls, and this version has no tokens or client certificates for it yet: ' +
+      'listen on 127.0.0.1, or set admin_auth = off, which leaves it open to everyone who can reach it',
+    expected: 'addresses of this machine alone, such as 127.0.0.1:8001',
+  });
+}
+
+export type TlsSettings = Pick<Config, 'sslCertificates' | 'sslMinVersion' | 'sslMaxVersion' | 'sslCiphers'>;
+
+export function checkTls(values: Values, report: Report): TlsSettings {
+  const protocols = checkProtocols(values, report);
+  return {
+    sslCertificates: checkCertificates(values, report),
+    sslMinVersion: protocols.includes('TLSv1.2') ? 'TLSv1.2' : 'TLSv1.3',
+    sslMaxVersion: protocols.includes('TLSv1.3') ? 'TLSv1.3' : 'TLSv1.2',
+    sslCiphers: checkCiphers(values, protocols.includes('TLSv1.3'), report),
+  };
+}
+
+function checkProtocols({ ssl_protocols, ssl_cipher_suite }: Values, report: Report): Values['ssl_protocols'] {
+  if (ssl_cipher_suite !== 'modern' || !ssl_protocols.includes('TLSv1.2')) return ssl_protocols;
+  if (report.isSet('ssl_protocols')) {
+    const expected = 'TLSv1.3 alone, or another ssl_cipher_suite: modern has no cipher for TLSv1.2';
+    report.problem('ssl_protocols', { expected });
+  }
+  return ['TLSv1.3'];
+}
+
+function checkCiphers({ ssl_cipher_suite, ssl_ciphers }: Values, tls13: boolean, report: Report): string {
+  if (ssl_cipher_suite !== 'custom') {
+    if (ssl_ciphers !== '') report.warning('ssl_ciphers', 'is read only when ssl_cipher_suite is custom');
+    return cipherString(ssl_cipher_suite);
+  }
+  if (ssl_ciphers === '' || !isCipherString(ssl_ciphers)) {
+    const expected = 'names of OpenSSL ciphers with colons between them, because ssl_cipher_suite is custom';
+    report.problem('ssl_ciphers', { value: ssl_ciphers, expected });
+  }
+  return tls13 ? withTls13(ssl_ciphers) : ssl_ciphers;
+}
+
+function checkCertificates({ ssl_cert, ssl_cert_key }: Values, report: Report): readonly StaticCertificate[] {
+  const reading = readStaticCertificates(ssl_cert, ssl_cert_key);
+  if (reading.kind === 'read') return reading.certificates;
+  for (const { name, message, expected } of reading.problems) report.problem(name, { message, expected });
+  return [];
+}
+
+/** PEM of all given roots, or undefined for the system's. */
+export function checkUpstreamRoots({ upstream_trusted_certificates }: Values, report: Report): string | undefined {
+  if (upstream_trusted_certificates.length === 0) return undefined;
+  for (const { pem, shown } of upstream_trusted_certificates) {
+    if (pem !== undefined && isCertificate(pem)) continue;
+    const message = `upstream_trusted_certificates: failed loading certificate from ${shown}`;
+    const expected = 'system, or PEM certificates: paths, texts, or base64';
+    report.problem('upstream_trusted_certificates', { message, expected });
+  }
+  return upstream_trusted_certificates.map(({ pem }) => pem ?? '').join('\n');
+}
+
+export function checkKeyring({ keyring }: Values, env: NodeJS.ProcessEnv, report: Report): void {
+  if (keyring !== 'env' || (env['PORTUNUS_KEYRING_KEYS'] ?? '') !== '') return;
+  report.problem('keyring', { value: 'env', expected: 'keys in the environment variable PORTUNUS_KEYRING_KEYS' });
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).subject !== undefined || true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,218 @@
+// Loads the configuration: file, environment, flags, where the later wins; then checks all of it, and answers either a
+// Config or every problem at once.
+import path from 'node:path';
+import { checkAdminAccess, checkKeyring, checkListeners, checkTls, checkUpstreamRoots } from './check-settings.ts';
+import type { Report } from './check-settings.ts';
+import { closestName } from './closest-name.ts';
+import type { Config } from './config.ts';
+import { findConfigFile, readConfigFile } from './config-file.ts';
+import { createProblem } from './problem.ts';
+import type { Problem } from './problem.ts';
+import { readSetting } from './read-setting.ts';
+import type { RawSetting, Values } from './read-setting.ts';
+import { isSettingName, retiredSettings, settings } from './settings.ts';
+import type { Setting, SettingName } from './settings.ts';
+
+export interface ConfigInputs {
+  /** The file of `-c`; when absent the usual places are searched, and none is needed. */
+  readonly file?: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+  /** Settings of the command line, by name. */
+  readonly flags: Readonly<Record<string, string>>;
+  /** What relative paths of the command line and the environment start from; a file's start from its folder. */
+  readonly cwd?: string;
+}
+
+export interface ConfigWarning {
+  readonly name: string;
+  readonly message: string;
+}
+
+interface Loading {
+  /** The file that was read, absolute. */
+  readonly file: string | undefined;
+  readonly warnings: readonly ConfigWarning[];
+}
+
+export type LoadedConfig = Loading &
+  (
+    | {
+        readonly kind: 'loaded';
+        readonly config: Config;
+        /** Where each setting came from, worded as in `Problem.source`. */
+        readonly sources: Readonly<Record<SettingName, string>>;
+      }
+    | { readonly kind: 'refused'; readonly problems: readonly Problem[] }
+  );
+
+const prefix = 'PORTUNUS_';
+/** Variables of this prefix that are no settings. */
+const otherVariables = new Set(['PORTUNUS_KEYRING_KEYS']);
+
+export function loadConfig({ file, env, flags, cwd = process.cwd() }: ConfigInputs): LoadedConfig {
+  const found = file === undefined ? findConfigFile(cwd) : path.resolve(cwd, file);
+  const problems: Problem[] = [];
+  const warnings: ConfigWarning[] = [];
+  const raw = new Map<SettingName, RawSetting>();
+
+  if (found !== undefined) takeFile(found);
+  takeEnvironment();
+  for (const [name, value] of Object.entries(flags)) take(name, { value, source: 'command line', base: cwd });
+
+  const sources = Object.fromEntries(names().map((name) => [name, raw.get(name)?.source ?? 'default'])) as Record<
+    SettingName,
+    string
+  >;
+  const values = readAll();
+  const config = compose(values, env, {
+    problem: (name, facts) => problems.push(createProblem({ name, source: sources[name], ...facts })),
+    warning: (name, message) => warnings.push({ name, message }),
+    isSet: (name) => raw.has(name),
+  });
+
+  if (problems.length > 0) return { kind: 'refused', problems, warnings, file: found };
+  return { kind: 'loaded', config, sources, warnings, file: found };
+
+  function takeFile(source: string): void {
+    const reading = readConfigFile(source);
+    problems.push(...reading.problems);
+    for (const { name, value } of reading.entries) take(name, { value, source, base: path.dirname(source) });
+  }
+
+  function takeEnvironment(): void {
+    for (const [variable, value] of Object.entries(env)) {
+      if (value === undefined || !variable.startsWith(prefix) || otherVariables.has(variable)) continue;
+      const name = variable.slice(prefix.length).toLowerCase();
+      if (isSettingName(name)) {
+        take(name, { value: value.trim(), source: `environment ${variable}`, base: cwd });
+      } else {
+        warnings.push({ name: variable, message: `there is no setting ${name}${insteadOf(name)}` });
+      }
+    }
+  }
+
+  /** An empty value means the default, as in Kong's files. */
+  function take(name: string, setting: RawSetting): void {
+    if (!isSettingName(name)) {
+      problems.push(
+        createProblem({
+          name,
+          source: setting.source,
+          expected: 'the name of a setting',
+          message: `there is no setting ${name}${insteadOf(name)}`,
+        }),
+      );
+    } else if (setting.value.length === 0) {
+      raw.delete(name);
+    } else {
+      raw.set(name, setting);
+    }
+  }
+
+  /** Every setting, with the default in the place of a wrong one so that the checks that follow can go on. */
+  function readAll(): Values {
+    const values: Partial<Record<SettingName, unknown>> = {};
+    for (const name of names()) {
+      const setting: Setting = settings[name];
+      const byDefault = readSetting(setting, { value: setting.default, source: 'default', base: cwd });
+      const given = raw.get(name);
+      const reading = given === undefined ? byDefault : readSetting(setting, given);
+      if (reading.kind === 'wrong')
+        problems.push(createProblem(wrongValue(name, given?.value, sources[name], reading)));
+      const usable = reading.kind === 'read' ? reading : byDefault;
+      values[name] = usable.kind === 'read' ? usable.value : undefined;
+    }
+    return values as Values;
+  }
+}
+
+function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config {
+  checkListeners(values, report);
+  checkAdminAccess(values, report);
+  checkKeyring(values, env, report);
+  return {
+    prefix: values.prefix,
+    workers: values.workers,
+    drainTimeoutMs: values.drain_timeout,
+    applyTimeoutMs: values.apply_timeout,
+
+    proxyListen: values.proxy_listen,
+    adminListen: values.admin_listen,
+    statusListen: values.status_listen,
+    adminAuth: values.admin_auth,
+    adminPrivateKeys: values.admin_private_keys,
+    adminBodyMaxBytes: values.admin_body_max_size,
+    keyring: values.keyring,
+
+    ...checkTls(values, report),
+    sslMinRsaBits: values.ssl_min_rsa_bits,
+    sslSessionTickets: values.ssl_session_tickets,
+    sslSessionTimeoutSeconds: Math.floor(values.ssl_session_timeout / 1000),
+    tlsContextsMax: values.tls_contexts_max,
+    clientHelloMaxBytes: values.client_hello_max_size,
+    handshakeTimeoutMs: values.handshake_timeout,
+
+    trustedIps: values.trusted_ips,
+    realIpHeader: values.real_ip_header,
+    realIpRecursive: values.real_ip_recursive,
+
+    requestHeadMaxBytes: values.request_head_max_size,
+    requestHeadersMax: values.request_headers_max,
+    requestTargetMaxBytes: values.request_target_max_size,
+    clientMaxBodyBytes: values.client_max_body_size,
+    clientHeadTimeoutMs: values.client_header_timeout,
+    clientBodyTimeoutMs: values.client_body_timeout,
+    clientIdleTimeoutMs: values.client_idle_timeout,
+    clientSendTimeoutMs: values.client_send_timeout,
+    clientConnectionsMax: values.client_connections_max,
+    requestsPerConnectionMax: values.requests_per_connection_max,
+
+    upstreamKeepalivePoolSize: values.upstream_keepalive_pool_size,
+    upstreamKeepaliveMaxRequests: values.upstream_keepalive_max_requests,
+    upstreamKeepaliveIdleTimeoutMs: values.upstream_keepalive_idle_timeout,
+    upstreamConnectionsMax: values.upstream_connections_max,
+    upstreamResponseHeadMaxBytes: values.upstream_response_head_max_size,
+    upstreamTlsVerify: values.upstream_tls_verify,
+    upstreamTrustedCertificates: checkUpstreamRoots(values, report),
+
+    logLevel: values.log_level,
+    proxyAccessLog: values.proxy_access_log,
+    metricsCertificatesMax: values.metrics_certificates_max,
+  };
+}
+
+function wrongValue(
+  name: SettingName,
+  given: RawSetting['value'] | undefined,
+  source: string,
+  { expected, value }: { readonly expected: string; readonly value?: string },
+) {
+  const whole = typeof given === 'string' || given === undefined ? given : given.join(', ');
+  const shown = settings[name].kind === 'pem-sources' ? '(hidden)' : (value ?? whole);
+  const message = messages[name]?.(shown ?? '');
+  return { name, value: shown, source, expected, ...(message === undefined ? {} : { message }) };
+}
+
+/** Sentences that say more than "expected …". */
+const messages: Partial<Record<SettingName, (value: string) => string>> = {
+  ssl_cipher_suite: (value) => `Undefined cipher suite ${value}: expected modern, intermediate, old or custom`,
+  trusted_ips: () =>
+    'trusted_ips must be a comma separated list in the form of IPv4 or IPv6 addresses or CIDR ranges, such as 10.0.0.0/8, ::1',
+  database: (value) =>
+    value.toLowerCase() === 'postgres'
+      ? 'PostgreSQL is not available in this version: expected sqlite'
+      : 'expected sqlite, the one there is in this version',
+};
+
+/** What to write in the place of a name that is no setting. */
+function insteadOf(name: string): string {
+  if (Object.hasOwn(retiredSettings, name)) return `; use ${retiredSettings[name] ?? ''}`;
+  if (name.startsWith('pg_')) return '; PostgreSQL is not available in this version';
+  if (name.startsWith('nginx_')) return '; there is no nginx here, and each limit has a setting of its own';
+  const closest = closestName(name, names());
+  return closest === undefined ? '' : `; did you mean ${closest}?`;
+}
+
+function names(): readonly SettingName[] {
+  return Object.keys(settings) as SettingName[];
+}
