@@ -41,6 +41,7 @@ const table = {
   NAME_ALREADY_BOUND: client(409, 'A host name is bound to another certificate; the message names the holder.'),
   UNIQUE_VIOLATION: client(409, 'Another entity already has this unique value.'),
   REFERENCE_MISSING: client(400, 'A field refers to an entity that does not exist.'),
+  CURSOR_INVALID: client(400, 'The position to continue a list from is not one that a list gave out.'),
   STORE_UNAVAILABLE: {
     status: 503,
     blame: 'operator',
@@ -48,12 +49,77 @@ const table = {
     summary: 'The datastore cannot be reached or written.',
   },
   STORE_NEWER: { blame: 'operator', retry: false, summary: 'The store was written by a newer version of Portunus.' },
+  STORE_DAMAGED: {
+    blame: 'operator',
+    retry: false,
+    summary: 'The store is not a Portunus database, or its file is damaged.',
+  },
   KEYRING_UNREADABLE: {
     blame: 'operator',
     retry: false,
     summary: 'The keyring file or variable is missing or malformed.',
   },
   KEYRING_MISMATCH: { blame: 'operator', retry: false, summary: 'No key of the keyring opens what the store holds.' },
+
+  // admin
+  BODY_UNPARSABLE: client(400, 'A request body does not follow its own media type, or has too many or too deep fields.'),
+  BODY_TOO_LARGE: client(413, 'A request body is larger than `admin_body_max_size`.'),
+  MEDIA_TYPE_UNSUPPORTED: client(415, 'A request body is neither JSON, urlencoded nor multipart/form-data.'),
+  INPUT_INVALID: client(400, 'Fields of a request are missing, unknown or have an unusable value; each is named.'),
+  ENTITY_NOT_FOUND: client(404, 'The entity that a request names does not exist.'),
+  LIST_SIZE_INVALID: client(400, 'The page size of a list is not a number in its range.'),
+  LIST_FILTER_INVALID: client(400, 'The filter of a list is malformed.'),
+  ADMIN_HOST_REFUSED: client(403, 'The Host of an Admin API request is a name this node was not told to answer to.'),
+  ADMIN_ORIGIN_REFUSED: client(403, 'A web page of another origin tried to change something.'),
+
+  // tls
+  DEFAULT_CERTIFICATE_UNUSABLE: {
+    blame: 'operator',
+    retry: false,
+    summary: 'A certificate or key of ssl_cert cannot be read, or they do not belong together.',
+  },
+
+  // HTTP, what a client sends. Every refusal of a message closes its connection.
+  HTTP_REQUEST_LINE_INVALID: client(400, 'The request line is not `method target version`.'),
+  HTTP_METHOD_INVALID: client(400, 'The request method is not a token or is too long.'),
+  HTTP_METHOD_UNSUPPORTED: client(501, 'CONNECT and TRACE are not served.'),
+  HTTP_TARGET_INVALID: client(400, 'The request target is malformed or holds a dot segment.'),
+  HTTP_TARGET_TOO_LONG: client(414, 'The request target is longer than request_target_max_bytes.'),
+  HTTP_TARGET_DISAGREES: client(400, 'The authority of an absolute target is not the one in Host.'),
+  HTTP_VERSION_INVALID: client(400, 'The HTTP version is malformed or older than 1.0.'),
+  HTTP_VERSION_UNSUPPORTED: client(505, 'The HTTP version has no meaning in HTTP/1.x.'),
+  HTTP_LINE_ENDING_INVALID: client(400, 'A line does not end with CR LF, or a CR stands alone.'),
+  HTTP_FIELD_FOLDED: client(400, 'A header field is folded over lines.'),
+  HTTP_FIELD_NAME_INVALID: client(400, 'A header field name is not a token, or whitespace precedes its colon.'),
+  HTTP_FIELD_VALUE_INVALID: client(400, 'A header field value holds a control character.'),
+  HTTP_HEAD_TOO_LARGE: client(431, 'The message head is larger than its limit.'),
+  HTTP_FIELDS_TOO_MANY: client(431, 'The message has more header fields than request_headers_max.'),
+  HTTP_HOST_MISSING: client(400, 'An HTTP/1.1 request has no Host.'),
+  HTTP_HOST_REPEATED: client(400, 'A request has more than one Host.'),
+  HTTP_HOST_INVALID: client(400, 'Host is not a host name or address with an optional port.'),
+  HTTP_CONTENT_LENGTH_INVALID: client(400, 'Content-Length is not one plain decimal number.'),
+  HTTP_FRAMING_AMBIGUOUS: client(400, 'The length of the body can be read in two ways.'),
+  HTTP_TRANSFER_CODING_INVALID: client(400, 'Transfer-Encoding is malformed, or chunked is not its one last coding.'),
+  HTTP_TRANSFER_CODING_UNKNOWN: client(501, 'Transfer-Encoding names a coding other than chunked.'),
+  HTTP_CHUNK_INVALID: client(400, 'A chunk of the body is malformed.'),
+  HTTP_CHUNK_EXTENSIONS_TOO_LARGE: client(400, 'The chunk extensions of a body are larger than their limit.'),
+  HTTP_TRAILER_FORBIDDEN: client(400, 'A trailer field frames, routes or authenticates the message.'),
+  HTTP_STATUS_LINE_INVALID: { status: 502, blame: 'upstream', retry: true, summary: 'A status line is malformed.' },
+  HTTP_EXPECTATION_UNKNOWN: client(417, 'Expect names something other than 100-continue.'),
+  HTTP_BODY_TOO_LARGE: client(413, 'The request body is larger than client_max_body_size.'),
+  HTTP_REQUEST_TIMEOUT: { status: 408, blame: 'client', retry: true, summary: 'The request did not arrive in time.' },
+  HTTP_TLS_REQUIRED: client(426, 'The API is served over HTTPS only.'),
+  HTTP_ROUTE_NOT_FOUND: client(404, 'No API takes this host, path and method.'),
+
+  // upstream
+  UPSTREAM_CONNECT_FAILED: upstream(502, 'The upstream refused the connection or cannot be reached.'),
+  UPSTREAM_TLS_FAILED: upstream(502, 'The TLS handshake with the upstream failed, or its certificate is not trusted.'),
+  UPSTREAM_RESET: upstream(502, 'The upstream closed the connection before its response was whole.'),
+  UPSTREAM_RESPONSE_INVALID: upstream(502, 'The upstream answered with something that is not a valid HTTP/1.x response.'),
+  UPSTREAM_EXHAUSTED: upstream(503, 'All upstream_connections_max connections are in use.'),
+  UPSTREAM_CONNECT_TIMEOUT: upstream(504, 'The upstream did not accept the connection in time.'),
+  UPSTREAM_SEND_TIMEOUT: upstream(504, 'The upstream did not take the request in time.'),
+  UPSTREAM_READ_TIMEOUT: upstream(504, 'The upstream did not answer in time.'),
 
   // process
   LISTEN_FAILED: { blame: 'operator', retry: true, summary: 'A listener could not be opened.' },
@@ -97,6 +163,10 @@ export class PortunusError extends Error {
 
 export function isPortunusError(value: unknown, code?: ErrorCode): value is PortunusError {
   return value instanceof PortunusError && (code === undefined || value.code === code);
+}
+
+function upstream(status: number, summary: string): CodeFacts {
+  return { status, blame: 'upstream', retry: true, summary };
 }
 
 function client(status: number, summary: string): CodeFacts {
