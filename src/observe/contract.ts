@@ -18,12 +18,20 @@ export type HandshakeFailure =
   | 'tls-alert'
   | 'disconnected';
 
+/** Why an accepted connection was closed before anything was read of what it is for. */
+export type ConnectionRefusal =
+  | 'limit'
+  | 'proxy-protocol-untrusted'
+  | 'proxy-protocol-malformed'
+  | 'proxy-protocol-timeout';
+
 export type UpstreamFailure = 'connect' | 'tls' | 'timeout' | 'reset' | 'malformed' | 'exhausted';
 
 /** Numbers a worker counts on the data path. */
 export interface Counters {
   connectionOpened(tls: boolean): void;
   connectionClosed(tls: boolean): void;
+  connectionRefused(reason: ConnectionRefusal): void;
   handshakeDone(version: string, resumed: boolean): void;
   handshakeFailed(reason: HandshakeFailure): void;
   contextHit(): void;

@@ -1,6 +1,6 @@
 // What one process counts on the data path, in one block of numbers made at the start: counting allocates nothing.
 // Names, help and the sum over processes are in metrics.ts.
-import type { Counters, HandshakeFailure, UpstreamFailure } from './contract.ts';
+import type { ConnectionRefusal, Counters, HandshakeFailure, UpstreamFailure } from './contract.ts';
 
 /** Upper bounds in milliseconds, inclusive; what is slower falls in one more bucket. */
 export const latencyBoundsMs = [
@@ -17,6 +17,7 @@ export interface HistogramSnapshot {
 export interface CountersSnapshot {
   readonly connectionsOpen: Readonly<Record<'plain' | 'tls', number>>;
   readonly connectionsAccepted: Readonly<Record<'plain' | 'tls', number>>;
+  readonly connectionsRefused: Readonly<Record<ConnectionRefusal, number>>;
   readonly handshakes: readonly { readonly version: string; readonly resumed: boolean; readonly count: number }[];
   readonly handshakeFailures: Readonly<Record<HandshakeFailure, number>>;
   readonly contexts: Readonly<Record<'hit' | 'made' | 'unusable' | 'evicted', number>>;
@@ -43,6 +44,12 @@ const handshakeFailures = {
   'tls-alert': 6,
   disconnected: 7,
 } as const satisfies Record<HandshakeFailure, number>;
+const connectionRefusals = {
+  limit: 0,
+  'proxy-protocol-untrusted': 1,
+  'proxy-protocol-malformed': 2,
+  'proxy-protocol-timeout': 3,
+} as const satisfies Record<ConnectionRefusal, number>;
 const upstreamFailures = {
   connect: 0,
   tls: 1,
@@ -59,6 +66,7 @@ const bucketCount = latencyBoundsMs.length + 1;
 export function createCounters(): CountersWithSnapshot {
   const connectionsOpen = new Float64Array(2);
   const connectionsAccepted = new Float64Array(2);
+  const refused = new Float64Array(Object.keys(connectionRefusals).length);
   const handshakes = new Float64Array(versions.length * 2);
   const failures = new Float64Array(Object.keys(handshakeFailures).length);
   const contexts = new Float64Array(4);
@@ -76,6 +84,9 @@ export function createCounters(): CountersWithSnapshot {
     },
     connectionClosed(tls) {
       add(connectionsOpen, tls ? 1 : 0, -1);
+    },
+    connectionRefused(reason) {
+      add(refused, connectionRefusals[reason], 1);
     },
     handshakeDone(version, resumed) {
       const row = version === 'TLSv1.3' ? 1 : version === 'TLSv1.2' ? 0 : 2;
@@ -111,6 +122,7 @@ export function createCounters(): CountersWithSnapshot {
       return {
         connectionsOpen: { plain: at(connectionsOpen, 0), tls: at(connectionsOpen, 1) },
         connectionsAccepted: { plain: at(connectionsAccepted, 0), tls: at(connectionsAccepted, 1) },
+        connectionsRefused: named(connectionRefusals, refused),
         handshakes: versions.flatMap((version, row) => [
           { version, resumed: false, count: at(handshakes, row * 2) },
           { version, resumed: true, count: at(handshakes, row * 2 + 1) },

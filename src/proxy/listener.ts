@@ -1,0 +1,265 @@
+// One listening socket of the data plane and what every connection goes through before HTTP: limit, PROXY header, TLS.
+// The handshake is tls/accept.ts's; requests are read elsewhere.
+import { createServer, type Server, type Socket } from 'node:net';
+import type { TlsAcceptor } from '../tls/accept.ts';
+import type { AlpnProtocol } from '../tls/alpn.ts';
+import type { Connection } from '../tls/connection.ts';
+import { createDeadlines } from '../tls/deadlines.ts';
+import type { ConnectionRefusal, Counters, Log } from '../observe/contract.ts';
+import { createConnectionLimit, type ConnectionLimit } from './connection-limit.ts';
+import { normalizeAddress, parseProxyHeader } from './proxy-protocol.ts';
+import { createTrustedPeers } from './trusted-peers.ts';
+
+export interface ListenerOptions {
+  readonly listen: {
+    readonly host: string;
+    readonly port: number;
+    readonly ssl: boolean;
+    readonly proxyProtocol: boolean;
+    readonly backlog: number;
+  };
+  /** A bound TCP handle to accept from, instead of `listen`'s host and port. The listener closes it. */
+  readonly handle?: object | undefined;
+  readonly config: {
+    readonly trustedIps: readonly string[];
+    readonly clientConnectionsMax: number;
+    readonly handshakeTimeoutMs: number;
+  };
+  /** Required where `listen.ssl` is set. It may serve several listeners. */
+  readonly tls?: TlsAcceptor | undefined;
+  /** Shared by the listeners of a process; without one this listener counts alone. */
+  readonly limit?: ConnectionLimit | undefined;
+  /** Default: HTTP/1.1 alone. */
+  readonly alpnProtocols?: readonly AlpnProtocol[] | undefined;
+  readonly counters: Pick<Counters, 'connectionOpened' | 'connectionClosed' | 'connectionRefused'>;
+  readonly log: Log;
+  /** The connection is its receiver's from here on. */
+  readonly onConnection: (connection: Connection) => void;
+}
+
+export interface Listener extends AsyncDisposable {
+  /** The port bound, also where 0 was asked for. */
+  readonly port: number;
+  /** Connections that are not yet handed over: PROXY header or handshake under way. */
+  readonly preparing: number;
+  /** Accepts no more. Resolves when those under way are handed over or ended, within the handshake's time. */
+  close(): Promise<void>;
+  /** Accepts no more and ends those under way. Connections that were handed over stay. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * A listener with `proxyProtocol` requires the header of every connection and takes it from `trustedIps` alone: whoever
+ * may send one may claim any address. With no `trustedIps` it therefore refuses all.
+ *
+ * @throws Error with code EADDRINUSE, EACCES…
+ */
+export async function createListener(options: ListenerOptions): Promise<Listener> {
+  const { listen, config, tls, counters, log, onConnection, alpnProtocols = ['http/1.1'] } = options;
+  if (listen.ssl && tls === undefined) throw new TypeError('a listener with ssl needs a TLS acceptor');
+  const limit = options.limit ?? createConnectionLimit(config.clientConnectionsMax);
+  const isTrusted = createTrustedPeers(config.trustedIps);
+  const preparing = new Set<Socket>();
+  const reading = createDeadlines<ProxyHeaderReading>(config.handshakeTimeoutMs, (reader) => reader.expire());
+  let whenIdle: (() => void) | undefined;
+
+  const server = createServer({ pauseOnConnect: true, noDelay: true }, accept);
+  await startListening(server, options);
+  server.on('error', (error) => log.error({ err: error }, 'a listener failed'));
+  const address = server.address();
+  const port = address !== null && typeof address === 'object' ? address.port : listen.port;
+  if (listen.proxyProtocol && config.trustedIps.length === 0) {
+    log.warn({ port }, 'a listener with proxy_protocol refuses all connections because trusted_ips is empty');
+  }
+
+  return {
+    port,
+    get preparing() {
+      return preparing.size;
+    },
+    close,
+    [Symbol.asyncDispose]() {
+      const closed = close();
+      for (const socket of preparing) socket.destroy();
+      return closed;
+    },
+  };
+
+  function close(): Promise<void> {
+    if (server.listening) server.close();
+    if (preparing.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const before = whenIdle;
+      whenIdle = () => {
+        before?.();
+        resolve();
+      };
+    });
+  }
+
+  function accept(socket: Socket): void {
+    socket.on('error', ignoreError);
+    const remoteAddress = socket.remoteAddress;
+    // It has gone again.
+    if (remoteAddress === undefined) return void socket.destroy();
+    if (!limit.enter()) return refuse(socket, 'limit');
+    counters.connectionOpened(listen.ssl);
+    preparing.add(socket);
+    socket.on('close', () => {
+      limit.leave();
+      counters.connectionClosed(listen.ssl);
+      settled(socket);
+    });
+    const peer = normalizePeer(remoteAddress);
+    if (!listen.proxyProtocol) return secure(socket, peer, socket.remotePort ?? 0, port);
+    if (!isTrusted(peer)) return refuse(socket, 'proxy-protocol-untrusted');
+    const reader = new ProxyHeaderReading(socket, (outcome) => {
+      reading.delete(reader);
+      if (outcome.kind === 'gone') return;
+      if (outcome.kind === 'refused') return refuse(socket, outcome.reason);
+      const { client, rest } = outcome;
+      if (client === undefined) secure(socket, peer, socket.remotePort ?? 0, port, rest, reader.startedAt);
+      else secure(socket, client.address, client.port, client.localPort, rest, reader.startedAt);
+    });
+    reading.add(reader, reader.startedAt);
+    reader.start();
+  }
+
+  function secure(
+    socket: Socket,
+    remoteAddress: string,
+    remotePort: number,
+    localPort: number,
+    firstBytes?: Buffer,
+    startedAt?: number,
+  ): void {
+    const trusted = isTrusted(remoteAddress);
+    if (!listen.ssl || tls === undefined) {
+      if (firstBytes !== undefined && firstBytes.length > 0) socket.unshift(firstBytes);
+      return handOver(socket, {
+        socket,
+        tls: false,
+        serverName: undefined,
+        alpnProtocol: 'http/1.1',
+        remoteAddress,
+        remotePort,
+        localPort,
+        trusted,
+      });
+    }
+    tls.accept(socket, { alpnProtocols, firstBytes, startedAt }, (secured) => {
+      handOver(socket, {
+        socket: secured.socket,
+        tls: true,
+        serverName: secured.serverName,
+        alpnProtocol: secured.alpnProtocol,
+        remoteAddress,
+        remotePort,
+        localPort,
+        trusted,
+      });
+    });
+  }
+
+  function handOver(socket: Socket, connection: Connection): void {
+    try {
+      onConnection(connection);
+    } catch (error) {
+      log.error({ err: error }, 'a connection could not be taken on');
+      connection.socket.destroy();
+    }
+    settled(socket);
+  }
+
+  function refuse(socket: Socket, reason: ConnectionRefusal): void {
+    counters.connectionRefused(reason);
+    socket.destroy();
+  }
+
+  function settled(socket: Socket): void {
+    if (!preparing.delete(socket) || preparing.size > 0) return;
+    whenIdle?.();
+    whenIdle = undefined;
+  }
+}
+
+type ReadingOutcome =
+  | {
+      readonly kind: 'read';
+      readonly client: { readonly address: string; readonly port: number; readonly localPort: number } | undefined;
+      readonly rest: Buffer;
+    }
+  | { readonly kind: 'refused'; readonly reason: ConnectionRefusal }
+  /** The peer closed; load balancers that look whether a port answers do. */
+  | { readonly kind: 'gone' };
+
+/** Reads the PROXY header of one connection and leaves its socket paused. */
+class ProxyHeaderReading {
+  readonly startedAt = performance.now();
+  readonly #socket: Socket;
+  readonly #done: (outcome: ReadingOutcome) => void;
+  #bytes: Buffer | undefined;
+  #needed = 0;
+
+  constructor(socket: Socket, done: (outcome: ReadingOutcome) => void) {
+    this.#socket = socket;
+    this.#done = done;
+  }
+
+  start(): void {
+    this.#socket.on('data', this.#onData);
+    this.#socket.on('close', this.#onClose);
+    this.#socket.resume();
+  }
+
+  expire(): void {
+    this.#finish({ kind: 'refused', reason: 'proxy-protocol-timeout' });
+  }
+
+  #onClose = (): void => {
+    this.#finish({ kind: 'gone' });
+  };
+
+  #onData = (chunk: Buffer): void => {
+    const bytes = this.#bytes === undefined ? chunk : Buffer.concat([this.#bytes, chunk]);
+    this.#bytes = bytes;
+    if (bytes.length < this.#needed) return;
+    const header = parseProxyHeader(bytes);
+    if (header.kind === 'incomplete') {
+      this.#needed = header.needed;
+      return;
+    }
+    if (header.kind === 'malformed') return this.#finish({ kind: 'refused', reason: 'proxy-protocol-malformed' });
+    this.#finish({ kind: 'read', client: header.client, rest: bytes.subarray(header.length) });
+  };
+
+  #finish(outcome: ReadingOutcome): void {
+    this.#socket.off('data', this.#onData);
+    this.#socket.off('close', this.#onClose);
+    this.#socket.pause();
+    this.#done(outcome);
+  }
+}
+
+function startListening(server: Server, { listen, handle }: ListenerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    const started = (): void => {
+      server.off('error', reject);
+      resolve();
+    };
+    if (handle === undefined) {
+      server.listen({ host: listen.host, port: listen.port, backlog: listen.backlog, ipv6Only: true }, started);
+    } else {
+      server.listen(handle, listen.backlog, started);
+    }
+  });
+}
+
+/** The socket's own addresses are in shortest form already. */
+function normalizePeer(address: string): string {
+  return address.startsWith('::ffff:') ? normalizeAddress(address) : address;
+}
+
+/** `close` follows and is what counts. */
+function ignoreError(): void {}

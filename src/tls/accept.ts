@@ -1,0 +1,276 @@
+// From an accepted socket to a finished TLS handshake: ClientHello, certificate, context, TLSSocket. What the connection
+// is used for is proxy's. Why not SNICallback: docs/adr/0002-own-client-hello.md.
+import type { Socket } from 'node:net';
+import { TLSSocket, type SecureContext } from 'node:tls';
+import type { CertificateCatalog } from '../catalog/contract.ts';
+import { parseServerName } from '../model/host-name.ts';
+import { alertRecord, type Alert } from './alert.ts';
+import { chooseAlpn, type AlpnChoice, type AlpnProtocol } from './alpn.ts';
+import { parseClientHello, type ClientHello } from './client-hello.ts';
+import { createContexts } from './contexts.ts';
+import { createDeadlines, type Deadlines } from './deadlines.ts';
+import { readDefaultCertificate } from './default-certificate.ts';
+import { plainHttpAnswer } from './plain-http-answer.ts';
+import { createSelector } from './select.ts';
+import type { HandshakeFailure, TlsCounters, TlsLog, TlsSettings } from './settings.ts';
+
+export interface TlsAcceptorDependencies {
+  readonly config: TlsSettings;
+  readonly catalog: CertificateCatalog;
+  /** Throws when the key cannot be opened; that certificate is then unusable. The buffer is wiped after use. */
+  readonly openKey: (sealedKey: string, publicKeySha256: string) => Buffer;
+  /** 32 bytes, the same on all workers and nodes. */
+  readonly ticketSecret: Buffer;
+  readonly counters: TlsCounters;
+  readonly log: TlsLog;
+}
+
+/** A finished handshake. */
+export interface SecureConnection {
+  /** Paused. An `error` listener is set; what goes wrong from here on is told by `close`. */
+  readonly socket: TLSSocket;
+  /** The name of the ClientHello in normal form, also where the session was resumed. */
+  readonly serverName: string | undefined;
+  readonly alpnProtocol: AlpnProtocol;
+}
+
+export interface AcceptOptions {
+  /** Protocols offered to this client, in the server's order. */
+  readonly alpnProtocols: readonly AlpnProtocol[];
+  /** What was already read of the connection, a PROXY header excluded. */
+  readonly firstBytes?: Uint8Array | undefined;
+  /** When the connection began, as `performance.now()` tells it: the time for the handshake runs from there. */
+  readonly startedAt?: number | undefined;
+}
+
+export interface TlsAcceptor extends AsyncDisposable {
+  /**
+   * Takes over a socket that nobody reads. Every way it may fail is counted and ends the socket; only a finished
+   * handshake is told of.
+   */
+  accept(socket: Socket, options: AcceptOptions, onSecure: (connection: SecureConnection) => void): void;
+  /** Handshakes under way. */
+  readonly pending: number;
+  /** TLS contexts kept. */
+  readonly contexts: number;
+  /** Ids of bound certificates that could not be used when a client last asked for them; for /status. */
+  unusableCertificates(): readonly string[];
+  /** Drops what was made of a certificate (after it was deleted, say); open connections go on. */
+  forget(certificateId: string): void;
+}
+
+/** Names whose selection is remembered, for each context kept. */
+const namesPerContext = 4;
+/** How long a refused client may take to read why and close. */
+const lingerMs = 2000;
+
+/** @throws DEFAULT_CERTIFICATE_UNUSABLE */
+export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcceptor {
+  const { config, catalog, openKey, ticketSecret, counters, log } = dependencies;
+  const configured = readDefaultCertificate(config.sslCertificates);
+  const selector = createSelector(catalog, configured.record, config.tlsContextsMax * namesPerContext);
+  const contexts = createContexts({
+    settings: config,
+    openKey: (pair) => configured.openKey(pair) ?? openKey(pair.sealedKey, pair.publicKeySha256),
+    ticketSecret,
+    counters,
+    log,
+  });
+  /** The name under which an unusable certificate was last asked for, to see later whether it still is. */
+  const unusableNames = new Map<string, string | undefined>();
+  const pending = createDeadlines<Handshake>(config.handshakeTimeoutMs, (handshake) => handshake.fail('timeout'));
+  const lingering = createDeadlines<Socket>(lingerMs, (socket) => socket.destroy());
+  const shared: Shared = { maxBytes: config.clientHelloMaxBytes, counters, pending, lingering, chooseContext };
+
+  return {
+    accept(socket, options, onSecure) {
+      new Handshake(shared, socket, options, onSecure).start();
+    },
+    get pending() {
+      return pending.size;
+    },
+    get contexts() {
+      return contexts.size;
+    },
+    unusableCertificates() {
+      const failed = new Map(contexts.unusable().map(({ certificateId, revision }) => [certificateId, revision]));
+      for (const [certificateId, serverName] of unusableNames) {
+        const selected = selector.find(serverName);
+        const still = selected?.certificateId === certificateId && failed.get(certificateId) === selected.revision;
+        if (!still) unusableNames.delete(certificateId);
+      }
+      return [...unusableNames.keys()];
+    },
+    forget: (certificateId) => contexts.forget(certificateId),
+    [Symbol.asyncDispose]() {
+      pending.expireAll();
+      lingering.expireAll();
+      return Promise.resolve();
+    },
+  };
+
+  function chooseContext(serverName: string | undefined): SecureContext | 'none' | 'unusable' {
+    const selected = selector.find(serverName);
+    if (selected === undefined) return 'none';
+    let result = contexts.find(selected.certificateId, selected.revision);
+    if (result === undefined) {
+      const selection = selector.select(serverName);
+      if (selection.kind === 'none') return 'none';
+      result = contexts.get(selection.record);
+    }
+    if (result.kind === 'ready') return result.context;
+    if (unusableNames.size < config.tlsContextsMax) unusableNames.set(selected.certificateId, serverName);
+    return 'unusable';
+  }
+}
+
+interface Shared {
+  readonly maxBytes: number;
+  readonly counters: TlsCounters;
+  readonly pending: Deadlines<Handshake>;
+  readonly lingering: Deadlines<Socket>;
+  readonly chooseContext: (serverName: string | undefined) => SecureContext | 'none' | 'unusable';
+}
+
+/** One connection on its way to its first application byte. */
+class Handshake {
+  readonly #shared: Shared;
+  readonly #socket: Socket;
+  readonly #options: AcceptOptions;
+  readonly #onSecure: (connection: SecureConnection) => void;
+  #tls: TLSSocket | undefined;
+  #chunks: Uint8Array[] = [];
+  #received = 0;
+  #needed = 0;
+  #over = false;
+
+  constructor(
+    shared: Shared,
+    socket: Socket,
+    options: AcceptOptions,
+    onSecure: (connection: SecureConnection) => void,
+  ) {
+    this.#shared = shared;
+    this.#socket = socket;
+    this.#options = options;
+    this.#onSecure = onSecure;
+  }
+
+  start(): void {
+    const socket = this.#socket;
+    this.#shared.pending.add(this, this.#options.startedAt);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+    socket.on('data', this.#onData);
+    if (this.#options.firstBytes !== undefined && this.#options.firstBytes.length > 0) {
+      this.#onData(this.#options.firstBytes);
+    }
+    if (this.#tls === undefined && !this.#over) socket.resume();
+  }
+
+  /** Ends the connection without another word. */
+  fail(reason: HandshakeFailure): void {
+    if (!this.#finish()) return;
+    this.#shared.counters.handshakeFailed(reason);
+    (this.#tls ?? this.#socket).destroy();
+  }
+
+  #onError = (): void => {
+    // `close` follows and says all there is to say.
+  };
+
+  #onClose = (): void => {
+    this.#shared.lingering.delete(this.#socket);
+    this.fail('disconnected');
+  };
+
+  #onData = (chunk: Uint8Array): void => {
+    this.#chunks.push(chunk);
+    this.#received += chunk.length;
+    if (this.#received < this.#needed) return;
+    const bytes = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
+    const hello = parseClientHello(bytes, this.#shared.maxBytes);
+    switch (hello.kind) {
+      case 'incomplete':
+        this.#chunks = [bytes];
+        this.#needed = hello.needed;
+        return;
+      case 'plain-http':
+        this.#refuse('plain-http', plainHttpAnswer);
+        return;
+      case 'malformed':
+        this.#refuse(
+          hello.reason === 'too-large' ? 'client-hello-too-large' : 'client-hello-malformed',
+          alertRecord('decode_error'),
+        );
+        return;
+      case 'hello':
+        this.#startTls(hello, bytes);
+    }
+  };
+
+  #startTls(hello: ClientHello & { kind: 'hello' }, bytes: Uint8Array): void {
+    const serverName = hello.serverName === undefined ? undefined : parseServerName(hello.serverName);
+    const alpn = chooseAlpn(hello.alpn, this.#options.alpnProtocols);
+    if (alpn.kind === 'none-in-common') return this.#alert('tls-alert', 'no_application_protocol');
+    const context = this.#shared.chooseContext(serverName);
+    if (context === 'none') return this.#alert('no-certificate', 'unrecognized_name');
+    if (context === 'unusable') return this.#alert('certificate-unusable', 'internal_error');
+
+    const socket = this.#socket;
+    socket.off('data', this.#onData);
+    socket.pause();
+    socket.unshift(bytes);
+    this.#chunks = [];
+    const tls = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: context,
+      ...(alpn.kind === 'chosen' ? { ALPNProtocols: alpn.wire } : {}),
+    });
+    this.#tls = tls;
+    socket.off('close', this.#onClose);
+    tls.on('error', this.#onTlsError);
+    tls.on('_tlsError', this.#onTlsError);
+    tls.on('close', this.#onClose);
+    tls.once('secure', () => this.#secured(tls, serverName, alpn));
+  }
+
+  /** Also after the handshake: node:tls then only reports an error and leaves the socket open. */
+  #onTlsError = (error: Error & { code?: string }): void => {
+    // A connection that broke is told apart from a handshake that one side refused.
+    this.fail(error.code?.startsWith('ERR_SSL_') === true ? 'tls-alert' : 'disconnected');
+    this.#tls?.destroy();
+  };
+
+  #secured(tls: TLSSocket, serverName: string | undefined, alpn: AlpnChoice & { kind: 'chosen' | 'not-asked' }): void {
+    if (!this.#finish()) return;
+    // As tls.Server does it; node:http2 waits for the handshake otherwise.
+    Object.assign(tls, { secureConnecting: false });
+    this.#shared.counters.handshakeDone(tls.getProtocol() ?? 'unknown', tls.isSessionReused());
+    this.#onSecure({ socket: tls, serverName, alpnProtocol: alpn.protocol });
+  }
+
+  #alert(reason: HandshakeFailure, alert: Alert): void {
+    this.#refuse(reason, alertRecord(alert));
+  }
+
+  /** Says why before it ends, and reads on meanwhile: a socket closed with unread bytes resets, and the words are lost. */
+  #refuse(reason: HandshakeFailure, words: Uint8Array): void {
+    if (!this.#finish()) return;
+    this.#shared.counters.handshakeFailed(reason);
+    const socket = this.#socket;
+    socket.off('data', this.#onData);
+    this.#shared.lingering.add(socket);
+    socket.end(words);
+    socket.resume();
+  }
+
+  /** @returns false when it was finished before */
+  #finish(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#chunks = [];
+    this.#shared.pending.delete(this);
+    return true;
+  }
+}

@@ -1,0 +1,155 @@
+// TLS contexts: made on first use from a certificate record, kept in a bounded LRU, one for each certificate. Which
+// certificate a client gets is select.ts's; what is negotiated is OpenSSL's.
+import { constants } from 'node:crypto';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import type { CertificateRecord, SealedPair } from '../catalog/contract.ts';
+import { createLru } from '../lib/lru.ts';
+import type { TlsCounters, TlsLog, TlsSettings } from './settings.ts';
+import { deriveTicketKeys } from './ticket-keys.ts';
+
+export type ContextResult =
+  | { readonly kind: 'ready'; readonly context: SecureContext }
+  /** The record cannot serve: its key does not open or match, or it is no certificate. Its names fail, no others. */
+  | { readonly kind: 'unusable' };
+
+export interface Contexts {
+  readonly size: number;
+  /** What was made of this certificate at this revision, if it is still kept. */
+  find(certificateId: string, revision: number): ContextResult | undefined;
+  /** Found or made. Never throws for what the record holds. */
+  get(record: CertificateRecord): ContextResult;
+  /** Drops what was made of a certificate, connections that use it go on. */
+  forget(certificateId: string): void;
+  /** Certificates that could not be used when they were last asked for, at most `unusableMax`. */
+  unusable(): readonly UnusableCertificate[];
+}
+
+export interface UnusableCertificate {
+  readonly certificateId: string;
+  readonly revision: number;
+}
+
+export interface ContextDependencies {
+  readonly settings: TlsSettings;
+  /** The private key in PEM or DER; the buffer is wiped after use. Throws when it cannot be opened. */
+  readonly openKey: (pair: SealedPair) => Buffer;
+  /** 32 bytes, the same on all nodes. */
+  readonly ticketSecret: Uint8Array;
+  readonly counters: TlsCounters;
+  readonly log: TlsLog;
+}
+
+/** Post-quantum hybrid first; then what every client has. */
+const groups = 'X25519MLKEM768:X25519:P-256:P-384';
+/** How many unusable certificates are remembered. */
+const unusableMax = 10_000;
+/** What OpenSSL asks for by default (112 bits: RSA of 2048). */
+const modernRsaBits = 2048;
+
+interface Made {
+  readonly revision: number;
+  readonly result: ContextResult & { kind: 'ready' };
+}
+
+const unusableResult: ContextResult = { kind: 'unusable' };
+
+/** Making a context takes 0.2 to 0.4 ms, so a miss costs less than the handshake it belongs to. */
+export function createContexts({ settings, openKey, ticketSecret, counters, log }: ContextDependencies): Contexts {
+  const kept = createLru<string, Made>(settings.tlsContextsMax, () => counters.contextEvicted());
+  /** Certificate id to the revision that failed. */
+  const failed = createLru<string, number>(unusableMax);
+
+  return {
+    get size() {
+      return kept.size;
+    },
+    find,
+    get: (record) => find(record.id, record.revision) ?? make(record),
+    forget(certificateId) {
+      kept.delete(certificateId);
+      failed.delete(certificateId);
+    },
+    unusable: () => [...failed.entries()].map(([certificateId, revision]) => ({ certificateId, revision })),
+  };
+
+  function find(certificateId: string, revision: number): ContextResult | undefined {
+    const made = kept.get(certificateId);
+    if (made?.revision === revision) {
+      counters.contextHit();
+      return made.result;
+    }
+    return failed.get(certificateId) === revision ? unusableResult : undefined;
+  }
+
+  function make(record: CertificateRecord): ContextResult {
+    kept.delete(record.id);
+    try {
+      const result = { kind: 'ready', context: makeContext(record) } as const;
+      kept.set(record.id, { revision: record.revision, result });
+      failed.delete(record.id);
+      counters.contextMade(true);
+      return result;
+    } catch (error) {
+      failed.set(record.id, record.revision);
+      counters.contextMade(false);
+      // OpenSSL's words are about structure and never quote the key; still only its code is written down.
+      log.error(
+        { certificateId: record.id, revision: record.revision, code: codeOf(error) },
+        'a certificate cannot be used; handshakes for its names fail',
+      );
+      return unusableResult;
+    }
+  }
+
+  function makeContext(record: CertificateRecord): SecureContext {
+    if (record.pairs.length === 0) throw new Error('no pair');
+    const keys: Buffer[] = [];
+    try {
+      for (const pair of record.pairs) keys.push(openKey(pair));
+      const options = contextOptions(record, keys);
+      try {
+        return createSecureContext(options);
+      } catch (error) {
+        if (codeOf(error) !== 'ERR_SSL_EE_KEY_TOO_SMALL' || settings.sslMinRsaBits >= modernRsaBits) throw error;
+        // Let in by ssl_min_rsa_bits: 1024 bits count as 80 bits of security, level 1. This context alone.
+        return createSecureContext({ ...options, ciphers: `${settings.sslCiphers}:@SECLEVEL=1` });
+      }
+    } finally {
+      for (const key of keys) key.fill(0);
+    }
+  }
+
+  function contextOptions(record: CertificateRecord, keys: Buffer[]): SecureContextOptions {
+    const { sslMinVersion, sslMaxVersion, sslCiphers, sslSessionTickets } = settings;
+    const tickets = deriveTicketKeys(ticketSecret, {
+      certificateId: record.id,
+      fingerprints: record.pairs.map((pair) => pair.fingerprint),
+      minVersion: sslMinVersion,
+      maxVersion: sslMaxVersion,
+      ciphers: sslCiphers,
+    });
+    return {
+      cert: record.pairs.map((pair) => pair.chain),
+      key: keys,
+      // Without a list Node gives each context the public roots, which serve no purpose while no client certificate
+      // is asked for.
+      ca: [],
+      minVersion: sslMinVersion,
+      maxVersion: sslMaxVersion,
+      ciphers: sslCiphers,
+      ecdhCurve: groups,
+      // Mozilla's intermediate profile lets the client choose: all suites are good, and it knows its hardware.
+      honorCipherOrder: false,
+      ...(sslCiphers.includes('DHE-RSA') ? { dhparam: 'auto' } : {}),
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (sslSessionTickets ? 0 : constants.SSL_OP_NO_TICKET),
+      ticketKeys: tickets.keys,
+      sessionIdContext: tickets.sessionIdContext,
+      sessionTimeout: settings.sslSessionTimeoutSeconds,
+    };
+  }
+}
+
+function codeOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : 'unknown';
+}

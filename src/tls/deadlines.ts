@@ -1,0 +1,47 @@
+// One timer for many deadlines that are equally far away. Connections are many and most are done long before, so none
+// gets a timer of its own; a deadline is met up to a quarter of its time late.
+
+export interface Deadlines<Item> {
+  readonly size: number;
+  /** Starts the time of an item, or lets it have started at a `performance.now()` before. */
+  add(item: Item, startedAt?: number): void;
+  /** Also of an item that is not there. */
+  delete(item: Item): void;
+  /** Calls `expire` for every item at once. */
+  expireAll(): void;
+}
+
+/** @param expire called once for an item whose time is over, after it was removed */
+export function createDeadlines<Item>(timeoutMs: number, expire: (item: Item) => void): Deadlines<Item> {
+  const starts = new Map<Item, number>();
+  const everyMs = Math.max(Math.ceil(timeoutMs / 4), 1);
+  let timer: NodeJS.Timeout | undefined;
+
+  return {
+    get size() {
+      return starts.size;
+    },
+    add(item, startedAt = performance.now()) {
+      starts.set(item, startedAt);
+      timer ??= setTimeout(sweep, everyMs).unref();
+    },
+    delete: (item) => starts.delete(item),
+    expireAll() {
+      for (const item of starts.keys()) end(item);
+    },
+  };
+
+  function sweep(): void {
+    timer = undefined;
+    const latest = performance.now() - timeoutMs;
+    for (const [item, at] of starts) {
+      if (at <= latest) end(item);
+    }
+    if (starts.size > 0) timer ??= setTimeout(sweep, everyMs).unref();
+  }
+
+  function end(item: Item): void {
+    starts.delete(item);
+    expire(item);
+  }
+}

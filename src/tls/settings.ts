@@ -1,0 +1,43 @@
+// What the TLS layer is given from outside: its part of the configuration, its counters, its log. The composition passes
+// the whole Config, Counters and Log; these say which parts of them are used here.
+
+export interface TlsSettings {
+  /** Default certificates from the configuration: PEM, at most two, of different key types. */
+  readonly sslCertificates: readonly { readonly chain: string; readonly key: string }[];
+  readonly sslMinVersion: TlsVersion;
+  readonly sslMaxVersion: TlsVersion;
+  /** OpenSSL cipher string: TLS 1.3 suites and TLS 1.2 ciphers together. */
+  readonly sslCiphers: string;
+  readonly sslMinRsaBits: number;
+  readonly sslSessionTickets: boolean;
+  readonly sslSessionTimeoutSeconds: number;
+  readonly tlsContextsMax: number;
+  readonly clientHelloMaxBytes: number;
+  /** From the first moment of the connection to the end of the handshake. */
+  readonly handshakeTimeoutMs: number;
+}
+
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+
+export type HandshakeFailure =
+  | 'timeout'
+  | 'client-hello-malformed'
+  | 'client-hello-too-large'
+  | 'plain-http'
+  | 'no-certificate'
+  | 'certificate-unusable'
+  | 'tls-alert'
+  | 'disconnected';
+
+export interface TlsCounters {
+  handshakeDone(version: string, resumed: boolean): void;
+  handshakeFailed(reason: HandshakeFailure): void;
+  contextHit(): void;
+  contextMade(ok: boolean): void;
+  contextEvicted(): void;
+}
+
+export interface TlsLog {
+  debug(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
