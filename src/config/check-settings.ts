@@ -111,7 +111,7 @@ export function checkKeyring({ keyring }: Values, env: NodeJS.ProcessEnv, report
 
 function isCertificate(pem: string): boolean {
   try {
-    return new X509Certificate(pem).subject !== undefined || true;
+    return new X509Certificate(pem).raw.length > 0;
   } catch {
     return false;
   }

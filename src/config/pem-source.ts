@@ -14,9 +14,9 @@ const sizeMax = 1024 * 1024;
 
 /** @param base the folder that relative paths start from */
 export function readPemSource(text: string, base: string): PemSource {
-  if (text.includes('-----BEGIN')) return { shown: '(hidden)', pem: text.replaceAll('\\n', '\n') };
+  if (text.includes('-----BEGIN')) return { shown: '(hidden)', pem: normal(text.replaceAll(String.raw`\n`, '\n')) };
   const decoded = /^[A-Za-z0-9+/\s]+={0,2}\s*$/.test(text) ? Buffer.from(text, 'base64').toString('latin1') : '';
-  if (decoded.includes('-----BEGIN')) return { shown: '(hidden)', pem: decoded };
+  if (decoded.includes('-----BEGIN')) return { shown: '(hidden)', pem: normal(decoded) };
   return { shown: looksLikePath(text) ? text : '(hidden)', pem: readPem(path.resolve(base, text)) };
 }
 
@@ -28,13 +28,18 @@ export function splitPemSources(text: string): readonly string[] {
 function readPem(file: string): string | undefined {
   try {
     const text = readFileSync(file, 'latin1');
-    return text.length <= sizeMax && text.includes('-----BEGIN') ? text : undefined;
+    return text.length <= sizeMax && text.includes('-----BEGIN') ? normal(text) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Base64 has no dot, and a key in base64 of DER or PEM starts with a letter. */
+function normal(pem: string): string {
+  return `${pem.trim()}\n`;
+}
+
+/** Base64 has no dot, a key in base64 of DER or PEM starts with a letter, and neither has short words. */
 function looksLikePath(text: string): boolean {
-  return text.length <= 255 && /^(\.{0,2}\/|[\w-]+\.|[\w-]{1,40}\/[\w./-]*\.)/.test(text) && !/\s/.test(text);
+  if (text.length > 255 || /\s|[A-Za-z0-9+]{40}/.test(text)) return false;
+  return /^(\.{0,2}\/|[\w-]+\.|[\w-]+\/[\w./-]*\.)/.test(text);
 }

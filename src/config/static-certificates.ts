@@ -19,59 +19,56 @@ export interface StaticCertificateProblem {
 const certificatesMax = 2;
 
 export function readStaticCertificates(certs: readonly PemSource[], keys: readonly PemSource[]): StaticCertificates {
-  const missing = checkCounts(certs.length, keys.length);
-  if (missing !== undefined) return { kind: 'wrong', problems: [missing] };
-  const problems: StaticCertificateProblem[] = [];
-  const certificates: StaticCertificate[] = [];
-  const keyTypes = new Set<string | undefined>();
-  certs.forEach((cert, index) => {
-    const key = keys[index];
-    const chain = readChain(cert.pem);
-    const privateKey = readKey(key?.pem);
-    if (chain === undefined) {
-      const message = `ssl_cert: failed loading certificate from ${cert.shown}`;
-      problems.push({ name: 'ssl_cert', message, expected: 'the path of a PEM file, PEM text, or base64 of PEM text' });
-    }
-    if (privateKey === undefined) {
-      const message = `ssl_cert_key: failed loading key from ${key?.shown ?? ''}`;
-      problems.push({
-        name: 'ssl_cert_key',
-        message,
-        expected: 'a PEM key without a passphrase: its path, text, or base64',
-      });
-    }
-    if (chain === undefined || privateKey === undefined || cert.pem === undefined || key?.pem === undefined) return;
-    if (!chain.some((certificate) => certificate.checkPrivateKey(privateKey))) {
-      const message = `ssl_cert_key: the key ${key.shown} does not belong to the certificate ${cert.shown}`;
-      problems.push({ name: 'ssl_cert_key', message, expected: 'the keys in the order of the certificates' });
-    }
-    keyTypes.add(privateKey.asymmetricKeyType);
-    certificates.push({ chain: cert.pem, key: key.pem });
+  const problems = [...checkCounts(certs.length, keys.length)];
+  const chains = certs.map(({ pem, shown }) => {
+    const chain = readChain(pem);
+    const expected = 'the path of a PEM file, PEM text, or base64 of PEM text';
+    if (chain === undefined) report('ssl_cert', `ssl_cert: failed loading certificate from ${shown}`, expected);
+    return chain;
   });
-  if (problems.length === 0 && keyTypes.size < certificates.length) {
-    const message = 'ssl_cert: two certificates with the same type of key, of which one would never be served';
-    problems.push({
-      name: 'ssl_cert',
-      message,
-      expected: 'one certificate, or one with an RSA and one with an EC key',
-    });
+  const privateKeys = keys.map(({ pem, shown }) => {
+    const key = readKey(pem);
+    const expected = 'a PEM key without a passphrase: its path, text, or base64';
+    if (key === undefined) report('ssl_cert_key', `ssl_cert_key: failed loading key from ${shown}`, expected);
+    return key;
+  });
+  if (problems.length > 0) return { kind: 'wrong', problems };
+
+  chains.forEach((chain, index) => {
+    const key = privateKeys[index];
+    if (key !== undefined && chain?.some((certificate) => certificate.checkPrivateKey(key))) return;
+    const pair = `the key ${keys[index]?.shown ?? ''} does not belong to the certificate ${certs[index]?.shown ?? ''}`;
+    report('ssl_cert_key', `ssl_cert_key: ${pair}`, 'the keys in the order of the certificates');
+  });
+  if (new Set(privateKeys.map((key) => key?.asymmetricKeyType)).size < privateKeys.length) {
+    report(
+      'ssl_cert',
+      'ssl_cert: two certificates with one type of key, of which one would never be served',
+      oneOrPair,
+    );
   }
-  return problems.length > 0 ? { kind: 'wrong', problems } : { kind: 'read', certificates };
+  if (problems.length > 0) return { kind: 'wrong', problems };
+  const certificates = certs.map(({ pem = '' }, index) => ({ chain: pem, key: keys[index]?.pem ?? '' }));
+  return { kind: 'read', certificates };
+
+  function report(name: StaticCertificateProblem['name'], message: string, expected: string): void {
+    problems.push({ name, message, expected });
+  }
 }
 
-function checkCounts(certs: number, keys: number): StaticCertificateProblem | undefined {
+const oneOrPair = 'one certificate, or one with an RSA and one with an EC key';
+
+function checkCounts(certs: number, keys: number): readonly StaticCertificateProblem[] {
   const expected = 'as many keys in ssl_cert_key as certificates in ssl_cert, in the same order';
-  if (certs > 0 && keys === 0) return { name: 'ssl_cert_key', message: 'ssl_cert_key must be specified', expected };
-  if (keys > 0 && certs === 0) return { name: 'ssl_cert', message: 'ssl_cert must be specified', expected };
+  if (certs > 0 && keys === 0) return [{ name: 'ssl_cert_key', message: 'ssl_cert_key must be specified', expected }];
+  if (keys > 0 && certs === 0) return [{ name: 'ssl_cert', message: 'ssl_cert must be specified', expected }];
   if (certs !== keys) {
     const message = `ssl_cert was specified ${certs} times while ssl_cert_key was specified ${keys} times`;
-    return { name: 'ssl_cert_key', message, expected };
+    return [{ name: 'ssl_cert_key', message, expected }];
   }
-  if (certs > certificatesMax) {
-    const message = `ssl_cert was specified ${certs} times, and ${certificatesMax} is the most`;
-    return { name: 'ssl_cert', message, expected: 'one certificate, or one with an RSA and one with an EC key' };
-  }
-  return undefined;
+  if (certs <= certificatesMax) return [];
+  const message = `ssl_cert was specified ${certs} times, and ${certificatesMax} is the most`;
+  return [{ name: 'ssl_cert', message, expected: oneOrPair }];
 }
 
 function readChain(pem: string | undefined): readonly X509Certificate[] | undefined {
