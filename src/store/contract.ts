@@ -5,6 +5,15 @@
 // loss of power. A transaction whose work throws leaves no trace.
 import type { Api, Binding, Certificate, Change, Plugin, Sni } from '../model/entities.ts';
 
+/** How long a transaction may hold up the others. */
+export const transactionTimeoutMs = 30_000;
+
+/** Transactions that may wait for their turn. */
+export const transactionsWaitingMax = 10_000;
+
+/** The largest page of a list. */
+export const pageSizeMax = 1000;
+
 export interface Page {
   /** 1 to `pageSizeMax`. */
   readonly size: number;
@@ -47,6 +56,7 @@ export interface SniFilter extends TagFilter {
 /** Lists come in the order of creation. */
 export interface Collection<E, F> {
   get(id: string): Promise<E | undefined>;
+  /** @throws CURSOR_INVALID */
   list(page: Page, filter?: F): Promise<Paged<E>>;
   count(filter?: F): Promise<number>;
 }
@@ -65,18 +75,26 @@ export interface StoreReader {
   /** Intermediate certificates (PEM) known from other chains whose subject has this key (x509 `nameKey`). */
   intermediates(subjectKey: string): Promise<readonly string[]>;
   revision(): Promise<number>;
-  /** In order, at most `limit`; those after `revision`. */
+  /**
+   * In order, those after `revision`: at most `limit` rows, save that a revision is never cut, its last rows come along.
+   * Old ones are forgotten: when the first one is not of `revision + 1`, read the entities anew.
+   */
   changesSince(revision: number, limit: number): Promise<readonly Change[]>;
 }
 
 /**
  * Writes. `insert`, `replace` and `delete` keep the bindings of names true in the same transaction:
  * an Sni binds its name; an enabled ssl plugin binds the host names of its API (host names that TLS clients can send: no
- * IP addresses), or the empty name when it is global. `replace` and `delete` of a missing id throw a TypeError (callers
- * look first, inside the same transaction).
+ * IP addresses), or the empty name when it is global. Whoever's bindings change has a row of `changes` in that revision.
+ * A name that moves is let go first: delete or replace its holder, then insert the next. Each call happens whole or not
+ * at all, so that `work` may catch its error and go on.
+ *
+ * TypeErrors, since callers look first inside the same transaction: `replace` and `delete` of a missing id; a plugin whose
+ * certificate is not owned by it (insert the certificate first, later replace it in place); another owner for a
+ * certificate; deleting a certificate that a plugin serves; any call after `work` has ended.
  *
  * @throws NAME_ALREADY_BOUND facts: `{name, holder: BindingHolder, certificateId}`
- * @throws UNIQUE_VIOLATION facts: `{entity, field, value}` — api.name; plugin (name, apiId), field `name`; sni.name (only
+ * @throws UNIQUE_VIOLATION facts: `{entity, field, value}` — id; api.name; plugin (name, apiId), field `name`; sni.name (only
  *   when held by another Sni; held by a plugin it is NAME_ALREADY_BOUND)
  * @throws REFERENCE_MISSING facts: `{entity, field, value}` — plugin.apiId, sni.certificateId, plugin.certificateId
  */
@@ -106,7 +124,11 @@ export interface Committed<T> {
 }
 
 export interface Store extends StoreReader, AsyncDisposable {
-  /** @throws whatever `work` throws, with nothing written; STORE_UNAVAILABLE (disk full, database gone). */
+  /**
+   * Transactions wait for one another: one inside another's `work` is a TypeError, and `work` that takes longer than
+   * `transactionTimeoutMs` is given up.
+   * @throws whatever `work` throws, with nothing written; STORE_UNAVAILABLE (disk full, database gone, too many waiting)
+   */
   transact<T>(actor: string, work: (tx: StoreTransaction) => Promise<T>): Promise<Committed<T>>;
   /** For dry runs: the same work and the same errors, and never a commit. */
   rehearse<T>(actor: string, work: (tx: StoreTransaction) => Promise<T>): Promise<T>;

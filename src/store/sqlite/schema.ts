@@ -20,6 +20,7 @@ export const migrations: readonly string[] = [
     doc TEXT NOT NULL,                       -- the Api as JSON
     revision INTEGER NOT NULL
   ) STRICT;
+  CREATE INDEX apis_upstream_url ON apis (json_extract(doc, '$.upstreamUrl'));
   CREATE TABLE api_hosts (host TEXT NOT NULL, api_id TEXT NOT NULL, PRIMARY KEY (host, api_id)) STRICT, WITHOUT ROWID;
   CREATE TABLE api_uris (uri TEXT NOT NULL, api_id TEXT NOT NULL, PRIMARY KEY (uri, api_id)) STRICT, WITHOUT ROWID;
 
@@ -36,6 +37,9 @@ export const migrations: readonly string[] = [
     revision INTEGER NOT NULL
   ) STRICT;
   CREATE INDEX certificates_not_after ON certificates (not_after);
+  CREATE INDEX certificates_owner ON certificates (owner);
+  CREATE TABLE certificate_tags (tag TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (tag, sequence))
+    STRICT, WITHOUT ROWID;
   CREATE UNIQUE INDEX certificates_plugin ON certificates (plugin_id) WHERE plugin_id IS NOT NULL;
 
   CREATE TABLE plugins (
@@ -48,6 +52,7 @@ export const migrations: readonly string[] = [
   ) STRICT;
   CREATE UNIQUE INDEX plugins_one_per_api ON plugins (name, coalesce(api_id, ''));
   CREATE INDEX plugins_api ON plugins (api_id);
+  CREATE INDEX plugins_certificate ON plugins (certificate_id);
 
   CREATE TABLE snis (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -57,6 +62,8 @@ export const migrations: readonly string[] = [
     created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
     revision INTEGER NOT NULL
   ) STRICT;
+  CREATE TABLE sni_tags (tag TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (tag, sequence))
+    STRICT, WITHOUT ROWID;
   CREATE INDEX snis_certificate ON snis (certificate_id);
 
   CREATE TABLE bindings (

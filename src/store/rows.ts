@@ -1,0 +1,39 @@
+// What a database must be able to do so that transaction.ts can keep entities, bindings and changes true over it. Only
+// primitives of one transaction: no rule about entities lives behind this interface.
+import type { Api, Binding, Certificate, Change, Plugin, Sni } from '../model/entities.ts';
+import type { StoreReader } from './contract.ts';
+
+export interface Rows {
+  /** Sees what this transaction wrote. */
+  readonly read: StoreReader;
+  readonly apis: Table<Api>;
+  readonly plugins: Table<Plugin>;
+  readonly certificates: Table<Certificate>;
+  readonly snis: Table<Sni>;
+
+  /** In the order of creation. */
+  pluginsOfApi(apiId: string): Promise<readonly Plugin[]>;
+  findPlugin(name: string, apiId: string | null): Promise<Plugin | undefined>;
+  findPluginOfCertificate(certificateId: string): Promise<Plugin | undefined>;
+
+  bindingsOf(holderId: string): Promise<readonly Binding[]>;
+  /** Inserts, or replaces the one of that name. */
+  bind(binding: Binding): Promise<void>;
+  unbind(name: string): Promise<void>;
+
+  /** Takes the next revision; called once a transaction at most. */
+  takeRevision(): Promise<number>;
+  appendChange(change: Change, position: number): Promise<void>;
+  rememberIntermediate(subjectKey: string, sha256: string, pem: string): Promise<void>;
+
+  /** Runs `work`; when it throws, what it wrote is undone, and the transaction goes on. */
+  atomically<T>(work: () => Promise<T>): Promise<T>;
+}
+
+/** `revision` is the one that last wrote the row. Update and delete are only called for a row that exists. */
+export interface Table<E> {
+  insert(entity: E, revision: number): Promise<void>;
+  /** Keeps the place in the order of creation. */
+  update(entity: E, revision: number): Promise<void>;
+  delete(id: string): Promise<void>;
+}

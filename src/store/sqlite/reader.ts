@@ -1,0 +1,96 @@
+// The store's questions in SQL. Each is one statement, so that each answer is of one revision.
+import type { Change } from '../../model/entities.ts';
+import type { Collection, StoreReader } from '../contract.ts';
+import { pageBounds, toPaged } from '../cursor.ts';
+import type { Connection, SqlRow } from './connection.ts';
+import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
+import { apiQuery, certificateQuery, pluginQuery, sniQuery, type Query } from './filters.ts';
+
+/** Intermediates of one key that are given out at once. */
+const intermediatesMax = 16;
+
+export function createReader(connection: Connection): StoreReader {
+  return {
+    apis: {
+      ...collection('apis', toApi, apiQuery),
+      async findByName(name) {
+        const row = connection.get('SELECT sequence, doc FROM apis WHERE name = ?', name);
+        return row && toApi(row);
+      },
+    },
+    plugins: collection('plugins', toPlugin, pluginQuery),
+    certificates: collection('certificates', toCertificate, certificateQuery),
+    snis: {
+      ...collection('snis', toSni, sniQuery),
+      async findByName(name) {
+        const row = connection.get('SELECT * FROM snis WHERE name = ?', name);
+        return row && toSni(row);
+      },
+      async ofCertificate(certificateId) {
+        return connection.all('SELECT * FROM snis WHERE certificate_id = ? ORDER BY name', certificateId).map(toSni);
+      },
+    },
+    async binding(name) {
+      const row = connection.get('SELECT * FROM bindings WHERE name = ?', name);
+      return row && toBinding(row);
+    },
+    async intermediates(subjectKey) {
+      return connection
+        .all(
+          'SELECT pem FROM intermediates WHERE subject_key = ? ORDER BY sha256 LIMIT ?',
+          subjectKey,
+          intermediatesMax,
+        )
+        .map((row) => row['pem'] as string);
+    },
+    async revision() {
+      return readRevision(connection);
+    },
+    async changesSince(revision, limit) {
+      return connection
+        .all(
+          `SELECT revision, entity, id, operation, actor, at FROM changes
+         WHERE revision > ?1 AND revision <= coalesce(
+           (SELECT revision FROM changes WHERE revision > ?1 ORDER BY revision, position LIMIT 1 OFFSET ?2),
+           9223372036854775807)
+         ORDER BY revision, position`,
+          revision,
+          Math.max(limit, 1) - 1,
+        )
+        .map((row) => ({ ...(row as unknown as Change) }));
+    },
+  };
+
+  function collection<E, F>(
+    table: string,
+    toEntity: (row: SqlRow) => E,
+    toQuery: (filter: F | undefined) => Query,
+  ): Collection<E, F> {
+    return {
+      async get(id) {
+        const row = connection.get(`SELECT * FROM ${table} WHERE id = ?`, id);
+        return row && toEntity(row);
+      },
+      async list(page, filter) {
+        const { after, limit } = pageBounds(page);
+        const { from, key, where, values } = toQuery(filter);
+        const conditions = [...where, `${key} > ?`].join(' AND ');
+        const sql = `SELECT e.* FROM ${from} WHERE ${conditions} ORDER BY ${key} LIMIT ?`;
+        return toPaged(page, connection.all(sql, ...values, after, limit), sequenceOf, toEntity);
+      },
+      async count(filter) {
+        const { from, where, values } = toQuery(filter);
+        const conditions = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`;
+        return Number(connection.get(`SELECT count(*) AS count FROM ${from}${conditions}`, ...values)?.['count'] ?? 0);
+      },
+    };
+  }
+}
+
+export function readRevision(connection: Connection): number {
+  return Number(connection.get('SELECT revision FROM revision')?.['revision'] ?? 0);
+}
+
+function sequenceOf(row: SqlRow): number {
+  return Number(row['sequence']);
+}

@@ -1,0 +1,186 @@
+// The store in one SQLite file: one connection that writes, in turn, and one that reads what is committed.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { PortunusError } from '../../lib/errors.ts';
+import type { Milliseconds } from '../../model/entities.ts';
+import { transactionsWaitingMax, transactionTimeoutMs } from '../contract.ts';
+import type { Committed, Store, StoreTransaction } from '../contract.ts';
+import { createQueue } from '../queue.ts';
+import type { Sealer } from '../sealer.ts';
+import { openTransaction } from '../transaction.ts';
+import { isBusy, type Connection } from './connection.ts';
+import { openDatabase, openForReading } from './open-database.ts';
+import { createReader, readRevision } from './reader.ts';
+import { createRows } from './rows.ts';
+import { checkpointIfLong, pruneChanges } from './upkeep.ts';
+
+export interface SqliteStoreOptions {
+  readonly path: string;
+  readonly sealer: Sealer;
+  readonly now?: () => Milliseconds;
+  /** Rows of `changes` that are kept at least; whole revisions beyond them are forgotten. */
+  readonly changesKept?: number;
+}
+
+const changesKeptDefault = 100_000;
+const upkeepInterval = 1000;
+/** Another process may hold the lock for so long before a transaction is given up. */
+const lockTimeoutMs = 5000;
+const lockRetryMs = 20;
+
+/**
+ * Opens the store, making or migrating its file. A second store on the same file works too, in this process or another.
+ * @throws STORE_UNAVAILABLE, STORE_DAMAGED, STORE_NEWER; KEYRING_MISMATCH when the sealer does not open this store
+ */
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
+  const { path, sealer, now = Date.now, changesKept = changesKeptDefault } = options;
+  const writer = await openDatabase(path);
+  let reader: Connection;
+  try {
+    await sealedValue('keyring_probe', () => randomBytes(16));
+    reader = openForReading(path);
+  } catch (error) {
+    writer.close();
+    throw error;
+  }
+
+  const rows = createRows(writer);
+  const queue = createQueue(transactionsWaitingMax);
+  const current = new AsyncLocalStorage<{ open: boolean }>();
+  const nudges = new Set<(revision: number) => void>();
+  const secrets = new Map<string, Buffer>();
+  let closing: Promise<void> | undefined;
+
+  return {
+    ...createReader(reader),
+    async transact(actor, work) {
+      const { value, revision, wrote } = await inTurn(() => transaction(actor, work, 'COMMIT'));
+      if (wrote) for (const nudge of nudges) callNudge(nudge, revision);
+      return { value, revision };
+    },
+    async rehearse(actor, work) {
+      const { value } = await inTurn(() => transaction(actor, work, 'ROLLBACK'));
+      return value;
+    },
+    onCommit(nudge) {
+      // Wrapped, so that one function given twice is called twice and stopped once.
+      const entry = (revision: number): void => nudge(revision);
+      nudges.add(entry);
+      return () => void nudges.delete(entry);
+    },
+    async secret(name) {
+      const known = secrets.get(name);
+      const value = known ?? (await inTurn(() => sealedValue(`secret_${name}`, () => randomBytes(32))));
+      secrets.set(name, value);
+      return Buffer.from(value);
+    },
+    async [Symbol.asyncDispose]() {
+      closing ??= queue.idle().then(() => {
+        reader.close();
+        writer.close();
+      });
+      await closing;
+    },
+  };
+
+  async function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    if (current.getStore()?.open === true) throw new TypeError('a transaction inside another would wait for itself');
+    if (closing !== undefined) throw new PortunusError('STORE_UNAVAILABLE', 'The store is closed.');
+    return queue.run(async () => {
+      const marker = { open: true };
+      try {
+        return await current.run(marker, task);
+      } finally {
+        marker.open = false;
+      }
+    });
+  }
+
+  async function transaction<T>(
+    actor: string,
+    work: (tx: StoreTransaction) => Promise<T>,
+    ending: 'COMMIT' | 'ROLLBACK',
+  ): Promise<Committed<T> & { readonly wrote: boolean }> {
+    const result = await inDatabase(ending, async () => {
+      const open = openTransaction(rows, actor, now());
+      try {
+        const value = await inTime(work(open.tx));
+        await open.end();
+        const wrote = open.revision !== undefined;
+        const revision = open.revision ?? readRevision(writer);
+        if (wrote && isUpkeepDue(revision)) pruneChanges(writer, changesKept);
+        return { value, revision, wrote };
+      } finally {
+        await open.end();
+      }
+    });
+    if (result.wrote && isUpkeepDue(result.revision)) checkpointIfLong(writer, path);
+    return result;
+  }
+
+  function isUpkeepDue(revision: number): boolean {
+    return revision % Math.min(upkeepInterval, changesKept) === 0;
+  }
+
+  async function inDatabase<T>(ending: 'COMMIT' | 'ROLLBACK', work: () => Promise<T>): Promise<T> {
+    await begin();
+    try {
+      const value = await work();
+      // SQLite ends a transaction by itself on errors such as a full disk; `work` may have gone on regardless.
+      if (!writer.inTransaction) throw new PortunusError('STORE_UNAVAILABLE', 'The store gave the transaction up.');
+      writer.run(ending);
+      return value;
+    } finally {
+      if (writer.inTransaction) writer.run('ROLLBACK');
+    }
+  }
+
+  async function begin(): Promise<void> {
+    const deadline = performance.now() + lockTimeoutMs;
+    for (;;) {
+      try {
+        writer.run('BEGIN IMMEDIATE');
+        return;
+      } catch (error) {
+        if (!isBusy(error) || performance.now() > deadline) throw error;
+        await delay(lockRetryMs);
+      }
+    }
+  }
+
+  /** A value of `meta` under the keyring, made when it is first asked for. */
+  async function sealedValue(key: string, make: () => Buffer): Promise<Buffer> {
+    const known = writer.get('SELECT value FROM meta WHERE key = ?', key);
+    if (known !== undefined) return sealer.open(String(known['value']), `meta ${key}`);
+    await inDatabase('COMMIT', async () => {
+      writer.run('INSERT OR IGNORE INTO meta VALUES (?, ?)', key, sealer.seal(make(), `meta ${key}`));
+    });
+    return sealedValue(key, make);
+  }
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new PortunusError('STORE_UNAVAILABLE', `A transaction took longer than ${transactionTimeoutMs} ms.`));
+    }, transactionTimeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The transaction is committed whatever a listener does; its error surfaces as uncaught, not as a failed write. */
+function callNudge(nudge: (revision: number) => void, revision: number): void {
+  try {
+    nudge(revision);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,188 @@
+// The rules of writing, over any database's rows: what is unique, what must exist, what cascades, and which rows of
+// `changes` arise. That each write happens whole or not at all is transaction.ts's.
+import { createHash } from 'node:crypto';
+import type { Api, Certificate, CertificateOwner, EntityKind, Plugin, Sni } from '../model/entities.ts';
+import { PortunusError } from '../lib/errors.ts';
+import { bindingOfSni, bindingsOfPlugin, rebind } from './bindings.ts';
+import type { ChangeLog } from './change-log.ts';
+import type { StoreTransaction, Writable } from './contract.ts';
+import type { Rows } from './rows.ts';
+
+export interface Writes {
+  readonly apis: Writable<Api>;
+  readonly plugins: Writable<Plugin>;
+  readonly certificates: Writable<Certificate>;
+  readonly snis: Writable<Sni>;
+  readonly intermediates: Pick<StoreTransaction, 'rememberIntermediates'>;
+}
+
+/** Codes and TypeErrors as StoreTransaction promises. */
+export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record'>): Writes {
+  const { read } = rows;
+
+  return {
+    apis: {
+      async insert(api) {
+        await refuseKnownId('api', api.id, read.apis);
+        await refuseKnownName(api);
+        await rows.apis.insert(api, await log.record('api', api.id, 'create'));
+      },
+      async replace(api) {
+        await existing('api', api.id, read.apis);
+        await refuseKnownName(api);
+        await rows.apis.update(api, await log.record('api', api.id, 'update'));
+        for (const plugin of await rows.pluginsOfApi(api.id)) {
+          await rebind(rows, plugin.id, bindingsOfPlugin(plugin, api), async () =>
+            rows.plugins.update(plugin, await log.record('plugin', plugin.id, 'update')),
+          );
+        }
+      },
+      async delete(id) {
+        await existing('api', id, read.apis);
+        for (const plugin of await rows.pluginsOfApi(id)) await deletePlugin(plugin);
+        await log.record('api', id, 'delete');
+        await rows.apis.delete(id);
+      },
+    },
+
+    plugins: {
+      async insert(plugin) {
+        await refuseKnownId('plugin', plugin.id, read.plugins);
+        const api = await referencesOf(plugin);
+        await rows.plugins.insert(plugin, await log.record('plugin', plugin.id, 'create'));
+        await rebind(rows, plugin.id, bindingsOfPlugin(plugin, api));
+      },
+      async replace(plugin) {
+        await existing('plugin', plugin.id, read.plugins);
+        const api = await referencesOf(plugin);
+        await rows.plugins.update(plugin, await log.record('plugin', plugin.id, 'update'));
+        await rebind(rows, plugin.id, bindingsOfPlugin(plugin, api));
+      },
+      async delete(id) {
+        await deletePlugin(await existing('plugin', id, read.plugins));
+      },
+    },
+
+    certificates: {
+      async insert(certificate) {
+        await refuseKnownId('certificate', certificate.id, read.certificates);
+        await rows.certificates.insert(certificate, await log.record('certificate', certificate.id, 'create'));
+      },
+      async replace(certificate) {
+        const { owner } = await existing('certificate', certificate.id, read.certificates);
+        if (!isSameOwner(owner, certificate.owner)) {
+          throw new TypeError(`certificate ${certificate.id} keeps its owner`);
+        }
+        await rows.certificates.update(certificate, await log.record('certificate', certificate.id, 'update'));
+      },
+      async delete(id) {
+        await existing('certificate', id, read.certificates);
+        const plugin = await rows.findPluginOfCertificate(id);
+        if (plugin !== undefined) throw new TypeError(`certificate ${id} goes with its plugin ${plugin.id}`);
+        await deleteCertificate(id);
+      },
+    },
+
+    snis: {
+      async insert(sni) {
+        await refuseKnownId('sni', sni.id, read.snis);
+        await checkSni(sni);
+        await rows.snis.insert(sni, await log.record('sni', sni.id, 'create'));
+        await rebind(rows, sni.id, [bindingOfSni(sni)]);
+      },
+      async replace(sni) {
+        await existing('sni', sni.id, read.snis);
+        await checkSni(sni);
+        await rows.snis.update(sni, await log.record('sni', sni.id, 'update'));
+        await rebind(rows, sni.id, [bindingOfSni(sni)]);
+      },
+      async delete(id) {
+        await deleteSni(await existing('sni', id, read.snis));
+      },
+    },
+
+    intermediates: {
+      async rememberIntermediates(found) {
+        for (const { subjectKey, pem } of found) {
+          await rows.rememberIntermediate(subjectKey, createHash('sha256').update(pem).digest('hex'), pem);
+        }
+      },
+    },
+  };
+
+  async function deletePlugin(plugin: Plugin): Promise<void> {
+    await log.record('plugin', plugin.id, 'delete');
+    await rebind(rows, plugin.id, []);
+    await rows.plugins.delete(plugin.id);
+    await deleteCertificate(plugin.certificateId);
+  }
+
+  async function deleteCertificate(id: string): Promise<void> {
+    for (const sni of await read.snis.ofCertificate(id)) await deleteSni(sni);
+    await log.record('certificate', id, 'delete');
+    await rows.certificates.delete(id);
+  }
+
+  async function deleteSni(sni: Sni): Promise<void> {
+    await log.record('sni', sni.id, 'delete');
+    await rebind(rows, sni.id, []);
+    await rows.snis.delete(sni.id);
+  }
+
+  async function refuseKnownName(api: Api): Promise<void> {
+    const other = await read.apis.findByName(api.name);
+    if (other !== undefined && other.id !== api.id) throw violation('api', 'name', api.name);
+  }
+
+  /** @returns the plugin's API; undefined when it is global */
+  async function referencesOf(plugin: Plugin): Promise<Api | undefined> {
+    const api = plugin.apiId === null ? undefined : await read.apis.get(plugin.apiId);
+    if (plugin.apiId !== null && api === undefined) throw missing('plugin', 'apiId', plugin.apiId);
+    const other = await rows.findPlugin(plugin.name, plugin.apiId);
+    if (other !== undefined && other.id !== plugin.id) throw violation('plugin', 'name', plugin.name);
+    const certificate = await read.certificates.get(plugin.certificateId);
+    if (certificate === undefined) throw missing('plugin', 'certificateId', plugin.certificateId);
+    if (!isSameOwner(certificate.owner, { kind: 'plugin', pluginId: plugin.id })) {
+      throw new TypeError(`certificate ${certificate.id} is not owned by the plugin ${plugin.id}`);
+    }
+    return api;
+  }
+
+  async function checkSni(sni: Sni): Promise<void> {
+    const other = await read.snis.findByName(sni.name);
+    if (other !== undefined && other.id !== sni.id) throw violation('sni', 'name', sni.name);
+    if ((await read.certificates.get(sni.certificateId)) === undefined) {
+      throw missing('sni', 'certificateId', sni.certificateId);
+    }
+  }
+}
+
+interface Gettable<E> {
+  get(id: string): Promise<E | undefined>;
+}
+
+async function refuseKnownId<E>(entity: EntityKind, id: string, collection: Gettable<E>): Promise<void> {
+  if ((await collection.get(id)) !== undefined) throw violation(entity, 'id', id);
+}
+
+async function existing<E>(entity: EntityKind, id: string, collection: Gettable<E>): Promise<E> {
+  const found = await collection.get(id);
+  if (found === undefined) throw new TypeError(`there is no ${entity} ${id}`);
+  return found;
+}
+
+function isSameOwner(a: CertificateOwner, b: CertificateOwner): boolean {
+  return a.kind === 'plugin' && b.kind === 'plugin' ? a.pluginId === b.pluginId : a.kind === b.kind;
+}
+
+function violation(entity: EntityKind, field: string, value: string): PortunusError {
+  return new PortunusError('UNIQUE_VIOLATION', `Another ${entity} has this ${field} already: ${value}.`, {
+    facts: { entity, field, value },
+  });
+}
+
+function missing(entity: EntityKind, field: string, value: string): PortunusError {
+  return new PortunusError('REFERENCE_MISSING', `The ${entity}'s ${field} refers to nothing: ${value}.`, {
+    facts: { entity, field, value },
+  });
+}
