@@ -1,0 +1,178 @@
+// One X.509 certificate and the facts that are asked about it. node:crypto judges whether it is valid; the names are read
+// from the DER itself, because Node gives them as text in which a name may hide.
+import { createHash, X509Certificate, type KeyObject } from 'node:crypto';
+import { childrenOf, objectIdentifierOf, readElement, tags, type Element } from './der.ts';
+import { encodePem, scanPem } from './pem.ts';
+import { publicKeyFacts, type PublicKeyFacts } from './public-key.ts';
+
+export interface Certificate {
+  readonly x509: X509Certificate;
+  /** One block, ended by a newline. */
+  readonly pem: string;
+  readonly fingerprint: string;
+  /** `nameKey` of the subject and of the issuer. */
+  readonly subjectKey: string;
+  readonly issuerKey: string;
+  /** `CN=a.test, O=Example`. */
+  readonly subject: string;
+  readonly issuer: string;
+  readonly serialNumber: string;
+  readonly dnsNames: readonly string[];
+  /** The names are those of subjectAltName, not the common name in their place. */
+  readonly hasSan: boolean;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** basicConstraints CA:TRUE. */
+  readonly isAuthority: boolean;
+  readonly signsItself: boolean;
+  /** Undefined: of a kind that this OpenSSL cannot read. */
+  readonly publicKey: (PublicKeyFacts & { readonly key: KeyObject }) | undefined;
+  readonly signedWith: string;
+  /** Extended key usages, dotted; undefined when there is no such extension: any use. */
+  readonly extendedKeyUsage: readonly string[] | undefined;
+}
+
+/** The facts of a stored chain's leaf, as `intake` gives them. */
+export interface CertificateFacts {
+  readonly publicKeySha256: string;
+  readonly fingerprint: string;
+  readonly keyType: PublicKeyFacts['type'];
+  readonly keyBits: number;
+  readonly subject: string;
+  readonly issuer: string;
+  readonly serialNumber: string;
+  readonly dnsNames: readonly string[];
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** Undefined when the bytes are not exactly one certificate. Never throws. */
+export function parseCertificate(der: Uint8Array): Certificate | undefined {
+  try {
+    return readElement(der)?.whole.length === der.length ? readFields(der) : undefined;
+  } catch {
+    // OpenSSL's reasons ("header too long") help nobody; the caller says which block it was.
+    return undefined;
+  }
+}
+
+/** The facts of the first certificate of a PEM text; undefined when there is none or TLS cannot use its key. */
+export function describeCertificate(pem: string): CertificateFacts | undefined {
+  const block = scanPem(pem).blocks.find((found) => found.label === 'CERTIFICATE');
+  const certificate = block?.kind === 'content' ? parseCertificate(block.bytes) : undefined;
+  return certificate === undefined ? undefined : factsOf(certificate);
+}
+
+export function factsOf(certificate: Certificate): CertificateFacts | undefined {
+  const key = certificate.publicKey;
+  if (key?.type === undefined) return undefined;
+  const { fingerprint, subject, issuer, serialNumber, dnsNames, notBefore, notAfter } = certificate;
+  const facts = { fingerprint, subject, issuer, serialNumber, dnsNames, notBefore, notAfter };
+  return { ...facts, publicKeySha256: key.sha256, keyType: key.type, keyBits: key.bits };
+}
+
+/** A stable key of a distinguished name: the SHA-256 of its DER, hex. */
+export function nameKey(nameDer: Uint8Array): string {
+  return createHash('sha256').update(nameDer).digest('hex');
+}
+
+/** Did this one sign that one? By name first, then by signature; never throws. */
+export function hasIssued(issuer: Certificate, subject: Certificate): boolean {
+  if (issuer.subjectKey !== subject.issuerKey || issuer.publicKey === undefined) return false;
+  return verifies(subject.x509, issuer.publicKey.key);
+}
+
+function verifies(x509: X509Certificate, key: KeyObject): boolean {
+  try {
+    return x509.verify(key);
+  } catch {
+    return false;
+  }
+}
+
+function readFields(der: Uint8Array): Certificate | undefined {
+  const x509 = new X509Certificate(der);
+  const { issuer, subject, extensions } = outline(der);
+  if (issuer === undefined || subject === undefined) return undefined;
+  const publicKey = readPublicKey(x509);
+  const subjectKey = nameKey(subject.whole);
+  const issuerKey = nameKey(issuer.whole);
+  const alternative = alternativeNames(extensions.get(subjectAltName));
+  const notBefore = x509.validFromDate.getTime();
+  const notAfter = x509.validToDate.getTime();
+  if (Number.isNaN(notBefore) || Number.isNaN(notAfter)) return undefined;
+  return {
+    x509,
+    pem: encodePem('CERTIFICATE', der),
+    fingerprint: createHash('sha256').update(der).digest('hex'),
+    subjectKey,
+    issuerKey,
+    subject: oneLine(x509.subject),
+    issuer: oneLine(x509.issuer),
+    serialNumber: x509.serialNumber,
+    dnsNames: alternative.length > 0 ? alternative : commonNames(subject),
+    hasSan: extensions.has(subjectAltName),
+    notBefore,
+    notAfter,
+    isAuthority: x509.ca,
+    signsItself: subjectKey === issuerKey && publicKey !== undefined && verifies(x509, publicKey.key),
+    publicKey,
+    signedWith: x509.signatureAlgorithm ?? x509.signatureAlgorithmOid,
+    extendedKeyUsage: x509.keyUsage,
+  };
+}
+
+function readPublicKey(x509: X509Certificate): Certificate['publicKey'] {
+  try {
+    return { key: x509.publicKey, ...publicKeyFacts(x509.publicKey) };
+  } catch {
+    return undefined;
+  }
+}
+
+const subjectAltName = '2.5.29.17';
+const commonName = '2.5.4.3';
+const dnsNameTag = 0x82;
+
+/** RFC 5280 section 4.1: `[0] version?, serial, signature, issuer, validity, subject, key, …, [3] extensions`. */
+function outline(der: Uint8Array) {
+  const fields = childrenOf(childrenOf(readElement(der))[0]);
+  const offset = fields[0]?.tag === tags.context0 ? 1 : 0;
+  const list = fields.find((field, index) => index > offset && field.tag === tags.context3);
+  const extensions = new Map<string, Uint8Array>();
+  for (const extension of childrenOf(readElement(list?.content ?? new Uint8Array()))) {
+    const parts = childrenOf(extension);
+    const value = parts.at(-1);
+    if (value?.tag === tags.octetString) extensions.set(objectIdentifierOf(parts[0]), value.content);
+  }
+  return { issuer: fields[offset + 2], subject: fields[offset + 4], extensions };
+}
+
+function alternativeNames(value: Uint8Array | undefined): readonly string[] {
+  const names = value === undefined ? [] : childrenOf(readElement(value));
+  return distinctNames(names.filter((name) => name.tag === dnsNameTag).map((name) => name.content));
+}
+
+/** RDNSequence of SETs of (type, value). */
+function commonNames(subject: Element): readonly string[] {
+  const attributes = childrenOf(subject)
+    .flatMap((set) => childrenOf(set, tags.set))
+    .map((pair) => childrenOf(pair));
+  const values = attributes
+    .filter(([type]) => objectIdentifierOf(type) === commonName)
+    .map(([, value]) => value?.content);
+  return distinctNames(values.filter((value) => value !== undefined)).filter((name) =>
+    /^(\*\.)?[a-z0-9_.-]+$/.test(name),
+  );
+}
+
+/** Lower case, each once. What is not printable ASCII cannot be a DNS name and matches nothing. */
+function distinctNames(values: readonly Uint8Array[]): readonly string[] {
+  const texts = values.map((value) => Buffer.from(value).toString('latin1').toLowerCase());
+  return [...new Set(texts.filter((text) => /^[\x21-\x7e]{1,253}$/.test(text)))];
+}
+
+function oneLine(name: string | undefined): string {
+  return (name ?? '').replaceAll('\n', ', ');
+}

@@ -1,0 +1,76 @@
+// What a key is, from its public half: type, size, hash; and whether TLS servers can use it. The private half is
+// private-key.ts's.
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+
+export type KeyType = 'rsa' | 'ec' | 'ed25519' | 'ed448';
+
+/** RSA: a longer modulus makes every handshake a burden, on us alone. */
+export const rsaMaxBits = 8192;
+
+export interface PublicKeyFacts {
+  /** Undefined: a kind that TLS servers do not use, named by `kind`. */
+  readonly type: KeyType | undefined;
+  /** As a person would say it: `RSA 2048`, `EC P-256`, `EC secp256k1`, `DSA`. */
+  readonly kind: string;
+  /** RSA: modulus bits. EC: curve bits. */
+  readonly bits: number;
+  /** SHA-256 of the DER SubjectPublicKeyInfo, hex. */
+  readonly sha256: string;
+  readonly curve: string | undefined;
+  readonly exponent: bigint | undefined;
+}
+
+export type Strength =
+  | { readonly kind: 'enough' }
+  /** Fine, but few clients take it. */
+  | { readonly kind: 'rare' }
+  | { readonly kind: 'weak'; readonly floor: string }
+  | { readonly kind: 'unsupported' };
+
+/** @throws what node:crypto throws for keys that it cannot export. */
+export function publicKeyFacts(key: KeyObject): PublicKeyFacts {
+  const publicKey = key.type === 'private' ? createPublicKey(key) : key;
+  const sha256 = createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
+  const details = key.asymmetricKeyDetails ?? {};
+  const common = { sha256, curve: details.namedCurve, exponent: details.publicExponent };
+  const name = key.asymmetricKeyType ?? 'unknown';
+  if (name === 'rsa') {
+    const bits = details.modulusLength ?? 0;
+    return { ...common, type: 'rsa', kind: `RSA ${bits}`, bits };
+  }
+  if (name === 'ec') {
+    const curve = details.namedCurve ?? 'with its own curve parameters';
+    return { ...common, type: 'ec', kind: `EC ${curves[curve]?.name ?? curve}`, bits: curveBits(curve) };
+  }
+  if (name === 'ed25519') return { ...common, type: 'ed25519', kind: 'Ed25519', bits: 256 };
+  if (name === 'ed448') return { ...common, type: 'ed448', kind: 'Ed448', bits: 456 };
+  return { ...common, type: undefined, kind: name.toUpperCase(), bits: details.modulusLength ?? 0 };
+}
+
+/** Whether a server may use it: RFC 8446 section 4.2.3 for the curves, `minRsaBits` for RSA. */
+export function strengthOf(facts: PublicKeyFacts, minRsaBits: number): Strength {
+  if (facts.type === 'rsa') {
+    if (facts.bits < minRsaBits) return { kind: 'weak', floor: `RSA ${minRsaBits}` };
+    if ((facts.exponent ?? 0n) < 3n) return { kind: 'weak', floor: 'a public exponent of 3' };
+    return { kind: facts.bits > rsaMaxBits ? 'unsupported' : 'enough' };
+  }
+  if (facts.type === 'ec') {
+    if (facts.bits < 256) return { kind: 'weak', floor: 'P-256' };
+    // Besides being useless to clients: with OpenSSL 3.5 a Brainpool key ends the process in a TLS 1.3 handshake.
+    return { kind: curves[facts.curve ?? '']?.use ?? 'unsupported' };
+  }
+  return { kind: facts.type === undefined ? 'unsupported' : 'rare' };
+}
+
+const curves: Readonly<Record<string, { readonly name: string; readonly use: 'enough' | 'rare' }>> = {
+  prime256v1: { name: 'P-256', use: 'enough' },
+  secp384r1: { name: 'P-384', use: 'enough' },
+  secp521r1: { name: 'P-521', use: 'rare' },
+};
+
+/** OpenSSL's names hold the size: `prime192v1`, `secp224r1`, `brainpoolP256r1`. Explicit parameters have none. */
+function curveBits(curve: string): number {
+  return Number(/\d{3}/.exec(curve)?.[0] ?? 256);
+}
