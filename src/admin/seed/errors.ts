@@ -1,0 +1,43 @@
+// Errors in the seed dialect: a flat object of field → message, with `code` and `hint` added beside the fields.
+import type { PortunusError } from '../../lib/errors.ts';
+import type { Answer } from '../contract.ts';
+import { httpError } from '../http-errors.ts';
+import { problemsOf, wholeEntity, type Problem } from '../problems.ts';
+
+export function seedError(error: PortunusError): Answer {
+  switch (error.code) {
+    case 'INPUT_INVALID':
+      return { status: 400, body: flat(problemsOf(error)) };
+    case 'UNIQUE_VIOLATION':
+      return violation(409, error, `already exists with value '${String(error.facts['value'])}'`);
+    case 'REFERENCE_MISSING':
+      return violation(404, error, `does not exist with value '${String(error.facts['value'])}'`);
+    case 'NAME_ALREADY_BOUND':
+      return { status: 409, body: { message: error.message, code: error.code, hint: error.hint } };
+    case 'CURSOR_INVALID':
+      return { status: 400, body: { offset: error.message, code: error.code, hint: error.hint } };
+    default:
+      return httpError(error);
+  }
+}
+
+/** A field named twice keeps its first message; `code` and `hint` are the first problem's. */
+function flat(problems: readonly Problem[]): object {
+  // Field names come from the client: no prototype may stand behind them.
+  const fields = Object.create(null) as Record<string, string>;
+  for (const { field, message } of problems) {
+    const name = field === wholeEntity ? 'message' : field.replace(/(\.\d+)+$/, '');
+    fields[name] ??= message;
+  }
+  const first = problems.find(({ code }) => code !== 'INPUT_INVALID') ?? problems[0];
+  const hint = problems.find((problem) => problem.code === first?.code && problem.hint !== undefined)?.hint;
+  return { code: first?.code, ...(hint !== undefined && { hint }), ...fields };
+}
+
+function violation(status: number, error: PortunusError, message: string): Answer {
+  return { status, body: { [snakeCase(String(error.facts['field']))]: message, code: error.code } };
+}
+
+function snakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

@@ -1,0 +1,102 @@
+// Errors in today's dialect: `{code, name, message, fields}` with Kong 3's numbers, `reason` and `hint` added.
+import type { PortunusError } from '../../lib/errors.ts';
+import type { Answer } from '../contract.ts';
+import { httpError } from '../http-errors.ts';
+import { problemsOf, wholeEntity, type Problem } from '../problems.ts';
+
+export function todayError(error: PortunusError): Answer {
+  const facts = error.facts;
+  switch (error.code) {
+    case 'INPUT_INVALID':
+      return schemaViolation(problemsOf(error));
+    case 'UNIQUE_VIOLATION': {
+      const field = String(facts['field']);
+      const value = String(facts['value']);
+      return answer(409, 5, 'unique constraint violation', {
+        message: `UNIQUE violation detected on '{${field}="${value}"}'`,
+        fields: { [field]: value },
+        reason: error.code,
+      });
+    }
+    case 'REFERENCE_MISSING': {
+      const id = String(facts['value']);
+      return answer(400, 4, 'foreign key violation', {
+        message: `the foreign key '{id="${id}"}' does not reference an existing 'certificates' entity.`,
+        fields: { certificate: { id } },
+        reason: error.code,
+      });
+    }
+    case 'NAME_ALREADY_BOUND':
+      return answer(409, 5, 'unique constraint violation', {
+        message: error.message,
+        fields: { name: facts['name'] },
+        reason: error.code,
+        hint: error.hint,
+      });
+    case 'ENTITY_NOT_FOUND':
+      return facts['primaryKey'] === undefined
+        ? httpError(error)
+        : answer(404, 6, 'not found', { message: error.message, fields: facts['primaryKey'] });
+    case 'LIST_SIZE_INVALID':
+      return answer(400, 9, 'invalid size', { message: error.message, reason: error.code });
+    case 'CURSOR_INVALID':
+      return answer(400, 7, 'invalid offset', { message: error.message, reason: error.code });
+    case 'LIST_FILTER_INVALID':
+      return answer(400, 11, 'invalid options', {
+        message: `invalid option (tags: ${error.message})`,
+        options: { tags: error.message },
+        reason: error.code,
+      });
+    default:
+      return httpError(error);
+  }
+}
+
+function schemaViolation(problems: readonly Problem[]): Answer {
+  const about = problems.filter(({ field }) => field === wholeEntity);
+  const byField = problems
+    .filter(({ field }) => field !== wholeEntity)
+    .sort((a, b) => (a.field < b.field ? -1 : a.field > b.field ? 1 : 0));
+  const texts = [
+    ...about.map(({ message }) => message),
+    ...byField.map(({ field, message }) => `${field}: ${message}`),
+  ];
+  const count = texts.length === 1 ? 'schema violation' : `${texts.length} schema violations`;
+  const first = problems.find(({ code }) => code !== 'INPUT_INVALID') ?? problems[0];
+  const hint = problems.find((problem) => problem.code === first?.code && problem.hint !== undefined)?.hint;
+  const fields = bare();
+  if (about.length > 0) fields[wholeEntity] = about.map(({ message }) => message);
+  for (const { field, message } of byField) place(fields, field.split('.'), message);
+  return answer(400, 2, 'schema violation', {
+    message: `${count} (${texts.join('; ')})`,
+    fields,
+    reason: first?.code,
+    ...(hint !== undefined && { hint }),
+  });
+}
+
+/** `snis.2` → `{snis: [null, message]}`, `certificate.id` → `{certificate: {id: message}}`. */
+function place(fields: Record<string, unknown>, path: readonly string[], message: string): void {
+  const [name = '', inner] = path;
+  if (inner === undefined) {
+    fields[name] ??= message;
+  } else if (/^\d+$/.test(inner)) {
+    const list = Array.isArray(fields[name]) ? (fields[name] as (string | null)[]) : [];
+    while (list.length < Number(inner)) list.push(null);
+    list[Number(inner) - 1] ??= message;
+    fields[name] = list;
+  } else {
+    const nested = (fields[name] ?? bare()) as Record<string, unknown>;
+    if (typeof nested === 'object') place(nested, path.slice(1), message);
+    fields[name] = nested;
+  }
+}
+
+/** Field names come from the client: no prototype may stand behind them. */
+function bare(): Record<string, unknown> {
+  return Object.create(null) as Record<string, unknown>;
+}
+
+function answer(status: number, code: number, name: string, rest: Readonly<Record<string, unknown>>): Answer {
+  return { status, body: { code, name, ...rest } };
+}

@@ -1,0 +1,70 @@
+// The road of every write: one transaction, or its rehearsal for a dry run, then the answer once this node has applied it.
+import type { StoreTransaction } from '../store/contract.ts';
+import type { Finding } from '../x509/findings.ts';
+import type { AdminDeps, Answer, Call } from './contract.ts';
+import { warningHeader } from './warning-header.ts';
+
+export interface Written {
+  readonly status: number;
+  readonly body?: object | undefined;
+  readonly notices?: Notices | undefined;
+}
+
+/** What the intake of certificates has to say about an accepted request. */
+export interface Notices {
+  readonly warnings: readonly Finding[];
+  readonly repairs: readonly Finding[];
+}
+
+export const noNotices: Notices = { warnings: [], repairs: [] };
+
+/**
+ * `work` validates what depends on stored state, writes, and builds the answer, all inside the transaction.
+ * @returns with `Portunus-Revision`, after this node applied that revision or the wait for it ended (`Portunus-Applied: no`)
+ * @throws what `work` and the store throw, with nothing written
+ */
+export async function write(
+  deps: AdminDeps,
+  call: Call,
+  work: (tx: StoreTransaction) => Promise<Written>,
+): Promise<Answer> {
+  if (call.dryRun) return report(await deps.store.rehearse(call.actor, work));
+  const { value, revision } = await deps.store.transact(call.actor, work);
+  const { applied } = await deps.whenApplied(revision);
+  const warnings = noticeHeaders(value.notices ?? noNotices);
+  if (!applied) {
+    warnings.push(
+      warningHeader(`revision ${revision} is stored, but not every worker of this node has applied it yet`),
+    );
+  }
+  return {
+    status: value.status,
+    body: value.body,
+    headers: {
+      'portunus-revision': String(revision),
+      'portunus-applied': applied ? 'yes' : 'no',
+      ...(warnings.length > 0 && { warning: warnings }),
+    },
+  };
+}
+
+function report({ status, body, notices = noNotices }: Written): Answer {
+  return {
+    status: 200,
+    body: {
+      dry_run: true,
+      would_answer: status,
+      ...(body !== undefined && { would_store: body }),
+      warnings: notices.warnings.map(shown),
+      repairs: notices.repairs.map(shown),
+    },
+  };
+}
+
+function shown({ code, field, message, hint }: Finding): object {
+  return { code, field, message, ...(hint !== undefined && { hint }) };
+}
+
+function noticeHeaders({ warnings, repairs }: Notices): string[] {
+  return [...warnings, ...repairs].map(({ code, message }) => warningHeader(`${code}: ${message}`));
+}

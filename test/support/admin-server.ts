@@ -1,0 +1,132 @@
+// An Admin API server of its own for one test: a real SQLite store in a new directory, a real keyring, a socket on port 0.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { TestContext } from 'node:test';
+import { createAdminServer } from '../../src/admin/admin-server.ts';
+import type { AdminConfig, AdminDeps } from '../../src/admin/contract.ts';
+import type { Sealer } from '../../src/store/sealer.ts';
+import type { Store } from '../../src/store/contract.ts';
+import { createKeyringFile } from '../../src/store/keyring.ts';
+import { createSealer } from '../../src/store/sealing.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+
+export interface AdminFixture {
+  /** `http://127.0.0.1:<port>` */
+  readonly base: string;
+  readonly port: number;
+  readonly store: Store;
+  readonly sealer: Sealer;
+  /** A directory for the test's own files. */
+  readonly directory: string;
+  /** Revisions the server waited for, in order. */
+  readonly waitedFor: readonly number[];
+  readonly uploads: readonly (readonly [result: string, code: string | undefined])[];
+  /** Fields and message of every line logged as an error. */
+  readonly errors: readonly unknown[];
+  send(method: string, path: string, options?: SendOptions): Promise<Answered>;
+}
+
+export interface SendOptions {
+  /** Sent as JSON. */
+  readonly json?: unknown;
+  readonly form?: string | readonly [name: string, value: string][];
+  readonly multipart?: readonly (readonly [name: string, value: string | Uint8Array])[];
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // What an answer holds is what the test says it holds.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly body: any;
+}
+
+export interface FixtureOptions {
+  readonly config?: Partial<AdminConfig>;
+  readonly deps?: Partial<AdminDeps>;
+}
+
+const silent = (): void => undefined;
+
+export async function startAdmin(
+  t: TestContext,
+  { config = {}, deps = {} }: FixtureOptions = {},
+): Promise<AdminFixture> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'portunus-admin-'));
+  const sealer = createSealer(await createKeyringFile(path.join(directory, 'keyring')));
+  const store = await openSqliteStore({ path: path.join(directory, 'store.sqlite'), sealer });
+  const waitedFor: number[] = [];
+  const uploads: (readonly [string, string | undefined])[] = [];
+  const errors: unknown[] = [];
+  const server = await createAdminServer({
+    store,
+    sealer,
+    config: {
+      adminBodyMaxBytes: 10 * 1024 * 1024,
+      adminPrivateKeys: 'sealed',
+      adminListen: [{ host: '127.0.0.1', port: 0 }],
+      sslMinRsaBits: 2048,
+      trustedIpsConfigured: false,
+      ...config,
+    },
+    async whenApplied(revision) {
+      waitedFor.push(revision);
+      return { applied: true };
+    },
+    status: async () => ({}),
+    countUpload: (result, code) => void uploads.push([result, code]),
+    log: { debug: silent, info: silent, warn: silent, error: (...line) => void errors.push(line) },
+    now: Date.now,
+    version: '0.0.0-test',
+    ...deps,
+  });
+  const port = await server.listen({ host: '127.0.0.1', port: 0 });
+  t.after(async () => {
+    await server.close();
+    await store[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true });
+  });
+  const base = `http://127.0.0.1:${port}`;
+  return { base, port, store, sealer, directory, waitedFor, uploads, errors, send: (...args) => send(base, ...args) };
+}
+
+async function send(base: string, method: string, target: string, options: SendOptions = {}): Promise<Answered> {
+  const { body, type } = encode(options);
+  const response = await fetch(base + target, {
+    method,
+    headers: { ...(type !== undefined && { 'content-type': type }), ...options.headers },
+    ...(body !== undefined && { body }),
+  });
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.startsWith('application/json') === true;
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    body: isJson && text !== '' ? JSON.parse(text) : undefined,
+  };
+}
+
+function encode({ json, form, multipart, body }: SendOptions): {
+  body?: string | Uint8Array<ArrayBuffer> | FormData;
+  type?: string;
+} {
+  if (json !== undefined) return { body: JSON.stringify(json), type: 'application/json' };
+  if (form !== undefined) {
+    const text = typeof form === 'string' ? form : new URLSearchParams(form as [string, string][]).toString();
+    return { body: text, type: 'application/x-www-form-urlencoded' };
+  }
+  if (multipart !== undefined) {
+    const data = new FormData();
+    for (const [name, value] of multipart) {
+      if (typeof value === 'string') data.append(name, value);
+      else data.append(name, new Blob([Uint8Array.from(value)]), 'file');
+    }
+    return { body: data };
+  }
+  return body === undefined ? {} : { body: typeof body === 'string' ? body : Uint8Array.from(body) };
+}
