@@ -1,7 +1,7 @@
 // One X.509 certificate and the facts that are asked about it. node:crypto judges whether it is valid; the names are read
 // from the DER itself, because Node gives them as text in which a name may hide.
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto';
-import { childrenOf, objectIdentifierOf, readElement, tags, type Element } from './der.ts';
+import { childrenOf, objectIdentifierOf, readElement, tags, type Element } from './read-der.ts';
 import { encodePem, scanPem } from './pem.ts';
 import { publicKeyFacts, type PublicKeyFacts } from './public-key.ts';
 

@@ -1,5 +1,5 @@
 // What a DER blob is, by its outline alone: the order of its elements' tags. Whether it is valid is found out later.
-import { integerOf, objectIdentifierOf, readElement, readElements, tags, type Element } from './der.ts';
+import { integerOf, objectIdentifierOf, readElement, readElements, tags, type Element } from './read-der.ts';
 
 export type DerKind =
   | 'certificate'

@@ -1,6 +1,6 @@
 // How an encrypted PKCS#8 key (RFC 5958 section 3) is opened: whether we can, and whether it takes bounded work, judged
 // from its parameters before any work is done.
-import { childrenOf, integerOf, objectIdentifierOf, readElement, type Element } from './der.ts';
+import { childrenOf, integerOf, objectIdentifierOf, readElement, type Element } from './read-der.ts';
 
 /** PBKDF2 and PKCS#12 rounds: about a second of work. What is recommended today is 600,000. */
 export const keyDerivationMaxRounds = 2_000_000;

@@ -1,7 +1,7 @@
 // From one input field to the certificates and keys in it, whatever it was wrapped in: PEM with text around it, DER,
 // base64. Says what else it found (a request, a file path…). Nothing is parsed here beyond its outline.
 import { classifyDer } from './classify-der.ts';
-import { readElement } from './der.ts';
+import { readElement } from './read-der.ts';
 import {
   at,
   describeFault,

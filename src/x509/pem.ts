@@ -1,6 +1,6 @@
 // PEM (RFC 7468) as people send it: any text around the blocks, CRLF, indentation, headers (RFC 1421), lost line breaks.
 // Finds blocks and decodes their base64; what is inside them is material.ts's question.
-import { readElement } from './der.ts';
+import { readElement } from './read-der.ts';
 
 /** Blocks read of one input, broken ones included; what comes after them is not looked at. */
 export const pemBlocksMax = 64;

@@ -1,16 +1,20 @@
 // Makes a self-signed server certificate: the one that is served until there is a better one. Certificates that come
 // in are intake's.
-import { KeyObject, webcrypto } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { encodePem } from './pem.ts';
 import {
-  BasicConstraintsExtension,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
-  KeyUsageFlags,
-  KeyUsagesExtension,
-  Name,
-  SubjectAlternativeNameExtension,
-  X509CertificateGenerator,
-} from '@peculiar/x509';
+  bitString,
+  boolean,
+  context,
+  integer,
+  nullValue,
+  objectIdentifier,
+  octetString,
+  sequence,
+  set,
+  time,
+  utf8String,
+} from './write-der.ts';
 
 export interface SelfSignedOptions {
   readonly commonName: string;
@@ -34,36 +38,59 @@ const dayMs = 86_400_000;
 /** Clients whose clock is behind should take it too. */
 const clockSkewMs = dayMs;
 
-/** The certificate is no CA, names O=Portunus, and is valid from a day ago. */
-export async function selfSigned(options: SelfSignedOptions): Promise<SelfSigned> {
-  const algorithm = algorithms[options.keyType];
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await X509CertificateGenerator.createSelfSigned(
-    {
-      name: new Name([{ O: ['Portunus'] }, { CN: [options.commonName] }]),
-      notBefore: new Date(options.now - clockSkewMs),
-      notAfter: new Date(options.now + options.days * dayMs),
-      keys,
-      signingAlgorithm: algorithm,
-      extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-        new SubjectAlternativeNameExtension(options.dnsNames.map((value) => ({ type: 'dns', value }))),
-      ],
-    },
-    webcrypto,
+/** The certificate (RFC 5280 section 4.1) is no CA, names O=Portunus, and is valid from a day ago. RSA takes a moment. */
+export function selfSigned(options: SelfSignedOptions): SelfSigned {
+  const privateKey = makeKey(options.keyType);
+  const algorithm = signatureAlgorithms[options.keyType];
+  const name = sequence(attribute('2.5.4.10', 'Portunus'), attribute('2.5.4.3', options.commonName));
+  const toBeSigned = sequence(
+    context(0, integer(2)),
+    integer(serialNumber()),
+    algorithm,
+    name,
+    sequence(time(new Date(options.now - clockSkewMs)), time(new Date(options.now + options.days * dayMs))),
+    name,
+    createPublicKey(privateKey).export({ type: 'spki', format: 'der' }),
+    context(3, extensions(options.dnsNames)),
   );
-  const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' });
-  return { chain: `${certificate.toString('pem')}\n`, key: key.toString() };
+  const certificate = sequence(toBeSigned, algorithm, bitString(sign('sha256', toBeSigned, privateKey)));
+  return {
+    chain: encodePem('CERTIFICATE', certificate),
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  };
 }
 
-const algorithms = {
-  ec: { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' },
-  rsa: {
-    name: 'RSASSA-PKCS1-v1_5',
-    hash: 'SHA-256',
-    modulusLength: 2048,
-    publicExponent: new Uint8Array([1, 0, 1]),
-  },
+function makeKey(keyType: SelfSignedOptions['keyType']): KeyObject {
+  return keyType === 'ec'
+    ? generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
+    : generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+}
+
+/** ecdsa-with-SHA256 and sha256WithRSAEncryption. */
+const signatureAlgorithms = {
+  ec: sequence(objectIdentifier('1.2.840.10045.4.3.2')),
+  rsa: sequence(objectIdentifier('1.2.840.113549.1.1.11'), nullValue()),
 } as const;
+
+/** 127 random bits: positive, and no leading zero byte that DER forbids. */
+function serialNumber(): Buffer {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40;
+  return bytes;
+}
+
+function extensions(dnsNames: readonly string[]): Buffer {
+  const digitalSignature = bitString(Buffer.from([0x80]), 7);
+  const serverAuthentication = objectIdentifier('1.3.6.1.5.5.7.3.1');
+  const names = dnsNames.map((name) => context(2, Buffer.from(name, 'latin1'), 'primitive'));
+  return sequence(
+    sequence(objectIdentifier('2.5.29.19'), boolean(true), octetString(sequence())),
+    sequence(objectIdentifier('2.5.29.15'), boolean(true), octetString(digitalSignature)),
+    sequence(objectIdentifier('2.5.29.37'), octetString(sequence(serverAuthentication))),
+    ...(names.length > 0 ? [sequence(objectIdentifier('2.5.29.17'), octetString(sequence(...names)))] : []),
+  );
+}
+
+function attribute(type: string, value: string): Buffer {
+  return set(sequence(objectIdentifier(type), utf8String(value)));
+}

@@ -13,9 +13,9 @@ import {
   sequence,
   set,
   time,
-  toPem,
   utf8String,
-} from './der.ts';
+} from '../../src/x509/write-der.ts';
+import { encodePem } from '../../src/x509/pem.ts';
 
 const dayMs = 86_400_000;
 
@@ -89,7 +89,7 @@ export function makeSelfSigned(options: LeafOptions): { readonly cert: string; r
   const privateKey = makePrivateKey(options);
   const self: Signer = { name: leafName(options), privateKey };
   const der = certificateDer(self, { ca: true, ...options, name: self.name, publicKey: privateKey });
-  return { cert: toPem('CERTIFICATE', der), key: privatePem(privateKey) };
+  return { cert: encodePem('CERTIFICATE', der), key: privatePem(privateKey) };
 }
 
 export function makePrivateKey(options: KeyOptions = {}): KeyObject {
@@ -117,7 +117,7 @@ interface Content extends Omit<LeafOptions, 'privateKey'> {
 }
 
 function authority(self: Signer, der: Buffer, above: readonly string[]): Authority {
-  const certificate = toPem('CERTIFICATE', der);
+  const certificate = encodePem('CERTIFICATE', der);
   const isRoot = above.length === 0;
   return {
     certificate,
@@ -125,7 +125,7 @@ function authority(self: Signer, der: Buffer, above: readonly string[]): Authori
     issue(options) {
       const privateKey = makePrivateKey(options);
       const leaf = certificateDer(self, { ...options, name: leafName(options), publicKey: privateKey });
-      const cert = toPem('CERTIFICATE', leaf);
+      const cert = encodePem('CERTIFICATE', leaf);
       const between = isRoot ? [] : [certificate, ...above.slice(0, -1)];
       return { cert, key: privatePem(privateKey), chain: [cert, ...between].join('') };
     },

@@ -9,7 +9,7 @@ export function take(input: Partial<IntakeInput> & Pick<IntakeInput, 'cert'>): I
 }
 
 export function accepted(result: IntakeResult): IntakeResult & { readonly kind: 'accepted' } {
-  assert.ok(result.kind === 'accepted', () => JSON.stringify(result));
+  assert.ok(result.kind === 'accepted', JSON.stringify(result));
   return result;
 }
 

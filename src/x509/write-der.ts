@@ -1,4 +1,4 @@
-// Writes DER (X.690): just enough for a test to compose a certificate, a request or a broken one, with any key and hash.
+// Writes DER (X.690 section 10): just enough to compose a certificate. Reading it is read-der.ts's.
 
 export function sequence(...items: readonly Uint8Array[]): Buffer {
   return tagged(0x30, Buffer.concat(items));
@@ -54,14 +54,6 @@ export function context(
   form: 'constructed' | 'primitive' = 'constructed',
 ): Buffer {
   return tagged((form === 'constructed' ? 0xa0 : 0x80) | number, content);
-}
-
-export function toPem(label: string, der: Uint8Array): string {
-  const lines =
-    Buffer.from(der)
-      .toString('base64')
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 
 function tagged(tag: number, content: Uint8Array): Buffer {
