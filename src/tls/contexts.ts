@@ -111,8 +111,7 @@ export function createContexts({ settings, openKey, ticketSecret, counters, log 
         return createSecureContext(options);
       } catch (error) {
         if (codeOf(error) !== 'ERR_SSL_EE_KEY_TOO_SMALL' || settings.sslMinRsaBits >= modernRsaBits) throw error;
-        // Let in by ssl_min_rsa_bits: 1024 bits count as 80 bits of security, level 1. This context alone.
-        return createSecureContext({ ...options, ciphers: `${settings.sslCiphers}:@SECLEVEL=1` });
+        return createSecureContext({ ...options, ...loweredSecurityLevel(settings.sslCiphers) });
       }
     } finally {
       for (const key of keys) key.fill(0);
@@ -147,6 +146,14 @@ export function createContexts({ settings, openKey, ticketSecret, counters, log 
       sessionTimeout: settings.sslSessionTimeoutSeconds,
     };
   }
+}
+
+/** For a key let in by `ssl_min_rsa_bits`, this context alone: 1024 bits count as 80 bits of security, level 1. */
+function loweredSecurityLevel(ciphers: string): SecureContextOptions {
+  const lowered = `${ciphers}:@SECLEVEL=1`;
+  const hasTls12 = ciphers.split(':').some((cipher) => !cipher.startsWith('TLS_'));
+  // The level is part of the TLS 1.2 list, which may not be that alone; the version keeps what fills it out of use.
+  return hasTls12 ? { ciphers: lowered } : { ciphers: `ECDHE-RSA-AES128-GCM-SHA256:${lowered}`, minVersion: 'TLSv1.3' };
 }
 
 function codeOf(error: unknown): string {

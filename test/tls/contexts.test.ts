@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { CertificateRecord } from '../../src/catalog/contract.ts';
+import { createContexts, type Contexts } from '../../src/tls/contexts.ts';
+import type { TlsSettings } from '../../src/tls/settings.ts';
+import { makeAuthority } from '../support/certificates.ts';
+import { makeRecord, tlsSettings } from '../support/tls-acceptor.ts';
+
+const authority = makeAuthority();
+const pair = authority.issue({ names: ['a.test'] });
+
+interface Tested {
+  readonly contexts: Contexts;
+  readonly counted: string[];
+  readonly keys: Buffer[];
+}
+
+function start(settings: Partial<TlsSettings> = {}): Tested {
+  const counted: string[] = [];
+  const keys: Buffer[] = [];
+  const contexts = createContexts({
+    settings: { ...tlsSettings, ...settings },
+    openKey({ sealedKey }) {
+      const key = Buffer.from(sealedKey);
+      keys.push(key);
+      return key;
+    },
+    ticketSecret: Buffer.alloc(32),
+    counters: {
+      handshakeDone: () => {},
+      handshakeFailed: () => {},
+      contextHit: () => void counted.push('hit'),
+      contextMade: (ok) => void counted.push(ok ? 'made' : 'unusable'),
+      contextEvicted: () => void counted.push('evicted'),
+    },
+    log: { debug: () => {}, error: () => {} },
+  });
+  return { contexts, counted, keys };
+}
+
+const unusable = (id: string, revision = 1): CertificateRecord => ({ id, revision, pairs: [] });
+
+test('a context is made once for a certificate and revision', () => {
+  const { contexts, counted } = start();
+  const first = contexts.get(makeRecord('a', [pair]));
+  assert.equal(first.kind, 'ready');
+  assert.equal(contexts.get(makeRecord('a', [pair])), first);
+  assert.equal(contexts.find('a', 1), first);
+  assert.notEqual(contexts.get(makeRecord('a', [pair], 2)), first);
+  assert.equal(contexts.find('a', 1), undefined);
+  assert.equal(contexts.size, 1);
+  assert.deepEqual(counted, ['made', 'hit', 'hit', 'made']);
+});
+
+test('the bound holds: the context used longest ago makes room', () => {
+  const { contexts, counted } = start({ tlsContextsMax: 2 });
+  for (const id of ['a', 'b', 'a', 'c']) contexts.get(makeRecord(id, [pair]));
+  assert.equal(contexts.size, 2);
+  assert.equal(contexts.find('b', 1), undefined);
+  assert.equal(contexts.find('a', 1)?.kind, 'ready');
+  assert.deepEqual(counted, ['made', 'made', 'hit', 'evicted', 'made', 'hit']);
+});
+
+test('a private key is wiped once its context is made, or could not be', () => {
+  const { contexts, keys } = start();
+  contexts.get(makeRecord('good', [pair]));
+  contexts.get(makeRecord('bad', [{ ...pair, key: 'no key at all' }]));
+  assert.equal(keys.length, 2);
+  for (const key of keys) assert.ok(key.every((byte) => byte === 0));
+});
+
+test('an unusable certificate is tried once for each revision, and remembered until it can be used', () => {
+  const { contexts, counted } = start();
+  for (const revision of [1, 1, 2]) assert.equal(contexts.get(unusable('a', revision)).kind, 'unusable');
+  assert.deepEqual(counted, ['unusable', 'unusable']);
+  assert.deepEqual(contexts.unusable(), [{ certificateId: 'a', revision: 2 }]);
+  assert.equal(contexts.get(makeRecord('a', [pair], 3)).kind, 'ready');
+  assert.deepEqual(contexts.unusable(), []);
+});
+
+test('what is forgotten is made anew', () => {
+  const { contexts } = start();
+  const first = contexts.get(makeRecord('a', [pair]));
+  contexts.get(unusable('b'));
+  contexts.forget('a');
+  contexts.forget('b');
+  contexts.forget('never known');
+  assert.equal(contexts.size, 0);
+  assert.deepEqual(contexts.unusable(), []);
+  assert.notEqual(contexts.get(makeRecord('a', [pair])), first);
+});
