@@ -1,0 +1,157 @@
+// Insert, update and delete of each entity, with the tables that its lists are looked up by.
+import type { Api, Certificate, Plugin, Sni } from '../../model/entities.ts';
+import type { Table } from '../rows.ts';
+import type { Connection } from './connection.ts';
+import { certificateColumns, fromCertificate } from './encoding.ts';
+
+const certificateInsert = `INSERT INTO certificates (id, revision, ${certificateColumns.join(', ')})
+  VALUES (?, ?, ${certificateColumns.map(() => '?').join(', ')})`;
+const certificateUpdate = `UPDATE certificates SET revision = ?, ${certificateColumns.map((name) => `${name} = ?`).join(', ')}
+  WHERE id = ?`;
+
+export function apiTable(connection: Connection): Table<Api> {
+  return {
+    async insert(api, revision) {
+      connection.run(
+        'INSERT INTO apis (id, name, doc, revision) VALUES (?, ?, ?, ?)',
+        api.id,
+        api.name,
+        JSON.stringify(api),
+        revision,
+      );
+      addLookups(api);
+    },
+    async update(api, revision) {
+      connection.run(
+        'UPDATE apis SET name = ?, doc = ?, revision = ? WHERE id = ?',
+        api.name,
+        JSON.stringify(api),
+        revision,
+        api.id,
+      );
+      dropLookups(api.id);
+      addLookups(api);
+    },
+    async delete(id) {
+      dropLookups(id);
+      connection.run('DELETE FROM apis WHERE id = ?', id);
+    },
+  };
+
+  function addLookups(api: Api): void {
+    for (const host of api.hosts) connection.run('INSERT OR IGNORE INTO api_hosts VALUES (?, ?)', host, api.id);
+    for (const uri of api.uris) connection.run('INSERT OR IGNORE INTO api_uris VALUES (?, ?)', uri, api.id);
+  }
+
+  function dropLookups(id: string): void {
+    connection.run('DELETE FROM api_hosts WHERE api_id = ?', id);
+    connection.run('DELETE FROM api_uris WHERE api_id = ?', id);
+  }
+}
+
+export function pluginTable(connection: Connection): Table<Plugin> {
+  return {
+    async insert(plugin, revision) {
+      connection.run(
+        'INSERT INTO plugins (name, api_id, certificate_id, enabled, doc, revision, id) VALUES (?, ?, ?, ?, ?, ?, ?)',
+        plugin.name,
+        plugin.apiId,
+        plugin.certificateId,
+        Number(plugin.enabled),
+        JSON.stringify(plugin),
+        revision,
+        plugin.id,
+      );
+    },
+    async update(plugin, revision) {
+      connection.run(
+        'UPDATE plugins SET name = ?, api_id = ?, certificate_id = ?, enabled = ?, doc = ?, revision = ? WHERE id = ?',
+        plugin.name,
+        plugin.apiId,
+        plugin.certificateId,
+        Number(plugin.enabled),
+        JSON.stringify(plugin),
+        revision,
+        plugin.id,
+      );
+    },
+    async delete(id) {
+      connection.run('DELETE FROM plugins WHERE id = ?', id);
+    },
+  };
+}
+
+export function certificateTable(connection: Connection): Table<Certificate> {
+  const tags = tagTable(connection, 'certificates', 'certificate_tags');
+  return {
+    async insert(certificate, revision) {
+      connection.run(certificateInsert, certificate.id, revision, ...fromCertificate(certificate));
+      tags.add(certificate.id);
+    },
+    async update(certificate, revision) {
+      tags.drop(certificate.id);
+      connection.run(certificateUpdate, revision, ...fromCertificate(certificate), certificate.id);
+      tags.add(certificate.id);
+    },
+    async delete(id) {
+      tags.drop(id);
+      connection.run('DELETE FROM certificates WHERE id = ?', id);
+    },
+  };
+}
+
+export function sniTable(connection: Connection): Table<Sni> {
+  const tags = tagTable(connection, 'snis', 'sni_tags');
+  return {
+    async insert(sni, revision) {
+      connection.run(
+        `INSERT INTO snis (name, certificate_id, tags, created_at, updated_at, revision, id) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        sni.name,
+        sni.certificateId,
+        JSON.stringify(sni.tags),
+        sni.createdAt,
+        sni.updatedAt,
+        revision,
+        sni.id,
+      );
+      tags.add(sni.id);
+    },
+    async update(sni, revision) {
+      tags.drop(sni.id);
+      connection.run(
+        `UPDATE snis SET name = ?, certificate_id = ?, tags = ?, created_at = ?, updated_at = ?, revision = ? WHERE id = ?`,
+        sni.name,
+        sni.certificateId,
+        JSON.stringify(sni.tags),
+        sni.createdAt,
+        sni.updatedAt,
+        revision,
+        sni.id,
+      );
+      tags.add(sni.id);
+    },
+    async delete(id) {
+      tags.drop(id);
+      connection.run('DELETE FROM snis WHERE id = ?', id);
+    },
+  };
+}
+
+/** The tags of a row, once more in a table of their own that is sorted by tag. */
+function tagTable(connection: Connection, entities: string, table: string) {
+  return {
+    add(id: string): void {
+      connection.run(
+        `INSERT OR IGNORE INTO ${table} (tag, sequence) SELECT j.value, e.sequence FROM ${entities} e, json_each(e.tags) j WHERE e.id = ?`,
+        id,
+      );
+    },
+    drop(id: string): void {
+      connection.run(
+        `DELETE FROM ${table} WHERE (tag, sequence) IN
+           (SELECT j.value, e.sequence FROM ${entities} e, json_each(e.tags) j WHERE e.id = ?)`,
+        id,
+      );
+    },
+  };
+}

@@ -1,0 +1,872 @@
+// What every store must do, run against each of them: test/store/sqlite.test.ts. What only one of them does is there.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
+import type { Store, StoreTransaction } from '../../src/store/contract.ts';
+import {
+  certificateIdOf,
+  fakeApi,
+  fakeCertificate,
+  fakeKeyPair,
+  fakePlugin,
+  fakePluginCertificate,
+  fakeSni,
+} from './entities.ts';
+import { storeModelContract } from './store-model.ts';
+
+export interface StoreUnderTest extends AsyncDisposable {
+  readonly store: Store;
+  /** Closes the store and opens it again over the same data. */
+  reopen(): Promise<Store>;
+}
+
+/** An empty store. */
+export type OpenStore = (options?: { readonly now?: () => number }) => Promise<StoreUnderTest>;
+
+export function storeContract(name: string, openStore: OpenStore): void {
+  describe(`${name}: transactions`, () => {
+    test('an entity comes back as it was given, from this store and from the next one over the same data', async () => {
+      await using opened = await openStore();
+      const api = fakeApi('a', { hosts: ['a.test', '*.a.test'], uris: ['/x'], methods: ['GET'], name: 'ünï "quoted"' });
+      const plugin = fakePlugin('p', 'a', { config: { onlyHttps: true, acceptHttpIfAlreadyTerminated: true } });
+      const owned = fakePluginCertificate('p');
+      const pair = fakeCertificate('c', {
+        alternative: fakeKeyPair('other', { keyType: 'rsa', keyBits: 2048, notAfter: 5 }),
+        tags: ['one', "it's"],
+      });
+      const sni = fakeSni('s', '*.c.test', 'c', { tags: ['t'], updatedAt: 7 });
+      await opened.store.transact('test', async (tx) => {
+        await tx.apis.insert(api);
+        await tx.certificates.insert(owned);
+        await tx.plugins.insert(plugin);
+        await tx.certificates.insert(pair);
+        await tx.snis.insert(sni);
+      });
+      for (const open of [async () => opened.store, () => opened.reopen()]) {
+        const store = await open();
+        assert.deepEqual(await store.apis.get('a'), api);
+        assert.deepEqual(await store.apis.findByName(api.name), api);
+        assert.deepEqual(await store.plugins.get('p'), plugin);
+        assert.deepEqual(await store.certificates.get(owned.id), owned);
+        assert.deepEqual(await store.certificates.get('c'), pair);
+        assert.deepEqual(await store.snis.get('s'), sni);
+        assert.deepEqual(await store.snis.findByName('*.c.test'), sni);
+        assert.deepEqual(await store.snis.ofCertificate('c'), [sni]);
+        assert.equal(await store.revision(), 1);
+      }
+    });
+
+    test('what is not there is undefined', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      assert.equal(await store.apis.get('x'), undefined);
+      assert.equal(await store.apis.findByName('x'), undefined);
+      assert.equal(await store.snis.findByName('x'), undefined);
+      assert.equal(await store.binding('x'), undefined);
+      assert.deepEqual(await store.intermediates('x'), []);
+      assert.deepEqual(await store.changesSince(0, 10), []);
+      assert.equal(await store.revision(), 0);
+    });
+
+    test('a transaction sees its own writes, and nobody else does before it is committed', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await store.transact('test', async (tx) => {
+        await tx.apis.insert(fakeApi('a'));
+        await new Promise(setImmediate);
+        assert.ok(await tx.apis.get('a'));
+        assert.equal(await tx.apis.count(), 1);
+        assert.equal(await tx.revision(), 1);
+        assert.equal((await tx.changesSince(0, 10)).length, 1);
+        assert.equal(await store.apis.get('a'), undefined);
+        assert.equal(await store.revision(), 0);
+      });
+      assert.ok(await store.apis.get('a'));
+    });
+
+    test('a transaction that throws leaves no trace and takes no revision', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c');
+      const failure = new Error('changed my mind');
+      await assert.rejects(
+        store.transact('test', async (tx) => {
+          await tx.snis.insert(fakeSni('s', 's.test', 'c', { tags: ['t'] }));
+          await tx.rememberIntermediates([{ subjectKey: 'k', pem: 'pem' }]);
+          throw failure;
+        }),
+        failure,
+      );
+      assert.equal(await store.snis.count(), 0);
+      assert.equal(await store.snis.count({ tags: { all: ['t'] } }), 0);
+      assert.equal(await store.binding('s.test'), undefined);
+      assert.deepEqual(await store.intermediates('k'), []);
+      assert.equal((await store.changesSince(1, 10)).length, 0);
+      const { revision } = await store.transact('test', async (tx) => tx.snis.insert(fakeSni('s', 's.test', 'c')));
+      assert.equal(revision, 2);
+    });
+
+    test('a transaction that writes nothing takes no revision and answers the latest', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c');
+      assert.deepEqual(await store.transact('test', async (tx) => tx.certificates.count()), { value: 1, revision: 1 });
+      assert.equal(await store.revision(), 1);
+    });
+
+    test('intermediates are remembered once each, without a revision', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const found = [
+        { subjectKey: 'k', pem: 'one' },
+        { subjectKey: 'k', pem: 'two' },
+        { subjectKey: 'other', pem: 'three' },
+      ];
+      for (let time = 0; time < 2; time += 1) {
+        const { revision } = await store.transact('test', (tx) => tx.rememberIntermediates(found));
+        assert.equal(revision, 0);
+      }
+      assert.deepEqual([...(await store.intermediates('k'))].sort(), ['one', 'two']);
+      assert.deepEqual(await (await opened.reopen()).intermediates('other'), ['three']);
+    });
+
+    test('a hundred transactions at once take a hundred revisions in the order in which they came', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const nudged: number[] = [];
+      store.onCommit((revision) => nudged.push(revision));
+      const committed = await Promise.all(
+        Array.from({ length: 100 }, (_, index) =>
+          store.transact(`actor ${index}`, async (tx) => {
+            const before = await tx.apis.count();
+            await new Promise(setImmediate);
+            await tx.apis.insert(fakeApi(`a${index}`));
+            return before;
+          }),
+        ),
+      );
+      const order = Array.from({ length: 100 }, (_, index) => index);
+      assert.deepEqual(
+        committed,
+        order.map((index) => ({ value: index, revision: index + 1 })),
+      );
+      assert.deepEqual(
+        nudged,
+        order.map((index) => index + 1),
+      );
+      const changes = await store.changesSince(0, 1000);
+      assert.deepEqual(
+        changes.map((change) => [change.revision, change.actor]),
+        order.map((index) => [index + 1, `actor ${index}`]),
+      );
+    });
+
+    test('a failed one among many at once disturbs none of the others', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const settled = await Promise.allSettled(
+        Array.from({ length: 20 }, (_, index) =>
+          store.transact('test', (tx) => tx.apis.insert(fakeApi(`a${index % 10}`))),
+        ),
+      );
+      assert.equal(settled.filter((result) => result.status === 'fulfilled').length, 10);
+      assert.equal(await store.revision(), 10);
+      assert.equal(await store.apis.count(), 10);
+    });
+
+    test('writes of one transaction may be made at once', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c');
+      const { value } = await store.transact('test', (tx) =>
+        Promise.allSettled(['one', 'two', 'three'].map((id) => tx.snis.insert(fakeSni(id, 'same.test', 'c')))),
+      );
+      assert.deepEqual(
+        value.map((result) => result.status),
+        ['fulfilled', 'rejected', 'rejected'],
+      );
+      assert.equal(await store.snis.count(), 1);
+    });
+
+    test('a write that is refused leaves no trace, and the transaction may go on', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c');
+      await insertApiWithPlugin(store, 'a', ['a.test']);
+      const { revision } = await store.transact('test', async (tx) => {
+        await tx.snis.insert(fakeSni('s', 's.test', 'c'));
+        await assert.rejects(
+          tx.apis.replace(fakeApi('a', { name: 'renamed', hosts: ['new.test', 's.test'] })),
+          hasCode('NAME_ALREADY_BOUND'),
+        );
+        await tx.snis.insert(fakeSni('t', 'new.test', 'c'));
+      });
+      assert.deepEqual((await store.apis.get('a'))?.hosts, ['a.test']);
+      assert.deepEqual((await store.binding('a.test'))?.holder, { kind: 'plugin', id: 'plugin-a' });
+      assert.deepEqual(await changedIn(store, revision), ['create sni s', 'create sni t']);
+    });
+
+    test('a transaction whose writes were all refused takes no revision', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const { revision } = await store.transact('test', async (tx) => {
+        await assert.rejects(tx.snis.insert(fakeSni('s', 's.test', 'missing')), hasCode('REFERENCE_MISSING'));
+      });
+      assert.equal(revision, 0);
+      assert.equal(await store.revision(), 0);
+    });
+
+    test('a rehearsal answers and fails as the real thing does, and writes nothing', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const nudged: number[] = [];
+      store.onCommit((revision) => nudged.push(revision));
+      const insert = async (tx: StoreTransaction): Promise<number> => {
+        await tx.apis.insert(fakeApi('a'));
+        return tx.apis.count();
+      };
+      assert.equal(await store.rehearse('test', insert), 1);
+      assert.equal(await store.apis.count(), 0);
+      assert.equal(await store.revision(), 0);
+      assert.deepEqual(nudged, []);
+      await store.transact('test', insert);
+      await assert.rejects(store.rehearse('test', insert), hasCode('UNIQUE_VIOLATION'));
+    });
+
+    test('nothing can be read or written through a transaction that has ended', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const { value: tx } = await store.transact('test', async (tx) => tx);
+      await assert.rejects(tx.apis.insert(fakeApi('a')), TypeError);
+      await assert.rejects(tx.apis.get('a'), TypeError);
+      await assert.rejects(tx.revision(), TypeError);
+      assert.equal(await store.revision(), 0);
+    });
+
+    test('a transaction inside another is refused instead of waiting for ever', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await assert.rejects(
+        store.transact('test', () => store.transact('test', async () => undefined)),
+        TypeError,
+      );
+      let later: Promise<unknown> | undefined;
+      await store.transact('test', async (tx) => {
+        later = new Promise(setImmediate).then(() => store.transact('test', (next) => next.apis.insert(fakeApi('b'))));
+        await tx.apis.insert(fakeApi('a'));
+      });
+      await later;
+      assert.equal(await store.apis.count(), 2);
+    });
+
+    test('a listener is told of each commit until it stops listening', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const nudged: number[] = [];
+      const stop = store.onCommit((revision) => nudged.push(revision));
+      await insertCertificates(store, 'c');
+      await store.transact('test', async () => undefined);
+      stop();
+      await insertCertificates(store, 'd');
+      assert.deepEqual(nudged, [1]);
+    });
+
+    test('a closed store answers that it is not available, and closing twice is closing once', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const last = store.transact('test', (tx) => tx.apis.insert(fakeApi('a')));
+      await Promise.all([store[Symbol.asyncDispose](), store[Symbol.asyncDispose]()]);
+      assert.equal((await last).revision, 1);
+      await assert.rejects(store.apis.get('a'), hasCode('STORE_UNAVAILABLE'));
+      await assert.rejects(
+        store.transact('test', async () => undefined),
+        hasCode('STORE_UNAVAILABLE'),
+      );
+      assert.ok(await (await opened.reopen()).apis.get('a'));
+    });
+
+    test('the ticket secret is 32 bytes, made once', async () => {
+      await using opened = await openStore();
+      const [one, two] = await Promise.all([opened.store.secret('ticket'), opened.store.secret('ticket')]);
+      assert.equal(one.length, 32);
+      assert.ok(one.some((byte) => byte !== 0));
+      assert.deepEqual(two, one);
+      one.fill(0);
+      assert.deepEqual(await opened.store.secret('ticket'), two);
+      assert.equal(await opened.store.revision(), 0);
+      assert.deepEqual(await (await opened.reopen()).secret('ticket'), two);
+    });
+  });
+
+  describe(`${name}: changes`, () => {
+    test('each says what happened to which entity, by whom and when', async () => {
+      let clock = 1000;
+      await using opened = await openStore({ now: () => clock });
+      const { store } = opened;
+      await insertCertificates(store, 'c');
+      clock = 2000;
+      await store.transact('someone', (tx) => tx.certificates.replace(fakeCertificate('c', { tags: ['new'] })));
+      clock = 3000;
+      await store.transact('another', (tx) => tx.certificates.delete('c'));
+      const change = { entity: 'certificate', id: 'c' };
+      assert.deepEqual(await store.changesSince(0, 10), [
+        { ...change, revision: 1, operation: 'create', actor: 'test', at: 1000 },
+        { ...change, revision: 2, operation: 'update', actor: 'someone', at: 2000 },
+        { ...change, revision: 3, operation: 'delete', actor: 'another', at: 3000 },
+      ]);
+      assert.equal((await store.changesSince(1, 10)).length, 2);
+      assert.equal((await store.changesSince(3, 10)).length, 0);
+    });
+
+    test('a limit never cuts a revision', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'a', 'b', 'c');
+      await insertCertificates(store, 'd', 'e');
+      await insertCertificates(store, 'f');
+      const revisions = async (since: number, limit: number): Promise<readonly number[]> =>
+        (await store.changesSince(since, limit)).map((change) => change.revision);
+      assert.deepEqual(await revisions(0, 1), [1, 1, 1]);
+      assert.deepEqual(await revisions(0, 3), [1, 1, 1]);
+      assert.deepEqual(await revisions(0, 4), [1, 1, 1, 2, 2]);
+      assert.deepEqual(await revisions(1, 2), [2, 2]);
+      assert.deepEqual(await revisions(0, 100), [1, 1, 1, 2, 2, 3]);
+    });
+
+    test('deleting takes along what hangs on it, each with a row of its own', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertApiWithPlugin(store, 'a', ['a.test']);
+      await store.transact('test', (tx) => tx.snis.insert(fakeSni('s', 's.test', certificateIdOf('plugin-a'))));
+      const { revision } = await store.transact('test', (tx) => tx.apis.delete('a'));
+      assert.deepEqual((await changedIn(store, revision)).sort(), [
+        'delete api a',
+        'delete certificate certificate-of-plugin-a',
+        'delete plugin plugin-a',
+        'delete sni s',
+      ]);
+      assert.equal(await store.plugins.count(), 0);
+      assert.equal(await store.certificates.count({ owner: 'any' }), 0);
+      assert.equal(await store.snis.count(), 0);
+      assert.equal(await store.binding('a.test'), undefined);
+      assert.equal(await store.binding('s.test'), undefined);
+    });
+  });
+
+  describe(`${name}: bindings`, () => {
+    test('an SNI binds its name to its certificate, and lets go when it is renamed or deleted', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c', 'd');
+      const holder = { kind: 'sni', id: 's' };
+      await store.transact('test', (tx) => tx.snis.insert(fakeSni('s', '*.s.test', 'c')));
+      assert.deepEqual(await store.binding('*.s.test'), { name: '*.s.test', certificateId: 'c', holder });
+      await store.transact('test', (tx) => tx.snis.replace(fakeSni('s', '*.s.test', 'd')));
+      assert.deepEqual(await store.binding('*.s.test'), { name: '*.s.test', certificateId: 'd', holder });
+      await store.transact('test', (tx) => tx.snis.replace(fakeSni('s', 't.test', 'd')));
+      assert.equal(await store.binding('*.s.test'), undefined);
+      assert.deepEqual(await store.binding('t.test'), { name: 't.test', certificateId: 'd', holder });
+      await store.transact('test', (tx) => tx.snis.delete('s'));
+      assert.equal(await store.binding('t.test'), undefined);
+    });
+
+    test('an ssl plugin binds the hosts of its API that TLS clients can name', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const hosts = ['a.test', '*.a.test', 'a.*', '10.0.0.1', '::1', '[::1]', 'a.test'];
+      await insertApiWithPlugin(store, 'a', hosts);
+      for (const host of ['a.test', '*.a.test', 'a.*']) {
+        assert.deepEqual(await store.binding(host), {
+          name: host,
+          certificateId: certificateIdOf('plugin-a'),
+          holder: { kind: 'plugin', id: 'plugin-a' },
+        });
+      }
+      for (const host of ['10.0.0.1', '::1', '[::1]', '']) assert.equal(await store.binding(host), undefined);
+    });
+
+    test('a global ssl plugin binds the empty name', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await store.transact('test', async (tx) => {
+        await tx.certificates.insert(fakePluginCertificate('p'));
+        await tx.plugins.insert(fakePlugin('p', null));
+      });
+      assert.deepEqual((await store.binding(''))?.holder, { kind: 'plugin', id: 'p' });
+      await store.transact('test', (tx) => tx.plugins.replace(fakePlugin('p', null, { enabled: false })));
+      assert.equal(await store.binding(''), undefined);
+    });
+
+    test('bindings follow the hosts of the API, and the plugin has a row of changes', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertApiWithPlugin(store, 'a', ['old.test', 'both.test']);
+      const { revision } = await store.transact('test', (tx) =>
+        tx.apis.replace(fakeApi('a', { hosts: ['both.test', 'new.test'] })),
+      );
+      assert.equal(await store.binding('old.test'), undefined);
+      assert.ok(await store.binding('both.test'));
+      assert.ok(await store.binding('new.test'));
+      assert.deepEqual(await changedIn(store, revision), ['update api a', 'update plugin plugin-a']);
+      const same = await store.transact('test', (tx) =>
+        tx.apis.replace(fakeApi('a', { hosts: ['new.test', 'both.test'], retries: 1 })),
+      );
+      assert.deepEqual(await changedIn(store, same.revision), ['update api a']);
+    });
+
+    test('a disabled plugin binds nothing until it is enabled', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertApiWithPlugin(store, 'a', ['a.test']);
+      await insertCertificates(store, 'c');
+      await store.transact('test', (tx) => tx.plugins.replace(fakePlugin('plugin-a', 'a', { enabled: false })));
+      assert.equal(await store.binding('a.test'), undefined);
+      await store.transact('test', (tx) => tx.apis.replace(fakeApi('a', { hosts: ['b.test'] })));
+      assert.equal(await store.binding('b.test'), undefined);
+      await store.transact('test', (tx) => tx.snis.insert(fakeSni('s', 'b.test', 'c')));
+      await assert.rejects(
+        store.transact('test', (tx) => tx.plugins.replace(fakePlugin('plugin-a', 'a'))),
+        hasCode('NAME_ALREADY_BOUND'),
+      );
+      await store.transact('test', (tx) => tx.snis.delete('s'));
+      await store.transact('test', (tx) => tx.plugins.replace(fakePlugin('plugin-a', 'a')));
+      assert.ok(await store.binding('b.test'));
+    });
+
+    test('a plugin that moves to another API takes its certificate to the hosts of that one', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertApiWithPlugin(store, 'a', ['a.test']);
+      await store.transact('test', (tx) => tx.apis.insert(fakeApi('b')));
+      await store.transact('test', (tx) => tx.plugins.replace(fakePlugin('plugin-a', 'b')));
+      assert.equal(await store.binding('a.test'), undefined);
+      assert.ok(await store.binding('b.test'));
+    });
+
+    test('a name that a plugin holds is refused to an SNI, and the holder is named', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertApiWithPlugin(store, 'a', ['mockbin.test']);
+      await insertCertificates(store, 'c');
+      await assert.rejects(
+        store.transact('test', (tx) => tx.snis.insert(fakeSni('s', 'mockbin.test', 'c'))),
+        (error) => {
+          assert.ok(isPortunusError(error, 'NAME_ALREADY_BOUND'));
+          assert.equal(error.message, 'mockbin.test is bound by the ssl plugin plugin-a of API name-a.');
+          assert.deepEqual(error.facts, {
+            name: 'mockbin.test',
+            holder: { kind: 'plugin', id: 'plugin-a' },
+            certificateId: certificateIdOf('plugin-a'),
+          });
+          return true;
+        },
+      );
+      assert.equal(await store.snis.count(), 0);
+    });
+
+    test('a name that an SNI holds is refused to a plugin, and the holder is named', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c');
+      await store.transact('test', (tx) => tx.snis.insert(fakeSni('s', 'mockbin.test', 'c')));
+      await assert.rejects(insertApiWithPlugin(store, 'a', ['free.test', 'mockbin.test']), (error) => {
+        assert.ok(isPortunusError(error, 'NAME_ALREADY_BOUND'));
+        assert.equal(error.message, 'mockbin.test is bound by the SNI s of certificate c.');
+        assert.deepEqual(error.facts['holder'], { kind: 'sni', id: 's' });
+        return true;
+      });
+      assert.equal(await store.apis.count(), 0);
+      assert.equal(await store.binding('free.test'), undefined);
+    });
+
+    test('one name is not for the plugins of two APIs', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertApiWithPlugin(store, 'a', ['a.test']);
+      await assert.rejects(insertApiWithPlugin(store, 'b', ['a.test']), hasCode('NAME_ALREADY_BOUND'));
+      await insertApiWithPlugin(store, 'b', ['b.test']);
+      await assert.rejects(
+        store.transact('test', (tx) => tx.apis.replace(fakeApi('b', { hosts: ['a.test'] }))),
+        hasCode('NAME_ALREADY_BOUND'),
+      );
+    });
+
+    test('a name moves from one holder to the next within a transaction', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c', 'd');
+      await store.transact('test', (tx) => tx.snis.insert(fakeSni('s', 'x.test', 'c')));
+      const { revision } = await store.transact('test', async (tx) => {
+        await tx.snis.delete('s');
+        await tx.snis.insert(fakeSni('t', 'x.test', 'd'));
+      });
+      assert.deepEqual(await store.binding('x.test'), {
+        name: 'x.test',
+        certificateId: 'd',
+        holder: { kind: 'sni', id: 't' },
+      });
+      assert.deepEqual(await changedIn(store, revision), ['delete sni s', 'create sni t']);
+    });
+  });
+
+  describe(`${name}: what is refused`, () => {
+    const cases: readonly [string, ErrorCode, object, (tx: StoreTransaction) => Promise<void>][] = [
+      [
+        'a second API of one name',
+        'UNIQUE_VIOLATION',
+        { entity: 'api', field: 'name', value: 'name-a' },
+        (tx) => tx.apis.insert(fakeApi('b', { name: 'name-a' })),
+      ],
+      [
+        'a second API of one id',
+        'UNIQUE_VIOLATION',
+        { entity: 'api', field: 'id', value: 'a' },
+        (tx) => tx.apis.insert(fakeApi('a', { name: 'other' })),
+      ],
+      [
+        'a second ssl plugin on an API',
+        'UNIQUE_VIOLATION',
+        { entity: 'plugin', field: 'name', value: 'ssl' },
+        async (tx) => {
+          await tx.certificates.insert(fakePluginCertificate('p'));
+          await tx.plugins.insert(fakePlugin('p', 'a'));
+        },
+      ],
+      [
+        'a second global ssl plugin',
+        'UNIQUE_VIOLATION',
+        { entity: 'plugin', field: 'name', value: 'ssl' },
+        async (tx) => {
+          for (const id of ['p', 'q']) {
+            await tx.certificates.insert(fakePluginCertificate(id));
+            await tx.plugins.insert(fakePlugin(id, null, { enabled: false }));
+          }
+        },
+      ],
+      [
+        'a second SNI of one name',
+        'UNIQUE_VIOLATION',
+        { entity: 'sni', field: 'name', value: 's.test' },
+        (tx) => tx.snis.insert(fakeSni('t', 's.test', 'c')),
+      ],
+      [
+        'a second certificate of one id',
+        'UNIQUE_VIOLATION',
+        { entity: 'certificate', field: 'id', value: 'c' },
+        (tx) => tx.certificates.insert(fakeCertificate('c')),
+      ],
+      [
+        'renaming an API to a taken name',
+        'UNIQUE_VIOLATION',
+        { entity: 'api', field: 'name', value: 'name-a' },
+        async (tx) => {
+          await tx.apis.insert(fakeApi('b'));
+          await tx.apis.replace(fakeApi('b', { name: 'name-a' }));
+        },
+      ],
+      [
+        'an SNI of no certificate',
+        'REFERENCE_MISSING',
+        { entity: 'sni', field: 'certificateId', value: 'x' },
+        (tx) => tx.snis.insert(fakeSni('t', 't.test', 'x')),
+      ],
+      [
+        'a plugin of no API',
+        'REFERENCE_MISSING',
+        { entity: 'plugin', field: 'apiId', value: 'x' },
+        (tx) => tx.plugins.insert(fakePlugin('p', 'x')),
+      ],
+      [
+        'a plugin of no certificate',
+        'REFERENCE_MISSING',
+        { entity: 'plugin', field: 'certificateId', value: certificateIdOf('p') },
+        (tx) => tx.plugins.insert(fakePlugin('p', null)),
+      ],
+    ];
+    for (const [what, code, facts, work] of cases) {
+      test(`${what}: ${code}`, async () => {
+        await using opened = await openStore();
+        await seed(opened.store);
+        await assert.rejects(opened.store.transact('test', work), (error) => {
+          assert.ok(isPortunusError(error, code), String(error));
+          assert.deepEqual(error.facts, facts);
+          return true;
+        });
+        assert.equal(await opened.store.revision(), 1);
+      });
+    }
+
+    const misuses: readonly [string, (tx: StoreTransaction) => Promise<void>][] = [
+      ['replacing an API that is not there', (tx) => tx.apis.replace(fakeApi('x'))],
+      ['replacing a plugin that is not there', (tx) => tx.plugins.replace(fakePlugin('x', 'a'))],
+      ['replacing a certificate that is not there', (tx) => tx.certificates.replace(fakeCertificate('x'))],
+      ['replacing an SNI that is not there', (tx) => tx.snis.replace(fakeSni('x', 'x.test', 'c'))],
+      ['deleting an API that is not there', (tx) => tx.apis.delete('x')],
+      ['deleting a plugin that is not there', (tx) => tx.plugins.delete('x')],
+      ['deleting a certificate that is not there', (tx) => tx.certificates.delete('x')],
+      ['deleting an SNI that is not there', (tx) => tx.snis.delete('x')],
+      ['deleting the certificate of a plugin', (tx) => tx.certificates.delete(certificateIdOf('plugin-a'))],
+      [
+        'a plugin with a certificate that is not its own',
+        (tx) => tx.plugins.insert(fakePlugin('p', null, { certificateId: 'c' })),
+      ],
+      [
+        'another owner for a certificate',
+        (tx) => tx.certificates.replace(fakeCertificate('c', { owner: { kind: 'default' } })),
+      ],
+    ];
+    for (const [what, work] of misuses) {
+      test(`${what}: TypeError`, async () => {
+        await using opened = await openStore();
+        await seed(opened.store);
+        await assert.rejects(opened.store.transact('test', work), TypeError);
+        assert.equal(await opened.store.revision(), 1);
+      });
+    }
+  });
+
+  describe(`${name}: lists`, () => {
+    test('come in the order of creation, page by page, and a replaced entity keeps its place', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const ids = ['m', 'b', 'z', 'a', 'k'];
+      for (const id of ids) await insertCertificates(store, id);
+      await store.transact('test', (tx) => tx.certificates.replace(fakeCertificate('m', { tags: ['new'] })));
+      const seen: string[] = [];
+      const sizes: number[] = [];
+      let after: string | undefined;
+      do {
+        const page = await store.certificates.list({ size: 2, after });
+        seen.push(...page.items.map((certificate) => certificate.id));
+        sizes.push(page.items.length);
+        after = page.next;
+      } while (after !== undefined);
+      assert.deepEqual(seen, ids);
+      assert.deepEqual(sizes, [2, 2, 1]);
+      assert.equal((await store.certificates.list({ size: 5 })).next, undefined);
+    });
+
+    test('a page goes on after its last entity even when that one was deleted', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'a', 'b', 'c');
+      const first = await store.certificates.list({ size: 2 });
+      await store.transact('test', (tx) => tx.certificates.delete('b'));
+      const second = await store.certificates.list({ size: 2, after: first.next });
+      assert.deepEqual(
+        second.items.map((certificate) => certificate.id),
+        ['c'],
+      );
+    });
+
+    test('a cursor that no list gave out is refused', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'a', 'b');
+      const { next } = await store.certificates.list({ size: 1 });
+      assert.ok(next !== undefined);
+      for (const after of [
+        '',
+        'x',
+        '1',
+        'é',
+        `${next}=`,
+        `${next}A`,
+        ` ${next}`,
+        Buffer.from('s-1').toString('base64url'),
+        'A'.repeat(10_000),
+      ]) {
+        await assert.rejects(
+          store.certificates.list({ size: 1, after }),
+          hasCode('CURSOR_INVALID'),
+          JSON.stringify(after),
+        );
+      }
+    });
+
+    test('a page has 1 to 1000 entities', async () => {
+      await using opened = await openStore();
+      for (const size of [0, -1, 1.5, 1001, NaN]) await assert.rejects(opened.store.apis.list({ size }), RangeError);
+      assert.deepEqual(await opened.store.apis.list({ size: 1000 }), { items: [], next: undefined });
+    });
+
+    test('APIs by name, host, path and upstream', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await store.transact('test', async (tx) => {
+        await tx.apis.insert(fakeApi('a', { hosts: ['x.test', 'y.test'], uris: ['/u'], upstreamUrl: 'http://one' }));
+        await tx.apis.insert(fakeApi('b', { hosts: ['x.test'], uris: ['/u', '/v'], upstreamUrl: 'http://two' }));
+        await tx.apis.insert(fakeApi('c', { hosts: [], upstreamUrl: 'http://two' }));
+      });
+      await store.transact('test', (tx) =>
+        tx.apis.replace(fakeApi('c', { hosts: ['z.test'], upstreamUrl: 'http://two' })),
+      );
+      const found = async (filter: Parameters<typeof store.apis.list>[1]): Promise<string> => {
+        const { items } = await store.apis.list({ size: 10 }, filter);
+        assert.equal(await store.apis.count(filter), items.length);
+        return items.map((api) => api.id).join('');
+      };
+      assert.equal(await found({}), 'abc');
+      assert.equal(await found({ id: 'b' }), 'b');
+      assert.equal(await found({ name: 'name-c' }), 'c');
+      assert.equal(await found({ host: 'x.test' }), 'ab');
+      assert.equal(await found({ host: 'c.test' }), '');
+      assert.equal(await found({ host: 'z.test' }), 'c');
+      assert.equal(await found({ uri: '/v' }), 'b');
+      assert.equal(await found({ upstreamUrl: 'http://two' }), 'bc');
+      assert.equal(await found({ host: 'x.test', upstreamUrl: 'http://two', uri: '/u', name: undefined }), 'b');
+    });
+
+    test('plugins by API, global ones, and by whether they are enabled', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertApiWithPlugin(store, 'a', ['a.test']);
+      await store.transact('test', async (tx) => {
+        await tx.certificates.insert(fakePluginCertificate('global'));
+        await tx.plugins.insert(fakePlugin('global', null, { enabled: false }));
+      });
+      const found = async (filter: Parameters<typeof store.plugins.list>[1]): Promise<readonly string[]> => {
+        const { items } = await store.plugins.list({ size: 10 }, filter);
+        assert.equal(await store.plugins.count(filter), items.length);
+        return items.map((plugin) => plugin.id);
+      };
+      assert.deepEqual(await found({}), ['plugin-a', 'global']);
+      assert.deepEqual(await found({ apiId: 'a' }), ['plugin-a']);
+      assert.deepEqual(await found({ apiId: null }), ['global']);
+      assert.deepEqual(await found({ enabled: true, name: 'ssl' }), ['plugin-a']);
+      assert.deepEqual(await found({ enabled: false }), ['global']);
+      assert.deepEqual(await found({ id: 'global', apiId: 'a' }), []);
+    });
+
+    test('certificates by owner: those of the Admin API unless another is asked for', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c');
+      await insertApiWithPlugin(store, 'a', ['a.test']);
+      await store.transact('test', (tx) =>
+        tx.certificates.insert(fakeCertificate('d', { owner: { kind: 'default' } })),
+      );
+      const found = async (owner?: 'admin' | 'plugin' | 'default' | 'any'): Promise<readonly string[]> => {
+        assert.equal(
+          await store.certificates.count({ owner }),
+          (await store.certificates.list({ size: 10 }, { owner })).items.length,
+        );
+        return (await store.certificates.list({ size: 10 }, { owner })).items.map((certificate) => certificate.id);
+      };
+      assert.deepEqual(await found(), ['c']);
+      assert.deepEqual(await found('admin'), ['c']);
+      assert.deepEqual(await found('plugin'), [certificateIdOf('plugin-a')]);
+      assert.deepEqual(await found('default'), ['d']);
+      assert.deepEqual(await found('any'), ['c', certificateIdOf('plugin-a'), 'd']);
+    });
+
+    test('certificates and SNIs by all or any of some tags', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const tagged: Readonly<Record<string, readonly string[]>> = {
+        c1: ['a'],
+        c2: ['b', 'a'],
+        c3: ['b', 'c', 'a'],
+        c4: [],
+        c5: ['ab'],
+      };
+      await store.transact('test', async (tx) => {
+        for (const [id, tags] of Object.entries(tagged)) {
+          await tx.certificates.insert(fakeCertificate(id, { tags }));
+          await tx.snis.insert(fakeSni(`s${id}`, `${id}.test`, id, { tags }));
+        }
+      });
+      type Tags = { readonly all: readonly string[] } | { readonly any: readonly string[] };
+      const found = async (tags: Tags): Promise<string> => {
+        const { items } = await store.certificates.list({ size: 10 }, { tags });
+        const snis = await store.snis.list({ size: 10 }, { tags });
+        assert.deepEqual(
+          snis.items.map((sni) => sni.certificateId),
+          items.map((certificate) => certificate.id),
+        );
+        assert.equal(await store.certificates.count({ tags }), items.length);
+        assert.equal(await store.snis.count({ tags }), items.length);
+        return items.map((certificate) => certificate.id).join(' ');
+      };
+      assert.equal(await found({ all: ['a'] }), 'c1 c2 c3');
+      assert.equal(await found({ all: ['a', 'b'] }), 'c2 c3');
+      assert.equal(await found({ all: ['c', 'a', 'b'] }), 'c3');
+      assert.equal(await found({ all: ['a', 'none'] }), '');
+      assert.equal(await found({ any: ['c', 'ab'] }), 'c3 c5');
+      assert.equal(await found({ any: ['a', 'b'] }), 'c1 c2 c3');
+      assert.equal(await found({ any: ['b'] }), 'c2 c3');
+      const second = await store.certificates.list(
+        { size: 1, after: (await store.certificates.list({ size: 1 }, { tags: { all: ['a', 'b'] } })).next },
+        { tags: { all: ['a', 'b'] } },
+      );
+      assert.deepEqual(
+        second.items.map((certificate) => certificate.id),
+        ['c3'],
+      );
+
+      await store.transact('test', async (tx) => {
+        await tx.certificates.replace(fakeCertificate('c1', { tags: ['c'] }));
+        await tx.snis.replace(fakeSni('sc1', 'c1.test', 'c1', { tags: ['c'] }));
+        await tx.certificates.delete('c3');
+      });
+      assert.equal(await found({ all: ['a'] }), 'c2');
+      assert.equal(await found({ any: ['c'] }), 'c1');
+    });
+
+    test('SNIs by certificate, and all of a certificate sorted by name', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await insertCertificates(store, 'c', 'd');
+      await store.transact('test', async (tx) => {
+        for (const name of ['z.test', 'a.test', 'm.test']) await tx.snis.insert(fakeSni(name, name, 'c'));
+        await tx.snis.insert(fakeSni('other', 'other.test', 'd'));
+      });
+      const { items } = await store.snis.list({ size: 10 }, { certificateId: 'c' });
+      assert.deepEqual(
+        items.map((sni) => sni.name),
+        ['z.test', 'a.test', 'm.test'],
+      );
+      assert.equal(await store.snis.count({ certificateId: 'c' }), 3);
+      assert.deepEqual(
+        (await store.snis.ofCertificate('c')).map((sni) => sni.name),
+        ['a.test', 'm.test', 'z.test'],
+      );
+    });
+  });
+
+  storeModelContract(name, openStore);
+}
+
+/** An API with an ssl plugin on it, a certificate and an SNI of it, in one revision. */
+async function seed(store: Store): Promise<void> {
+  await store.transact('test', async (tx) => {
+    await tx.apis.insert(fakeApi('a'));
+    await tx.certificates.insert(fakePluginCertificate('plugin-a'));
+    await tx.plugins.insert(fakePlugin('plugin-a', 'a'));
+    await tx.certificates.insert(fakeCertificate('c'));
+    await tx.snis.insert(fakeSni('s', 's.test', 'c'));
+  });
+}
+
+async function insertCertificates(store: Store, ...ids: readonly string[]): Promise<void> {
+  await store.transact('test', async (tx) => {
+    for (const id of ids) await tx.certificates.insert(fakeCertificate(id));
+  });
+}
+
+async function insertApiWithPlugin(store: Store, id: string, hosts: readonly string[]): Promise<void> {
+  await store.transact('test', async (tx) => {
+    await tx.apis.insert(fakeApi(id, { hosts }));
+    await tx.certificates.insert(fakePluginCertificate(`plugin-${id}`));
+    await tx.plugins.insert(fakePlugin(`plugin-${id}`, id));
+  });
+}
+
+async function changedIn(store: Store, revision: number): Promise<string[]> {
+  const changes = await store.changesSince(revision - 1, 1);
+  return changes.map((change) => `${change.operation} ${change.entity} ${change.id}`);
+}
+
+function hasCode(code: ErrorCode): (error: unknown) => boolean {
+  return (error) => isPortunusError(error, code);
+}
