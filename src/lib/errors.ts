@@ -67,6 +67,7 @@ const table = {
   MEDIA_TYPE_UNSUPPORTED: client(415, 'A request body is neither JSON, urlencoded nor multipart/form-data.'),
   INPUT_INVALID: client(400, 'Fields of a request are missing, unknown or have an unusable value; each is named.'),
   ENTITY_NOT_FOUND: client(404, 'The entity that a request names does not exist.'),
+  REQUEST_TARGET_INVALID: client(400, 'The path of an Admin API request is malformed.'),
   LIST_SIZE_INVALID: client(400, 'The page size of a list is not a number in its range.'),
   LIST_FILTER_INVALID: client(400, 'The filter of a list is malformed.'),
   ADMIN_HOST_REFUSED: client(403, 'The Host of an Admin API request is a name this node was not told to answer to.'),
@@ -123,6 +124,7 @@ const table = {
 
   // process
   LISTEN_FAILED: { blame: 'operator', retry: true, summary: 'A listener could not be opened.' },
+  WORKER_FAILED: { blame: 'portunus', retry: true, summary: 'A worker process ended before it accepted connections.' },
   ALREADY_RUNNING: { blame: 'operator', retry: false, summary: 'Another gateway runs on the same data directory.' },
 } as const satisfies Record<string, CodeFacts>;
 

@@ -33,7 +33,7 @@ export interface Decoded<T> {
 /** All problems at once, in the order of the schema's fields, unknown ones last. */
 export function decodeFields<S extends TObject>(schema: S, body: RequestBody, phrases: Phrases): Decoded<Static<S>> {
   const problems: Problem[] = [];
-  const values = decodeObject(schema as Shape, body.fields, '', { body, phrases, problems });
+  const values = decodeObject(schema, body.fields, '', { body, phrases, problems });
   return { values: values as Partial<Static<S>>, problems };
 }
 
@@ -100,6 +100,7 @@ function decodeValue(property: Shape, raw: RawValue, field: string, name: string
     case 'object':
       if (!isRawObject(raw)) return fail(phrases.wrongType(name, 'object'));
       return decodeObject(shape, raw, `${field}.`, context);
+    case undefined:
     default:
       throw new TypeError(`schema of ${field}: no decoder for type ${shape.type ?? 'none'}`);
   }

@@ -37,6 +37,7 @@ export function parseRequestBody(
       }
       return nestForm(parseMultipart(bytes, boundary));
     }
+    case undefined:
     default:
       throw new PortunusError('MEDIA_TYPE_UNSUPPORTED', 'Unsupported Content-Type', {
         hint: `Send one of ${mediaTypes.join(', ')}.`,

@@ -1,25 +1,20 @@
 // Errors in the seed dialect: a flat object of field → message, with `code` and `hint` added beside the fields.
-import type { PortunusError } from '../../lib/errors.ts';
+import type { ErrorCode, PortunusError } from '../../lib/errors.ts';
 import type { Answer } from '../contract.ts';
 import { httpError } from '../http-errors.ts';
 import { problemsOf, wholeEntity, type Problem } from '../problems.ts';
 
 export function seedError(error: PortunusError): Answer {
-  switch (error.code) {
-    case 'INPUT_INVALID':
-      return { status: 400, body: flat(problemsOf(error)) };
-    case 'UNIQUE_VIOLATION':
-      return violation(409, error, `already exists with value '${String(error.facts['value'])}'`);
-    case 'REFERENCE_MISSING':
-      return violation(404, error, `does not exist with value '${String(error.facts['value'])}'`);
-    case 'NAME_ALREADY_BOUND':
-      return { status: 409, body: { message: error.message, code: error.code, hint: error.hint } };
-    case 'CURSOR_INVALID':
-      return { status: 400, body: { offset: error.message, code: error.code, hint: error.hint } };
-    default:
-      return httpError(error);
-  }
+  return (phrased[error.code] ?? httpError)(error);
 }
+
+const phrased: Readonly<Partial<Record<ErrorCode, (error: PortunusError) => Answer>>> = {
+  INPUT_INVALID: (error) => ({ status: 400, body: flat(problemsOf(error)) }),
+  UNIQUE_VIOLATION: (error) => violation(409, error, `already exists with value '${String(error.facts['value'])}'`),
+  REFERENCE_MISSING: (error) => violation(404, error, `does not exist with value '${String(error.facts['value'])}'`),
+  NAME_ALREADY_BOUND: ({ message, code, hint }) => ({ status: 409, body: { message, code, hint } }),
+  CURSOR_INVALID: ({ message, code, hint }) => ({ status: 400, body: { offset: message, code, hint } }),
+};
 
 /** A field named twice keeps its first message; `code` and `hint` are the first problem's. */
 function flat(problems: readonly Problem[]): object {

@@ -1,56 +1,47 @@
 // Errors in today's dialect: `{code, name, message, fields}` with Kong 3's numbers, `reason` and `hint` added.
-import type { PortunusError } from '../../lib/errors.ts';
+import type { ErrorCode, PortunusError } from '../../lib/errors.ts';
 import type { Answer } from '../contract.ts';
 import { httpError } from '../http-errors.ts';
 import { problemsOf, wholeEntity, type Problem } from '../problems.ts';
 
 export function todayError(error: PortunusError): Answer {
-  const facts = error.facts;
-  switch (error.code) {
-    case 'INPUT_INVALID':
-      return schemaViolation(problemsOf(error));
-    case 'UNIQUE_VIOLATION': {
-      const field = String(facts['field']);
-      const value = String(facts['value']);
-      return answer(409, 5, 'unique constraint violation', {
-        message: `UNIQUE violation detected on '{${field}="${value}"}'`,
-        fields: { [field]: value },
-        reason: error.code,
-      });
-    }
-    case 'REFERENCE_MISSING': {
-      const id = String(facts['value']);
-      return answer(400, 4, 'foreign key violation', {
-        message: `the foreign key '{id="${id}"}' does not reference an existing 'certificates' entity.`,
-        fields: { certificate: { id } },
-        reason: error.code,
-      });
-    }
-    case 'NAME_ALREADY_BOUND':
-      return answer(409, 5, 'unique constraint violation', {
-        message: error.message,
-        fields: { name: facts['name'] },
-        reason: error.code,
-        hint: error.hint,
-      });
-    case 'ENTITY_NOT_FOUND':
-      return facts['primaryKey'] === undefined
-        ? httpError(error)
-        : answer(404, 6, 'not found', { message: error.message, fields: facts['primaryKey'] });
-    case 'LIST_SIZE_INVALID':
-      return answer(400, 9, 'invalid size', { message: error.message, reason: error.code });
-    case 'CURSOR_INVALID':
-      return answer(400, 7, 'invalid offset', { message: error.message, reason: error.code });
-    case 'LIST_FILTER_INVALID':
-      return answer(400, 11, 'invalid options', {
-        message: `invalid option (tags: ${error.message})`,
-        options: { tags: error.message },
-        reason: error.code,
-      });
-    default:
-      return httpError(error);
-  }
+  return (phrased[error.code] ?? httpError)(error);
 }
+
+const phrased: Readonly<Partial<Record<ErrorCode, (error: PortunusError) => Answer>>> = {
+  INPUT_INVALID: (error) => schemaViolation(problemsOf(error)),
+  UNIQUE_VIOLATION(error) {
+    const field = String(error.facts['field']);
+    const value = String(error.facts['value']);
+    return answer(409, 5, 'unique constraint violation', {
+      message: `UNIQUE violation detected on '{${field}="${value}"}'`,
+      fields: { [field]: value },
+      reason: error.code,
+    });
+  },
+  REFERENCE_MISSING(error) {
+    const id = String(error.facts['value']);
+    return answer(400, 4, 'foreign key violation', {
+      message: `the foreign key '{id="${id}"}' does not reference an existing 'certificates' entity.`,
+      fields: { certificate: { id } },
+      reason: error.code,
+    });
+  },
+  NAME_ALREADY_BOUND: ({ message, code, hint, facts }) =>
+    answer(409, 5, 'unique constraint violation', { message, fields: { name: facts['name'] }, reason: code, hint }),
+  ENTITY_NOT_FOUND: (error) =>
+    error.facts['primaryKey'] === undefined
+      ? httpError(error)
+      : answer(404, 6, 'not found', { message: error.message, fields: error.facts['primaryKey'] }),
+  LIST_SIZE_INVALID: ({ message, code }) => answer(400, 9, 'invalid size', { message, reason: code }),
+  CURSOR_INVALID: ({ message, code, hint }) => answer(400, 7, 'invalid offset', { message, reason: code, hint }),
+  LIST_FILTER_INVALID: ({ message, code }) =>
+    answer(400, 11, 'invalid options', {
+      message: `invalid option (tags: ${message})`,
+      options: { tags: message },
+      reason: code,
+    }),
+};
 
 function schemaViolation(problems: readonly Problem[]): Answer {
   const about = problems.filter(({ field }) => field === wholeEntity);
