@@ -3,20 +3,20 @@
 
 /**
  * Is one of the certificate's names that name, or a wildcard over it? A wildcard is the whole leftmost label, replaces
- * exactly one label of letters, digits and hyphens, and has at least two labels after it. A name that is itself a
- * wildcard is covered by the same wildcard only.
+ * exactly one label, and has at least two labels after it; an underscore anywhere in the name rules it out. A name that
+ * is itself a wildcard is covered by the same wildcard only.
  */
 export function coversName(dnsNames: readonly string[], name: string): boolean {
   const wanted = normal(name);
-  const dot = wanted.indexOf('.');
-  const label = wanted.slice(0, Math.max(dot, 0));
-  const rest = wanted.slice(dot + 1);
-  const byWildcard = /^[a-z0-9-]+$/.test(label) && rest.includes('.') ? `*.${rest}` : undefined;
+  const byWildcard = wildcardable.test(wanted) ? `*${wanted.slice(wanted.indexOf('.'))}` : undefined;
   return dnsNames.some((candidate) => {
     const offered = normal(candidate);
     return offered === wanted || offered === byWildcard;
   });
 }
+
+/** A label of letters, digits and hyphens, then at least two that neither begin nor end with a hyphen. */
+const wildcardable = /^[a-z0-9-]+(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){2,}$/;
 
 function normal(name: string): string {
   const lower = name.toLowerCase();

@@ -101,7 +101,8 @@ function collectText(
   }
   if (blocks.length > 0) return;
   const bare = text.replaceAll(/[\s\uFEFF]+/g, '');
-  const decoded = bare.length >= 64 ? decodeBase64(bare) : undefined;
+  // Dashes are letters of the URL alphabet: what is left of armour must not pass for base64.
+  const decoded = bare.length >= 64 && !bare.includes('-----') ? decodeBase64(bare) : undefined;
   if (decoded !== undefined && wrapping === 'may be wrapped' && decoded.includes('-----BEGIN ')) {
     found.repairs.push(
       finding('BASE64_UNWRAPPED', field, `The ${nameOf(field)} was PEM wrapped in base64; it was unwrapped.`),
@@ -176,7 +177,8 @@ function addKey(block: PemContent, where: string, field: MaterialField, found: C
   } else if (legacy) {
     found.keys.push({ kind: 'encrypted-legacy', block, where });
   } else {
-    const kind = block.label === 'ENCRYPTED PRIVATE KEY' ? 'encrypted-pkcs8' : 'plain';
+    // What it holds decides, not its label.
+    const kind = classifyDer(block.bytes) === 'encrypted-private-key' ? 'encrypted-pkcs8' : 'plain';
     found.keys.push({ kind, der: block.bytes, where });
   }
 }

@@ -1,7 +1,7 @@
 // Private keys on the way in: PKCS#1, PKCS#8 and SEC1, plain or encrypted, to a PKCS#8 key that has proved to work.
 // No message here holds any part of a key or passphrase.
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject, type PrivateKeyInput } from 'node:crypto';
-import { classifyDer, privateKeyForm } from './classify-der.ts';
+import { privateKeyForm } from './classify-der.ts';
 import { at, type MaterialField } from './describe-misfit.ts';
 import { finding, type Finding } from './findings.ts';
 import { judgeKeyDerivation } from './key-derivation.ts';
@@ -41,9 +41,7 @@ type Opened =
   | { readonly kind: 'refused'; readonly problem: Finding };
 
 function openKey(blob: KeyBlob, passphrase: string | undefined, field: MaterialField): Opened {
-  // A block may be labelled PRIVATE KEY and be encrypted; what it holds decides.
-  if (blob.kind === 'plain' && classifyDer(blob.der) !== 'encrypted-private-key')
-    return openPlain(blob.der, blob, field);
+  if (blob.kind === 'plain') return openPlain(blob.der, blob, field);
   const obstacle = blob.kind === 'encrypted-legacy' ? legacyObstacle(blob.block.headers) : pkcs8Obstacle(blob.der);
   if (obstacle !== undefined) {
     const hint =
