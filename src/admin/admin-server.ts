@@ -94,7 +94,7 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
     if (answer.status >= 500)
       log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'an Admin API request failed');
     // The rest of a body that is too large is read and dropped, so that the client gets to see the answer.
-    reply.removeHeader('connection');
+    if (answer.status === 413) reply.removeHeader('connection');
     return send(reply, answer);
   });
   return app;

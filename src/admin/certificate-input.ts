@@ -21,7 +21,8 @@ export interface PairInput {
 }
 
 export type AcceptedPair =
-  | { readonly kind: 'accepted'; readonly pair: KeyPair; readonly notices: Notices }
+  /** `fresh`: it came with the request. */
+  | { readonly kind: 'accepted'; readonly pair: KeyPair; readonly notices: Notices; readonly fresh: boolean }
   /** `field` is `cert`, `key` or `passphrase`. */
   | { readonly kind: 'refused'; readonly problems: readonly Problem[] };
 
@@ -38,7 +39,7 @@ export async function acceptPair(deps: AdminDeps, tx: StoreTransaction, input: P
     return refused([invalid('key', 'this sealed key is not the one that is stored here', hint)]);
   }
   if (stored !== undefined && key === undefined && (input.cert === undefined || sameText(input.cert, stored.chain))) {
-    return { kind: 'accepted', pair: stored, notices: noNotices };
+    return { kind: 'accepted', pair: stored, notices: noNotices, fresh: false };
   }
   const keeps = key === undefined && stored !== undefined && !holdsKey(input.cert);
   const result = await takeIn(tx, {
@@ -63,6 +64,7 @@ export async function acceptPair(deps: AdminDeps, tx: StoreTransaction, input: P
     kind: 'accepted',
     pair: { ...facts, keyType, sealedKey },
     notices: { warnings: result.warnings, repairs: result.repairs },
+    fresh: true,
   };
 }
 
@@ -71,21 +73,6 @@ export function shownKey(deps: AdminDeps, pair: KeyPair): string {
   return deps.config.adminPrivateKeys === 'visible'
     ? deps.sealer.open(pair.sealedKey, pair.publicKeySha256).toString('utf8')
     : sealedPlaceholder(pair.publicKeySha256);
-}
-
-/** What a dry run tells about a certificate, beside the entity. */
-export function describePair(pair: KeyPair): object {
-  return {
-    subject: pair.subject,
-    issuer: pair.issuer,
-    serial_number: pair.serialNumber,
-    dns_names: pair.dnsNames,
-    fingerprint: pair.fingerprint,
-    key_type: pair.keyType,
-    key_bits: pair.keyBits,
-    not_before: new Date(pair.notBefore).toISOString(),
-    not_after: new Date(pair.notAfter).toISOString(),
-  };
 }
 
 async function takeIn(tx: StoreTransaction, input: IntakeInput): Promise<IntakeResult> {

@@ -3,8 +3,21 @@ import type { AdminDeps, Route } from './contract.ts';
 import { apiRoutes } from './seed/apis.ts';
 import { pluginRoutes } from './seed/plugins.ts';
 import { pluginSchemaRoutes } from './seed/plugin-schemas.ts';
+import { certificateRoutes } from './today/certificates.ts';
+import { sniRoutes } from './today/snis.ts';
+import { schemaRoutes } from './today/schemas.ts';
+import { withOpenApi } from './node/openapi.ts';
 import { nodeRoutes } from './node/node.ts';
 
 export function adminRoutes(deps: AdminDeps): readonly Route[] {
-  return [...nodeRoutes(deps), ...apiRoutes(deps), ...pluginSchemaRoutes(), ...pluginRoutes(deps)];
+  const routes = [
+    ...nodeRoutes(deps),
+    ...apiRoutes(deps),
+    ...pluginSchemaRoutes(),
+    ...pluginRoutes(deps),
+    ...certificateRoutes(deps),
+    ...sniRoutes(deps),
+    ...schemaRoutes(deps),
+  ];
+  return withOpenApi(routes, deps.version);
 }

@@ -3,16 +3,18 @@ import { randomUUID } from 'node:crypto';
 import type { Api, Certificate, KeyPair, Plugin } from '../../model/entities.ts';
 import type { StoreTransaction } from '../../store/contract.ts';
 import type { Decoded } from '../bodies/decode-fields.ts';
-import { acceptPair, holdsKey } from '../certificate-input.ts';
+import { acceptPair, holdsKey, type AcceptedPair } from '../certificate-input.ts';
 import type { AdminDeps, Call } from '../contract.ts';
 import { inputInvalid, invalid, type Problem } from '../problems.ts';
-import { noNotices, type Notices } from '../write.ts';
+import type { Notices } from '../write.ts';
 import type { PluginFields } from './plugin-fields.ts';
 
 export interface ComposedPlugin {
   readonly plugin: Plugin;
   readonly certificate: Certificate;
   readonly notices: Notices;
+  readonly uploaded: boolean;
+  readonly pairs: readonly KeyPair[];
 }
 
 export interface PluginPlace {
@@ -38,13 +40,13 @@ export async function composePlugin(
   const apiId = scope?.id ?? (Object.hasOwn(values, 'api_id') ? (values.api_id ?? null) : (kept?.apiId ?? null));
   const problems = [...earlier];
 
-  const { pair, notices } = await pairOf(deps, tx, call, values, place, apiId, problems);
-  if (pair === undefined || problems.length > 0) throw inputInvalid(problems);
+  const accepted = await pairOf(deps, tx, call, values, place, apiId, problems);
+  if (accepted === undefined || problems.length > 0) throw inputInvalid(problems);
   const certificateId = stored?.certificate.id ?? randomUUID();
   const certificate: Certificate = {
     id: certificateId,
     owner: { kind: 'plugin', pluginId: identity.id },
-    primary: pair,
+    primary: accepted.pair,
     alternative: null,
     tags: [],
     createdAt: stored?.certificate.createdAt ?? identity.createdAt,
@@ -66,7 +68,7 @@ export async function composePlugin(
     certificateId,
     createdAt: identity.createdAt,
   };
-  return { plugin, certificate, notices };
+  return { plugin, certificate, notices: accepted.notices, uploaded: accepted.fresh, pairs: [accepted.pair] };
 }
 
 async function pairOf(
@@ -77,7 +79,7 @@ async function pairOf(
   place: PluginPlace,
   apiId: string | null,
   problems: Problem[],
-): Promise<{ readonly pair: KeyPair | undefined; readonly notices: Notices }> {
+): Promise<(AcceptedPair & { readonly kind: 'accepted' }) | undefined> {
   const { cert, key, passphrase } = values.config ?? {};
   const reported = new Set(problems.map(({ field }) => field));
   if (place.replaces !== 'sent fields') {
@@ -89,7 +91,7 @@ async function pairOf(
     }
   }
   if (['config', 'config.cert', 'config.key'].some((field) => problems.some((problem) => problem.field === field))) {
-    return { pair: undefined, notices: noNotices };
+    return undefined;
   }
   const api = place.scope ?? (apiId === null ? undefined : await tx.apis.get(apiId));
   const accepted = await acceptPair(deps, tx, {
@@ -100,11 +102,11 @@ async function pairOf(
     expectedNames: api?.hosts ?? [],
     force: call.force,
   });
-  if (accepted.kind === 'accepted') return { pair: accepted.pair, notices: accepted.notices };
+  if (accepted.kind === 'accepted') return accepted;
   problems.push(
     ...accepted.problems.map((problem) => ({ ...problem, ...seedPhrase(problem), field: `config.${problem.field}` })),
   );
-  return { pair: undefined, notices: noNotices };
+  return undefined;
 }
 
 /** The seed's own words for what it knew: unreadable input. What is wrong with it then stands in the hint. */
