@@ -1,6 +1,7 @@
 // What a key is, from its public half: type, size, hash; and whether TLS servers can use it. The private half is
 // private-key.ts's.
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { childrenOf, readElement, tags } from './read-der.ts';
 
 export type KeyType = 'rsa' | 'ec' | 'ed25519' | 'ed448';
 
@@ -30,19 +31,19 @@ export type Strength =
 /** @throws what node:crypto throws for keys that it cannot export. */
 export function publicKeyFacts(key: KeyObject): PublicKeyFacts {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key;
-  const sha256 = createHash('sha256')
-    .update(publicKey.export({ type: 'spki', format: 'der' }))
-    .digest('hex');
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  const sha256 = createHash('sha256').update(spki).digest('hex');
   const details = key.asymmetricKeyDetails ?? {};
-  const common = { sha256, curve: details.namedCurve, exponent: details.publicExponent };
+  const curve = namesItsCurve(spki) ? details.namedCurve : undefined;
+  const common = { sha256, curve, exponent: details.publicExponent };
   const name = key.asymmetricKeyType ?? 'unknown';
   if (name === 'rsa') {
     const bits = details.modulusLength ?? 0;
     return { ...common, type: 'rsa', kind: `RSA ${bits}`, bits };
   }
   if (name === 'ec') {
-    const curve = details.namedCurve ?? 'with its own curve parameters';
-    return { ...common, type: 'ec', kind: `EC ${curves[curve]?.name ?? curve}`, bits: curveBits(curve) };
+    const kind = `EC ${curves[curve ?? '']?.name ?? curve ?? 'with its curve spelled out instead of named'}`;
+    return { ...common, type: 'ec', kind, bits: curveBits(details.namedCurve ?? '') };
   }
   if (name === 'ed25519') return { ...common, type: 'ed25519', kind: 'Ed25519', bits: 256 };
   if (name === 'ed448') return { ...common, type: 'ed448', kind: 'Ed448', bits: 456 };
@@ -69,6 +70,11 @@ const curves: Readonly<Record<string, { readonly name: string; readonly use: 'en
   secp384r1: { name: 'P-384', use: 'enough' },
   secp521r1: { name: 'P-521', use: 'rare' },
 };
+
+/** RFC 5480 section 2.1.1: explicit parameters are forbidden, even when they are those of a known curve. */
+function namesItsCurve(spki: Uint8Array): boolean {
+  return childrenOf(childrenOf(readElement(spki))[0])[1]?.tag === tags.objectIdentifier;
+}
 
 /** OpenSSL's names hold the size: `prime192v1`, `secp224r1`, `brainpoolP256r1`. Explicit parameters have none. */
 function curveBits(curve: string): number {

@@ -1,6 +1,6 @@
 // What intake refuses, and that it says all of it at once, in words that help, without a byte of any key.
 import assert from 'node:assert/strict';
-import { createPrivateKey, generateKeyPairSync, sign } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { test } from 'node:test';
 import { encodePem } from '../../src/x509/pem.ts';
 import { bitString, context, integer, objectIdentifier, octetString, sequence } from '../../src/x509/write-der.ts';
@@ -231,6 +231,17 @@ const refusals: Readonly<Record<string, Refusal>> = {
     says: /secp256k1/,
   },
   Brainpool: { input: makeSelfSigned({ names: ['a.test'], curve: 'brainpoolP256r1' }), codes: ['KEY_UNSUPPORTED'] },
+  'P-256 with its parameters spelled out': {
+    input: makeSelfSigned({ names: ['a.test'], privateKey: explicitCurve() }),
+    codes: ['KEY_UNSUPPORTED'],
+    says: /EC with its curve spelled out/,
+  },
+  'RSA-PSS': {
+    input: {
+      key: generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    },
+    codes: ['CERTIFICATE_KEY_MISMATCH', 'KEY_UNSUPPORTED'],
+  },
   DSA: { input: makeSelfSigned({ names: ['a.test'], keyType: 'dsa' }), codes: ['KEY_UNSUPPORTED'], says: /DSA/ },
   'a key whose private half is another key’s': {
     input: { key: chimera() },
@@ -298,6 +309,10 @@ function costly(rounds: number): Buffer {
   const cipher = sequence(objectIdentifier('2.16.840.1.101.3.4.1.42'), octetString(Buffer.alloc(16)));
   const scheme = sequence(objectIdentifier('1.2.840.113549.1.5.13'), sequence(derivation, cipher));
   return sequence(scheme, octetString(Buffer.alloc(32)));
+}
+
+function explicitCurve(): KeyObject {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'explicit' }).privateKey;
 }
 
 /** The public half of the pair's key with the private half of another. */
