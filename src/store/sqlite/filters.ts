@@ -11,6 +11,15 @@ export interface Query {
   readonly values: readonly SQLInputValue[];
 }
 
+/** Placeholders: the query's values, the sequence number to go on after, the limit. */
+export function listSql({ from, key, where }: Query): string {
+  return `SELECT e.* FROM ${from} WHERE ${[...where, `${key} > ?`].join(' AND ')} ORDER BY ${key} LIMIT ?`;
+}
+
+export function countSql({ from, where }: Query): string {
+  return `SELECT count(*) AS count FROM ${from}${where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`}`;
+}
+
 type Condition = readonly [sql: string, ...values: SQLInputValue[]];
 
 export function apiQuery(filter: ApiFilter = {}): Query {

@@ -4,7 +4,7 @@ import type { Collection, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
-import { apiQuery, certificateQuery, pluginQuery, sniQuery, type Query } from './filters.ts';
+import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, sniQuery, type Query } from './filters.ts';
 
 /** Intermediates of one key that are given out at once. */
 const intermediatesMax = 16;
@@ -73,15 +73,12 @@ export function createReader(connection: Connection): StoreReader {
       },
       async list(page, filter) {
         const { after, limit } = pageBounds(page);
-        const { from, key, where, values } = toQuery(filter);
-        const conditions = [...where, `${key} > ?`].join(' AND ');
-        const sql = `SELECT e.* FROM ${from} WHERE ${conditions} ORDER BY ${key} LIMIT ?`;
-        return toPaged(page, connection.all(sql, ...values, after, limit), sequenceOf, toEntity);
+        const query = toQuery(filter);
+        return toPaged(page, connection.all(listSql(query), ...query.values, after, limit), sequenceOf, toEntity);
       },
       async count(filter) {
-        const { from, where, values } = toQuery(filter);
-        const conditions = where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`;
-        return Number(connection.get(`SELECT count(*) AS count FROM ${from}${conditions}`, ...values)?.['count'] ?? 0);
+        const query = toQuery(filter);
+        return Number(connection.get(countSql(query), ...query.values)?.['count'] ?? 0);
       },
     };
   }

@@ -15,7 +15,7 @@ export function pruneChanges(connection: Connection, kept: number): void {
 }
 
 /** SQLite checkpoints by itself, as far as readers let it; this one waits for them, within the busy timeout. */
-export function checkpointIfLong(connection: Connection, path: string): void {
+export function checkpointIfLong(connection: Connection, path: string, maxBytes = walMaxBytes): void {
   const bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-  if (bytes > walMaxBytes) connection.get('PRAGMA wal_checkpoint(TRUNCATE)');
+  if (bytes > maxBytes) connection.get('PRAGMA wal_checkpoint(TRUNCATE)');
 }

@@ -1,0 +1,291 @@
+// The file of the embedded store: who may read it, what it never holds, and what is said when it is not what it should be.
+import assert from 'node:assert/strict';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
+import { chmod, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
+import type { Store } from '../../src/store/contract.ts';
+import { connect } from '../../src/store/sqlite/connection.ts';
+import {
+  apiQuery,
+  certificateQuery,
+  listSql,
+  pluginQuery,
+  sniQuery,
+  type Query,
+} from '../../src/store/sqlite/filters.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
+import { checkpointIfLong } from '../../src/store/sqlite/upkeep.ts';
+import { fakeApi, fakeCertificate, fakeKeyPair } from '../contracts/entities.ts';
+import { freshSealer, temporaryDirectory, temporaryStore } from './temporary-store.ts';
+
+test('only its owner may read the file and its companions', async () => {
+  await using temporary = await temporaryStore();
+  await temporary.store.transact('test', (tx) => tx.apis.insert(fakeApi('a')));
+  const names = await readdir(temporary.directory);
+  assert.deepEqual(names.sort(), ['store.db', 'store.db-shm', 'store.db-wal']);
+  for (const name of names) {
+    assert.equal((await stat(path.join(temporary.directory, name))).mode & 0o777, 0o600, name);
+  }
+});
+
+test('no private key and no secret is in the files in any form', async () => {
+  await using temporary = await temporaryStore();
+  const { store, sealer } = temporary;
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+  const pair = fakeKeyPair('c');
+  await store.transact('test', (tx) =>
+    tx.certificates.insert(
+      fakeCertificate('c', { primary: { ...pair, sealedKey: sealer.seal(pem, pair.publicKeySha256) } }),
+    ),
+  );
+  const secret = await store.secret('ticket');
+  const key = createPrivateKey(pem);
+  const jwk = key.export({ format: 'jwk' });
+  const der = key.export({ type: 'pkcs8', format: 'der' });
+  const needles = [
+    Buffer.from(pem.split('\n')[5] ?? assert.fail()),
+    der.subarray(-64),
+    Buffer.from(der.toString('base64').slice(300, 364)),
+    ...[jwk.d, jwk.p].map((number) => Buffer.from(number ?? assert.fail(), 'base64url').subarray(0, 32)),
+    secret,
+    Buffer.from(secret.toString('base64')),
+    Buffer.from(secret.toString('hex')),
+  ];
+  const look = async (): Promise<void> => {
+    const names = await readdir(temporary.directory);
+    const bytes = Buffer.concat(await Promise.all(names.map((name) => readFile(path.join(temporary.directory, name)))));
+    assert.ok(bytes.includes(pair.fingerprint), 'the certificate itself is there');
+    for (const needle of needles) assert.ok(!bytes.includes(needle));
+  };
+  await look();
+  const again = await temporary.reopen();
+  await look();
+  const stored = (await again.certificates.get('c'))?.primary ?? assert.fail();
+  assert.equal(sealer.open(stored.sealedKey, stored.publicKeySha256).toString(), pem);
+});
+
+test('another keyring is refused, and the missing key is named', async () => {
+  await using temporary = await temporaryStore();
+  await temporary.store[Symbol.asyncDispose]();
+  await refused(temporary.path, 'KEYRING_MISMATCH', /k1/);
+  await temporary.reopen();
+});
+
+test('a file that is no database is refused and left as it was', async () => {
+  await using temporary = await temporaryDirectory();
+  const file = path.join(temporary.directory, 'store.db');
+  const text = 'not a database, but long enough to be looked at as one\n'.repeat(100);
+  await writeFile(file, text);
+  await refused(file, 'STORE_DAMAGED', /is not an SQLite database/);
+  assert.equal(await readFile(file, 'utf8'), text);
+});
+
+test('the database of another program is refused and left as it was', async () => {
+  await using temporary = await temporaryDirectory();
+  const file = path.join(temporary.directory, 'store.db');
+  const other = new DatabaseSync(file);
+  other.exec('CREATE TABLE songs (title TEXT)');
+  other.close();
+  const before = await readFile(file);
+  await refused(file, 'STORE_DAMAGED', /another program/);
+  assert.deepEqual(await readFile(file), before);
+});
+
+test('a store that a newer version wrote is refused and left as it was', async () => {
+  await using temporary = await temporaryStore();
+  await temporary.store[Symbol.asyncDispose]();
+  const database = new DatabaseSync(temporary.path);
+  database.exec('PRAGMA user_version = 1000');
+  database.close();
+  const before = await readFile(temporary.path);
+  await refused(temporary.path, 'STORE_NEWER', /schema version 1000/, temporary.sealer);
+  assert.deepEqual(await readFile(temporary.path), before);
+});
+
+test('an empty file, as a start that was cut off leaves it, becomes a store', async () => {
+  await using temporary = await temporaryDirectory();
+  const file = path.join(temporary.directory, 'store.db');
+  await writeFile(file, '');
+  await using store = await openSqliteStore({ path: file, sealer: freshSealer() });
+  assert.equal(await store.revision(), 0);
+});
+
+test('a damaged first page is found at once', async () => {
+  await using temporary = await temporaryStore();
+  await temporary.store[Symbol.asyncDispose]();
+  await overwrite(temporary.path, 100, 3000);
+  await refused(temporary.path, 'STORE_DAMAGED', /is damaged/, temporary.sealer);
+});
+
+test('a damaged page further on fails what reads it, with the code for damage', async () => {
+  await using temporary = await temporaryStore();
+  await temporary.store.transact('test', async (tx) => {
+    for (let index = 0; index < 200; index += 1) await tx.certificates.insert(fakeCertificate(`c${index}`));
+  });
+  await temporary.store[Symbol.asyncDispose]();
+  const { size } = await stat(temporary.path);
+  await overwrite(temporary.path, 4096, size - 4096);
+  await assert.rejects(
+    async () => {
+      await using store = await openSqliteStore({ path: temporary.path, sealer: temporary.sealer });
+      await store.certificates.list({ size: 1000 });
+    },
+    (error) => isPortunusError(error, 'STORE_DAMAGED'),
+  );
+});
+
+test('a directory that is not there is said so', async () => {
+  await using temporary = await temporaryDirectory();
+  await refused(path.join(temporary.directory, 'missing', 'store.db'), 'STORE_UNAVAILABLE', /ENOENT/);
+});
+
+test('old rows of changes are forgotten in whole revisions, and the rest are as they were', async () => {
+  await using temporary = await temporaryStore({ changesKept: 10 });
+  const { store } = temporary;
+  for (let index = 0; index < 25; index += 1) {
+    await store.transact('test', async (tx) => {
+      for (const part of ['a', 'b', 'c']) await tx.certificates.insert(fakeCertificate(`${part}${index}`));
+    });
+  }
+  // Upkeep at revision 20 kept the ten youngest rows and the rest of the oldest one's revision: 17 to 20.
+  const revisions = (await store.changesSince(0, 1000)).map((change) => change.revision);
+  assert.deepEqual(
+    revisions,
+    [17, 18, 19, 20, 21, 22, 23, 24, 25].flatMap((revision) => [revision, revision, revision]),
+  );
+  assert.equal(await store.certificates.count(), 75);
+});
+
+test('the write-ahead log stays short while much is written', async () => {
+  await using temporary = await temporaryStore();
+  const chain = 'x'.repeat(100_000);
+  for (let index = 0; index < 200; index += 1) {
+    await temporary.store.transact('test', (tx) =>
+      tx.certificates.insert(fakeCertificate(`c${index}`, { primary: fakeKeyPair('c', { chain }) })),
+    );
+  }
+  const log = (await stat(`${temporary.path}-wal`)).size;
+  assert.ok(log < 8 * 1024 * 1024, `${log} bytes`);
+});
+
+test('a log that has grown too long is cut off', async () => {
+  await using temporary = await temporaryStore();
+  await temporary.store.transact('test', (tx) => tx.apis.insert(fakeApi('a')));
+  const log = async (): Promise<number> => (await stat(`${temporary.path}-wal`)).size;
+  const connection = connect(temporary.path, { readOnly: false, busyTimeoutMs: 0 });
+  const before = await log();
+  checkpointIfLong(connection, temporary.path, before);
+  assert.equal(await log(), before);
+  checkpointIfLong(connection, temporary.path, before - 1);
+  assert.equal(await log(), 0);
+  connection.close();
+  assert.ok(await temporary.store.apis.get('a'));
+});
+
+test('a write waits while another process holds the lock, and reads go on', async () => {
+  await using temporary = await temporaryStore();
+  const other = new DatabaseSync(temporary.path);
+  other.exec('BEGIN IMMEDIATE');
+  let done = false;
+  const write = temporary.store.transact('test', (tx) => tx.apis.insert(fakeApi('a'))).finally(() => (done = true));
+  await new Promise(setImmediate);
+  assert.equal(await temporary.store.apis.count(), 0);
+  assert.equal(done, false);
+  other.exec('ROLLBACK');
+  other.close();
+  assert.equal((await write).revision, 1);
+});
+
+test('two stores on one file take their revisions in turn', async () => {
+  await using temporary = await temporaryStore();
+  const { store, path: file, sealer } = temporary;
+  await using second = await openSqliteStore({ path: file, sealer });
+  const stores: readonly Store[] = [store, second];
+  const committed = await Promise.all(
+    Array.from({ length: 40 }, (_, index) =>
+      (stores[index % 2] ?? store).transact('test', async (tx) => {
+        await new Promise(setImmediate);
+        await tx.apis.insert(fakeApi(`a${index}`));
+      }),
+    ),
+  );
+  assert.deepEqual(
+    committed.map(({ revision }) => revision).sort((a, b) => a - b),
+    Array.from({ length: 40 }, (_, index) => index + 1),
+  );
+  assert.equal(await second.apis.count(), 40);
+  assert.deepEqual(await second.secret('ticket'), await store.secret('ticket'));
+});
+
+test('a listener that throws does not fail the write', async () => {
+  await using temporary = await temporaryStore();
+  const failure = new Error('from the listener');
+  const uncaught = Promise.withResolvers<unknown>();
+  temporary.store.onCommit(() => {
+    throw failure;
+  });
+  const handlers = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  process.once('uncaughtException', uncaught.resolve);
+  try {
+    assert.equal((await temporary.store.transact('test', (tx) => tx.apis.insert(fakeApi('a')))).revision, 1);
+    assert.equal(await uncaught.promise, failure);
+  } finally {
+    for (const handler of handlers) process.on('uncaughtException', handler);
+  }
+});
+
+test('lists find what they ask for by an index, in order, without sorting', async () => {
+  await using temporary = await temporaryStore();
+  const database = new DatabaseSync(temporary.path, { readOnly: true });
+  const queries: Readonly<Record<string, Query>> = {
+    apis: apiQuery(),
+    'apis by name': apiQuery({ name: 'a' }),
+    'apis by host': apiQuery({ host: 'a' }),
+    'apis by path': apiQuery({ uri: 'a' }),
+    'apis by upstream': apiQuery({ upstreamUrl: 'a' }),
+    'plugins of an API': pluginQuery({ apiId: 'a' }),
+    'global plugins': pluginQuery({ apiId: null }),
+    certificates: certificateQuery(),
+    'certificates of any owner': certificateQuery({ owner: 'any' }),
+    'certificates by a tag': certificateQuery({ tags: { all: ['a'] } }),
+    'certificates by tags': certificateQuery({ tags: { all: ['a', 'b'] } }),
+    'snis of a certificate': sniQuery({ certificateId: 'a' }),
+    'snis by a tag': sniQuery({ tags: { any: ['a'] } }),
+  };
+  for (const [what, query] of Object.entries(queries)) {
+    const plan = database
+      .prepare(`EXPLAIN QUERY PLAN ${listSql(query)}`)
+      .all(...query.values, 0, 10)
+      .map((row) => String(row['detail']));
+    assert.ok(!plan.some((line) => /^SCAN [et]\b/.test(line)), `${what}: ${plan.join('; ')}`);
+    if (!/path|host/.test(what))
+      assert.ok(!plan.some((line) => line.includes('TEMP B-TREE')), `${what}: ${plan.join('; ')}`);
+  }
+  database.close();
+});
+
+test('a file that may only be read is not available for writing', { skip: process.getuid?.() === 0 }, async () => {
+  await using temporary = await temporaryStore();
+  await temporary.store[Symbol.asyncDispose]();
+  await chmod(temporary.path, 0o400);
+  await refused(temporary.path, 'STORE_UNAVAILABLE', /may not be written/, temporary.sealer);
+});
+
+async function refused(file: string, code: ErrorCode, message: RegExp, sealer = freshSealer()): Promise<void> {
+  await assert.rejects(openSqliteStore({ path: file, sealer }), (error) => {
+    assert.ok(isPortunusError(error, code), String(error));
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+async function overwrite(file: string, from: number, length: number): Promise<void> {
+  const handle = await open(file, 'r+');
+  await handle.write(Buffer.alloc(length, 0xa5), 0, length, from);
+  await handle.close();
+}
