@@ -59,7 +59,7 @@ export function strengthOf(facts: PublicKeyFacts, minRsaBits: number): Strength 
   }
   if (facts.type === 'ec') {
     if (facts.bits < 256) return { kind: 'weak', floor: 'P-256' };
-    // Besides being useless to clients: with OpenSSL 3.5 a Brainpool key ends the process in a TLS 1.3 handshake.
+    // Beside being useless to most clients: Node 24 crashes where it describes a peer that has a Brainpool key.
     return { kind: curves[facts.curve ?? '']?.use ?? 'unsupported' };
   }
   return { kind: facts.type === undefined ? 'unsupported' : 'rare' };
