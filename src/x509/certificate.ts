@@ -3,7 +3,7 @@
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto';
 import { childrenOf, objectIdentifierOf, readElement, tags, type Element } from './read-der.ts';
 import { encodePem, scanPem } from './pem.ts';
-import { publicKeyFacts, type PublicKeyFacts } from './public-key.ts';
+import { publicKeyFacts, type KeyType, type PublicKeyFacts } from './public-key.ts';
 
 export interface Certificate {
   readonly x509: X509Certificate;
@@ -37,7 +37,7 @@ export interface Certificate {
 export interface CertificateFacts {
   readonly publicKeySha256: string;
   readonly fingerprint: string;
-  readonly keyType: PublicKeyFacts['type'];
+  readonly keyType: KeyType;
   readonly keyBits: number;
   readonly subject: string;
   readonly issuer: string;
@@ -64,12 +64,14 @@ export function describeCertificate(pem: string): CertificateFacts | undefined {
   return certificate === undefined ? undefined : factsOf(certificate);
 }
 
+/** Undefined when TLS cannot use its key. */
 export function factsOf(certificate: Certificate): CertificateFacts | undefined {
   const key = certificate.publicKey;
-  if (key?.type === undefined) return undefined;
+  const keyType = key?.type;
+  if (key === undefined || keyType === undefined) return undefined;
   const { fingerprint, subject, issuer, serialNumber, dnsNames, notBefore, notAfter } = certificate;
   const facts = { fingerprint, subject, issuer, serialNumber, dnsNames, notBefore, notAfter };
-  return { ...facts, publicKeySha256: key.sha256, keyType: key.type, keyBits: key.bits };
+  return { ...facts, publicKeySha256: key.sha256, keyType, keyBits: key.bits };
 }
 
 /** A stable key of a distinguished name: the SHA-256 of its DER, hex. */
