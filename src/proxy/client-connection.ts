@@ -1,0 +1,383 @@
+// One downstream HTTP/1.1 connection: requests read off it one at a time, responses written to it, kept alive or closed.
+// What becomes of a request is exchange.ts's.
+//
+//   idle ─▶ head ─▶ exchange ─▶ idle … ─▶ linger ─▶ closed
+//
+// Bytes that cannot be used yet, of a body whose upstream is not ready or of a pipelined request, stay in `#input`, and
+// the socket is paused for as long as there are some: never more than what one read brought.
+import type { Socket } from 'node:net';
+import { BodyDecoder, piece } from '../http1/body-decoder.ts';
+import { type HttpCode, progress } from '../http1/codes.ts';
+import type { FieldLines } from '../http1/field-lines.ts';
+import { type HeadLimits, HeadParser } from '../http1/head-parser.ts';
+import { MessageWriter } from '../http1/message-writer.ts';
+import { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import type { Connection } from '../tls/connection.ts';
+import type { Timed } from './deadlines.ts';
+import type { Downstream } from './downstream.ts';
+import { Exchange, type ExchangeServices } from './exchange.ts';
+import { peerFields } from './forward-request.ts';
+import { forwardResponse, type ResponseFraming, responseFraming } from './forward-response.ts';
+import type { OwnResponse } from './own-responses.ts';
+
+/** How long, and for how many bytes, a client that still sends is listened to after our last response, so that it can read it. */
+export const lingerMs = 5000;
+export const lingerMaxBytes = 16 * 1024 * 1024;
+
+export interface ClientConnectionOwner {
+  readonly draining: boolean;
+  gone(connection: ClientConnection): void;
+}
+
+type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
+
+export class ClientConnection implements Downstream, Timed {
+  readonly connection: Connection;
+  readonly peerFields: string;
+  deadline: number;
+
+  readonly #services: ExchangeServices;
+  readonly #owner: ClientConnectionOwner;
+  readonly #socket: Socket;
+  readonly #writer: MessageWriter;
+  readonly #parser: HeadParser;
+  readonly #request: RequestHead;
+  readonly #decoder: BodyDecoder;
+  #phase: Phase = 'idle';
+  #exchange: Exchange | undefined;
+  #startedAt = 0;
+  #requests = 0;
+  #input: Buffer | undefined;
+  #inputAt = 0;
+  #pumping = false;
+  #paused = false;
+  #sendBlocked = false;
+  /** The request's body is not whole yet. */
+  #bodyOpen = false;
+  #framing: ResponseFraming = 'none';
+  #switched = false;
+  /** No request follows the present one. */
+  #closeAfter = false;
+  #lingered = 0;
+
+  constructor(connection: Connection, limits: HeadLimits, services: ExchangeServices, owner: ClientConnectionOwner) {
+    this.connection = connection;
+    this.peerFields = peerFields(connection);
+    this.#services = services;
+    this.#owner = owner;
+    const { socket } = connection;
+    this.#socket = socket;
+    this.#writer = new MessageWriter(socket);
+    this.#parser = new HeadParser('request', limits);
+    this.#request = new RequestHead(this.#parser);
+    this.#decoder = new BodyDecoder(limits);
+    this.deadline = services.deadlines.now() + services.settings.clientIdleTimeoutMs;
+    services.deadlines.add(this);
+    socket.allowHalfOpen = true;
+    socket.setNoDelay(true);
+    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    socket.on('drain', () => this.#onDrain());
+    socket.on('end', () => this.#onEnd());
+    socket.on('finish', () => this.#onFinish());
+    socket.on('error', ignoreError);
+    socket.on('close', () => this.#onClose());
+    if (socket.destroyed) this.#onClose();
+    else socket.resume();
+  }
+
+  /** Closes it as soon as no exchange is under way. */
+  drain(): void {
+    if (this.#phase === 'idle') this.#socket.destroySoon();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  onDeadline(): void {
+    switch (this.#phase) {
+      case 'idle':
+        if (this.#socket.writableLength > 0) return this.destroy();
+        this.deadline = Number.POSITIVE_INFINITY;
+        this.#socket.destroySoon();
+        return;
+      case 'head':
+        return this.#refuse('HTTP_REQUEST_TIMEOUT');
+      case 'exchange':
+        if (this.#sendBlocked || this.#exchange === undefined) return this.abort();
+        this.#exchange.refuse('HTTP_REQUEST_TIMEOUT');
+        return;
+      case 'linger':
+      case 'closed':
+        this.#socket.destroy();
+    }
+  }
+
+  sendContinue(): void {
+    this.#writer.text('HTTP/1.1 100 Continue\r\n\r\n');
+    this.#writer.flush();
+  }
+
+  sendInterim(head: ResponseHead): void {
+    this.#writer.text(`${forwardResponse(head, 'none')}\r\n`);
+  }
+
+  sendHead(head: ResponseHead, added: string): void {
+    if (head.status === 101) {
+      this.#switched = true;
+      this.#closeAfter = true;
+      this.#bodyOpen = true;
+      this.#framing = 'until-close';
+      this.#decoder.begin('until-close', 0);
+      const upgrade = head.upgrade === undefined ? '' : `Upgrade: ${head.upgrade}\r\n`;
+      this.#writer.text(`${forwardResponse(head, 'none')}${added}Connection: Upgrade\r\n${upgrade}\r\n`);
+      return;
+    }
+    this.#framing = responseFraming(head, this.#request.version);
+    if (this.#framing === 'until-close') this.#closeAfter = true;
+    this.#writer.text(`${forwardResponse(head, this.#framing)}${added}${this.#persistence('')}\r\n`);
+  }
+
+  sendData(bytes: Buffer, from: number, to: number): void {
+    if (this.#framing === 'chunked') this.#writer.chunk(bytes, from, to);
+    else this.#writer.data(bytes, from, to);
+  }
+
+  sendEnd(trailers: FieldLines | undefined): void {
+    if (this.#framing === 'chunked') this.#writer.lastChunk(trailers);
+    if (this.#switched && this.#bodyOpen) {
+      this.#writer.flush();
+      this.#socket.end();
+    }
+  }
+
+  sendOwn({ statusText, fields, body }: OwnResponse, requestId: string): void {
+    const { method } = this.#request;
+    this.#writer.text(
+      `HTTP/1.1 ${statusText}\r\nServer: portunus\r\n${this.#services.dateLine()}Content-Type: application/json; charset=utf-8\r\nContent-Length: ${
+        body.length
+      }\r\nX-Portunus-Request-Id: ${requestId}\r\n${fields}${this.#persistence(fields === '' ? '' : 'Upgrade')}\r\n${
+        method === 'HEAD' ? '' : body
+      }`,
+    );
+  }
+
+  flush(): boolean {
+    if (this.#phase === 'closed' || this.#writer.flush()) return true;
+    this.#sendBlocked = true;
+    this.deadline = this.#services.deadlines.now() + this.#services.settings.clientSendTimeoutMs;
+    return false;
+  }
+
+  resumeBody(): void {
+    this.#pump();
+  }
+
+  exchangeEnded(): void {
+    this.#exchange = undefined;
+    if (this.#phase === 'closed') return;
+    this.#writer.flush();
+    if (this.#closeAfter || this.#bodyOpen || this.#owner.draining) return this.#linger();
+    this.#parser.reset();
+    this.#phase = 'idle';
+    this.deadline = this.#services.deadlines.now() + this.#services.settings.clientIdleTimeoutMs;
+    this.#pump();
+  }
+
+  abort(): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.abandon();
+    // To a client that takes the end of the connection for the end of the body, only a reset says that it is cut.
+    if (this.#framing === 'until-close' && !this.connection.tls && !this.#switched) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+
+  /** The Connection field of a response, and with it whether this connection goes on. */
+  #persistence(options: string): string {
+    if (
+      !this.#request.keepAlive ||
+      this.#bodyOpen ||
+      this.#owner.draining ||
+      this.#requests >= this.#services.settings.requestsPerConnectionMax
+    ) {
+      this.#closeAfter = true;
+    }
+    if (this.#closeAfter) return options === '' ? 'Connection: close\r\n' : `Connection: ${options}, close\r\n`;
+    if (options !== '') return `Connection: ${options}\r\n`;
+    return this.#request.version === 10 ? 'Connection: keep-alive\r\n' : '';
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#input === undefined) {
+      this.#input = bytes;
+      this.#inputAt = 0;
+    } else {
+      // Read before the pause took hold.
+      this.#input = Buffer.concat([this.#input.subarray(this.#inputAt), bytes]);
+      this.#inputAt = 0;
+    }
+    this.#pump();
+  }
+
+  /** Uses what input there is as far as it can be used. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    for (let input = this.#input; input !== undefined; input = this.#input) {
+      if (this.#inputAt === input.length) this.#input = undefined;
+      else if (!this.#step(input)) break;
+    }
+    this.#pumping = false;
+    if (this.#phase === 'closed') return;
+    this.#exchange?.onRequestPause();
+    this.#regulate();
+  }
+
+  /** False: it can use no more for now. */
+  #step(input: Buffer): boolean {
+    // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- closed: whatever still comes is dropped
+    switch (this.#phase) {
+      case 'idle':
+        this.#startedAt = this.#services.deadlines.now();
+        this.deadline = this.#startedAt + this.#services.settings.clientHeadTimeoutMs;
+        this.#phase = 'head';
+        return this.#readHead(input);
+      case 'head':
+        return this.#readHead(input);
+      case 'exchange':
+        return this.#bodyOpen && this.#readBody(input);
+      case 'linger':
+        this.#lingered += input.length - this.#inputAt;
+        this.#inputAt = input.length;
+        if (this.#lingered > lingerMaxBytes) this.#socket.destroy();
+        return true;
+      default:
+        this.#inputAt = input.length;
+        return true;
+    }
+  }
+
+  #readHead(input: Buffer): boolean {
+    const behind = this.#parser.feed(input, this.#inputAt, input.length);
+    if (behind === progress.more) {
+      this.#inputAt = input.length;
+      return true;
+    }
+    if (behind === progress.refused) {
+      this.#inputAt = input.length;
+      this.#refuse(this.#parser.code);
+      return true;
+    }
+    this.#inputAt = behind;
+    this.#requests += 1;
+    const request = this.#request;
+    const code = request.read();
+    if (code !== undefined) {
+      this.#inputAt = input.length;
+      this.#refuse(code);
+      return true;
+    }
+    this.#phase = 'exchange';
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#bodyOpen = request.bodyKind !== 'none';
+    if (this.#bodyOpen) this.#decoder.begin(request.bodyKind, request.contentLength);
+    const exchange = new Exchange(this.#services, this, request, this.#startedAt);
+    this.#exchange = exchange;
+    exchange.begin();
+    return true;
+  }
+
+  #readBody(input: Buffer): boolean {
+    const exchange = this.#exchange;
+    if (exchange === undefined || !exchange.takesBody) return false;
+    const decoder = this.#decoder;
+    const found = decoder.next(input, this.#inputAt, input.length);
+    this.#inputAt = decoder.offset;
+    if (found === piece.refused) {
+      this.#inputAt = input.length;
+      this.#closeAfter = true;
+      exchange.refuse(decoder.code);
+      return true;
+    }
+    if (found === piece.data) exchange.onRequestData(input, decoder.dataStart, decoder.dataEnd);
+    if (decoder.ended && this.#exchange === exchange) {
+      this.#bodyOpen = false;
+      exchange.onRequestEnd(decoder.trailers);
+    }
+    return true;
+  }
+
+  /** The message that was being read is not one: answered, and nothing more is read as a request. */
+  #refuse(code: HttpCode): void {
+    this.#closeAfter = true;
+    this.#phase = 'exchange';
+    this.deadline = Number.POSITIVE_INFINITY;
+    if (this.#parser.text === '') this.#request.forget();
+    const exchange = new Exchange(this.#services, this, this.#request, this.#startedAt);
+    this.#exchange = exchange;
+    exchange.refuse(code);
+  }
+
+  #regulate(): void {
+    const hold = this.#input !== undefined;
+    if (hold !== this.#paused) {
+      this.#paused = hold;
+      if (hold) this.#socket.pause();
+      else this.#socket.resume();
+    }
+    if (this.#bodyOpen && this.#phase === 'exchange' && !this.#sendBlocked && !this.#switched) {
+      this.deadline =
+        hold || this.#exchange?.takesBody !== true
+          ? Number.POSITIVE_INFINITY
+          : this.#services.deadlines.now() + this.#services.settings.clientBodyTimeoutMs;
+    }
+  }
+
+  #linger(): void {
+    this.#phase = 'linger';
+    this.deadline = this.#services.deadlines.now() + this.#services.settings.clientSendTimeoutMs;
+    this.#socket.end();
+    this.#pump();
+  }
+
+  /** Everything has been handed to the system: what remains is to let the client read it. */
+  #onFinish(): void {
+    if (this.#phase === 'linger') this.deadline = this.#services.deadlines.now() + lingerMs;
+  }
+
+  #onDrain(): void {
+    this.#sendBlocked = false;
+    if (this.#phase !== 'exchange') return;
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#regulate();
+    this.#exchange?.onDownstreamDrain();
+  }
+
+  #onEnd(): void {
+    const exchange = this.#exchange;
+    if (this.#phase === 'linger') return;
+    if (this.#switched && exchange !== undefined) {
+      this.#bodyOpen = false;
+      exchange.onRequestEnd(undefined);
+      return;
+    }
+    // A client that sends no more has gone, as almost every one that does so has; what it asked for is given up.
+    this.#socket.destroy();
+  }
+
+  #onClose(): void {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#input = undefined;
+    this.#services.deadlines.delete(this);
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.abandon();
+    this.#owner.gone(this);
+  }
+}
+
+/** `close` follows. */
+function ignoreError(): void {}

@@ -1,0 +1,50 @@
+// Timeouts of all connections of a process with one timer. Setting a deadline is setting a number.
+
+export interface Timed {
+  /** In milliseconds of the clock given; Infinity: none. */
+  deadline: number;
+  /** Called once `deadline` has passed; called again unless it is set anew. */
+  onDeadline(): void;
+}
+
+export interface Deadlines extends Disposable {
+  add(timed: Timed): void;
+  delete(timed: Timed): void;
+  /** The same clock. */
+  readonly now: () => number;
+}
+
+/** How late a deadline may be noticed. */
+export const sweepIntervalMs = 200;
+
+/** @param now monotonic milliseconds */
+export function createDeadlines(now: () => number, intervalMs = sweepIntervalMs): Deadlines {
+  const all = new Set<Timed>();
+  let timer: NodeJS.Timeout | undefined;
+
+  return {
+    now,
+    add(timed) {
+      all.add(timed);
+      timer ??= setInterval(sweep, intervalMs).unref();
+    },
+    delete(timed) {
+      all.delete(timed);
+      if (all.size === 0) stop();
+    },
+    [Symbol.dispose]() {
+      all.clear();
+      stop();
+    },
+  };
+
+  function sweep(): void {
+    const time = now();
+    for (const timed of all) if (timed.deadline <= time) timed.onDeadline();
+  }
+
+  function stop(): void {
+    clearInterval(timer);
+    timer = undefined;
+  }
+}

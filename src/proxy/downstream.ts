@@ -1,0 +1,30 @@
+// What an exchange asks of the connection that its request came on. client-connection.ts is HTTP/1.1's; another protocol
+// can feed the same exchange by being one of these.
+import type { FieldLines } from '../http1/field-lines.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import type { Connection } from '../tls/connection.ts';
+import type { OwnResponse } from './own-responses.ts';
+
+export interface Downstream {
+  readonly connection: Connection;
+  /** `peerFields` of the connection. */
+  readonly peerFields: string;
+  /** The client may send its body (RFC 9110 section 10.1.1). */
+  sendContinue(): void;
+  sendInterim(head: ResponseHead): void;
+  /** A final response, or a 101 that changes the protocol. @param added field lines */
+  sendHead(head: ResponseHead, added: string, whole: boolean): void;
+  sendData(bytes: Buffer, from: number, to: number): void;
+  /** The response's body is whole. */
+  sendEnd(trailers: FieldLines | undefined): void;
+  /** A whole response of our own. */
+  sendOwn(response: OwnResponse, requestId: string): void;
+  /** False: wait for `onDownstreamDrain` before giving more. */
+  flush(): boolean;
+  /** The exchange can take request body again. */
+  resumeBody(): void;
+  /** The exchange is over; what was sent stands. */
+  exchangeEnded(): void;
+  /** Ends the connection in a way that the client cannot take for the end of the response. */
+  abort(): void;
+}

@@ -1,0 +1,330 @@
+// One request and its response, whatever protocol it came by: route → policies → upstream → response → counters and log.
+// Retry is decided here, around forwarding; bytes are the codec's, and the client's connection is downstream's.
+import type { RouteCatalog, RouteMatch } from '../catalog/contract.ts';
+import type { FieldLines } from '../http1/field-lines.ts';
+import { field } from '../http1/field-names.ts';
+import type { RequestHead } from '../http1/request-head.ts';
+import type { ResponseHead } from '../http1/response-head.ts';
+import type { ErrorCode } from '../lib/errors.ts';
+import type { AccessEntry, AccessLog, Counters, Log } from '../observe/contract.ts';
+import type { Deadlines } from './deadlines.ts';
+import type { Downstream } from './downstream.ts';
+import { allowedUpgrade, forwardRequest, type ForwardSettings, realAddress } from './forward-request.ts';
+import { ownResponse } from './own-responses.ts';
+import { demandsTls } from './policies.ts';
+import { routingPath } from './routing-path.ts';
+import type { ProxySettings } from './settings.ts';
+import { type Failure, failure, type UpstreamConnection, type UpstreamSink } from './upstream-connection.ts';
+import type { UpstreamPool } from './upstream-pool.ts';
+
+/** What the exchanges of a process share. */
+export interface ExchangeServices {
+  readonly settings: ProxySettings;
+  readonly forward: ForwardSettings;
+  readonly routes: RouteCatalog;
+  readonly pool: UpstreamPool;
+  readonly deadlines: Deadlines;
+  readonly counters: Counters;
+  readonly accessLog: AccessLog | undefined;
+  readonly log: Log;
+  readonly nextRequestId: () => string;
+  readonly dateLine: () => string;
+}
+
+/** RFC 9110 section 9.2.2: these may be sent again when it is unknown whether the upstream has acted. */
+const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+export class Exchange implements UpstreamSink, AccessEntry {
+  readonly requestId: string;
+  status = 0;
+  responseBodyBytes = 0;
+  requestBodyBytes = 0;
+  totalMs = 0;
+  upstreamMs = -1;
+  remoteAddress: string;
+
+  readonly #services: ExchangeServices;
+  readonly #downstream: Downstream;
+  readonly #request: RequestHead;
+  readonly #startedAt: number;
+  #match: RouteMatch | undefined;
+  #upstream: UpstreamConnection | undefined;
+  #upstreamHead = '';
+  #upgrade: string | undefined;
+  #sentAt = 0;
+  #retriesLeft = 0;
+  #staleRetried = false;
+  /** Waiting for the pool. */
+  #acquiring = false;
+  #bodyBegun = false;
+  #requestWhole = false;
+  #responseWhole = false;
+  #switched = false;
+  #over = false;
+
+  /** @param startedAt when the first byte of its head came */
+  constructor(services: ExchangeServices, downstream: Downstream, request: RequestHead, startedAt: number) {
+    this.#services = services;
+    this.#downstream = downstream;
+    this.#request = request;
+    this.#startedAt = startedAt;
+    this.requestId = services.nextRequestId();
+    this.remoteAddress = downstream.connection.remoteAddress;
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+  get target(): string {
+    return this.#request.target;
+  }
+  get httpVersion(): '1.0' | '1.1' {
+    return this.#request.version === 10 ? '1.0' : '1.1';
+  }
+  get host(): string {
+    return this.#request.host;
+  }
+  get tls(): boolean {
+    return this.#downstream.connection.tls;
+  }
+  get serverName(): string | undefined {
+    return this.#downstream.connection.serverName;
+  }
+  get apiName(): string | undefined {
+    return this.#match?.route.apiName;
+  }
+  get userAgent(): string | undefined {
+    return this.#request.fields.find(field.userAgent);
+  }
+
+  /** Can it take request body now? */
+  get takesBody(): boolean {
+    return this.#upstream !== undefined && !this.#bodyBlocked && !this.#over;
+  }
+  #bodyBlocked = false;
+
+  /** The request's head is read and refused by nothing. */
+  begin(): void {
+    const { settings, routes, forward, pool } = this.#services;
+    const request = this.#request;
+    const { connection, peerFields } = this.#downstream;
+    const match = routes.matchRoute(request.method, request.host, routingPath(request.path));
+    if (match === undefined) return this.refuse('HTTP_ROUTE_NOT_FOUND');
+    this.#match = match;
+    const { route } = match;
+    if (route.httpsOnly && demandsTls(route, connection, request, settings)) return this.refuse('HTTP_TLS_REQUIRED');
+    if (settings.clientMaxBodyBytes > 0 && request.contentLength > settings.clientMaxBodyBytes) {
+      return this.refuse('HTTP_BODY_TOO_LARGE');
+    }
+    this.remoteAddress = realAddress(connection, request, forward);
+    this.#upgrade = allowedUpgrade(request);
+    this.#upstreamHead = forwardRequest(
+      request,
+      match,
+      connection,
+      peerFields,
+      this.remoteAddress,
+      this.#upgrade,
+      this.requestId,
+      settings.upstreamKeepalivePoolSize === 0,
+    );
+    this.#requestWhole = request.bodyKind === 'none';
+    this.#retriesLeft = route.retries;
+    this.#acquiring = true;
+    pool.acquire(route.upstream, this, route, false);
+  }
+
+  /** Answers with an error of our own, or cuts the response that has begun. */
+  refuse(code: ErrorCode): void {
+    if (this.#over) return;
+    this.#dropUpstream();
+    if (this.status !== 0) return this.#abort();
+    const response = ownResponse(code, this.requestId, this.#request);
+    this.status = response.status;
+    this.responseBodyBytes = this.#request.method === 'HEAD' ? 0 : response.body.length;
+    this.#downstream.sendOwn(response, this.requestId);
+    this.#record();
+    this.#downstream.exchangeEnded();
+  }
+
+  /** The client has gone, or its connection must end. */
+  abandon(): void {
+    if (this.#over) return;
+    if (this.status === 0) this.status = clientClosed;
+    this.#dropUpstream();
+    this.#abort();
+  }
+
+  /** A range of request body; only when `takesBody`. */
+  onRequestData(bytes: Buffer, from: number, to: number): void {
+    const upstream = this.#upstream;
+    if (upstream === undefined) return;
+    this.#bodyBegun = true;
+    this.requestBodyBytes += to - from;
+    if (this.#switched) return upstream.sendData(bytes, from, to);
+    const most = this.#services.settings.clientMaxBodyBytes;
+    if (most > 0 && this.requestBodyBytes > most) return this.refuse('HTTP_BODY_TOO_LARGE');
+    if (this.#request.bodyKind === 'chunked') upstream.sendChunk(bytes, from, to);
+    else upstream.sendData(bytes, from, to);
+  }
+
+  onRequestEnd(trailers: FieldLines | undefined): void {
+    this.#requestWhole = true;
+    const upstream = this.#upstream;
+    if (upstream === undefined) return;
+    if (this.#switched) {
+      upstream.halfClose();
+      if (this.#responseWhole) this.#complete();
+      return;
+    }
+    if (this.#request.bodyKind === 'chunked') upstream.sendLastChunk(trailers);
+    upstream.endRequest();
+  }
+
+  /** What one read of the client brought has been given. */
+  onRequestPause(): void {
+    const upstream = this.#upstream;
+    if (upstream === undefined) return;
+    if (this.#switched) upstream.touch();
+    this.#bodyBlocked = !upstream.flush() && !this.#requestWhole;
+  }
+
+  onDownstreamDrain(): void {
+    this.#upstream?.resume();
+  }
+
+  onUpstreamReady(upstream: UpstreamConnection): void {
+    this.#acquiring = false;
+    this.#upstream = upstream;
+    this.#sentAt = this.#services.deadlines.now();
+    upstream.begin(this.#request.method, this.#upstreamHead, this.#requestWhole);
+    if (this.#requestWhole) return;
+    if (this.#request.expectContinue && !this.#bodyBegun) this.#downstream.sendContinue();
+    this.#downstream.resumeBody();
+  }
+
+  onInterimResponse(head: ResponseHead): void {
+    // We have asked for no 100; the client got ours.
+    if (head.status !== 100 && this.#request.version === 11) this.#downstream.sendInterim(head);
+  }
+
+  onResponseHead(head: ResponseHead): void {
+    const now = this.#services.deadlines.now();
+    this.upstreamMs = now - this.#sentAt;
+    if (head.status === 101) {
+      if (this.#upgrade === undefined) return this.#failed(failure.malformed);
+      this.#switched = true;
+      this.#requestWhole = false;
+    }
+    this.status = head.status;
+    const upstreamMs = Math.round(this.upstreamMs);
+    const proxyMs = Math.max(0, Math.round(now - this.#startedAt - this.upstreamMs));
+    this.#downstream.sendHead(
+      head,
+      `X-Portunus-Upstream-Latency: ${upstreamMs}\r\nX-Portunus-Proxy-Latency: ${proxyMs}\r\nX-Portunus-Request-Id: ${this.requestId}\r\n${
+        head.hasDate ? '' : this.#services.dateLine()
+      }`,
+      this.#requestWhole,
+    );
+    if (this.#switched) this.#downstream.resumeBody();
+  }
+
+  onResponseData(bytes: Buffer, from: number, to: number): void {
+    this.responseBodyBytes += to - from;
+    this.#downstream.sendData(bytes, from, to);
+  }
+
+  onResponseEnd(trailers: FieldLines | undefined): void {
+    this.#responseWhole = true;
+    this.#downstream.sendEnd(trailers);
+    if (!this.#switched || this.#requestWhole) this.#complete();
+  }
+
+  onResponsePause(): void {
+    if (!this.#over && !this.#downstream.flush()) this.#upstream?.pause();
+  }
+
+  onUpstreamDrain(): void {
+    if (!this.#bodyBlocked) return;
+    this.#bodyBlocked = false;
+    this.#downstream.resumeBody();
+  }
+
+  onUpstreamFailed(reason: Failure): void {
+    const match = this.#match;
+    if (this.#over || match === undefined) return;
+    const connecting = this.#acquiring;
+    const upstream = this.#upstream;
+    this.#acquiring = false;
+    this.#upstream = undefined;
+    const again = connecting
+      ? (reason.kind === 'connect' || reason.kind === 'tls') && this.#retriesLeft > 0
+      : upstream !== undefined && this.#isStale(upstream, reason);
+    if (!again) return this.#failed(reason);
+    if (connecting) this.#retriesLeft -= 1;
+    else this.#staleRetried = true;
+    this.#acquiring = true;
+    this.#services.pool.acquire(match.route.upstream, this, match.route, true);
+  }
+
+  /** Did a kept connection turn out to be closed, before the upstream can have acted in a way that repeating changes? */
+  #isStale(upstream: UpstreamConnection, reason: Failure): boolean {
+    return (
+      reason.kind === 'reset' &&
+      upstream.reused &&
+      !upstream.answered &&
+      !this.#bodyBegun &&
+      !this.#staleRetried &&
+      idempotent.has(this.#request.method)
+    );
+  }
+
+  #failed(reason: Failure): void {
+    // After a change of protocol silence or a reset is how many of them end.
+    if (this.#switched) return this.abandon();
+    this.#services.counters.upstreamFailed(reason.kind);
+    this.#services.log.warn(
+      { code: reason.code, requestId: this.requestId, api: this.apiName, upstream: this.#match?.route.upstream.key },
+      'an upstream failed',
+    );
+    this.refuse(reason.code);
+  }
+
+  #dropUpstream(): void {
+    if (this.#acquiring && this.#match !== undefined) {
+      this.#acquiring = false;
+      this.#services.pool.cancel(this.#match.route.upstream, this);
+    }
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
+    upstream?.close();
+  }
+
+  /** Both messages are whole, or the request never will be. */
+  #complete(): void {
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
+    const now = this.#record();
+    upstream?.release(now);
+    this.#downstream.exchangeEnded();
+  }
+
+  #abort(): void {
+    if (this.#over) return;
+    this.#record();
+    this.#downstream.abort();
+  }
+
+  #record(): number {
+    const { counters, deadlines, accessLog } = this.#services;
+    this.#over = true;
+    const now = deadlines.now();
+    this.totalMs = now - this.#startedAt;
+    counters.requestDone(this.status, this.totalMs, this.upstreamMs);
+    accessLog?.write(this);
+    return now;
+  }
+}
+
+/** In the log only: the client left before there was a response, by nginx's number for it. */
+const clientClosed = 499;

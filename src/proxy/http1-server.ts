@@ -1,0 +1,102 @@
+// HTTP/1.1 for every accepted connection of a process: what they share is made here, and here they are counted and drained.
+import type { RouteCatalog } from '../catalog/contract.ts';
+import type { HeadLimits } from '../http1/head-parser.ts';
+import type { AccessLog, Counters, Log } from '../observe/contract.ts';
+import type { Connection } from '../tls/connection.ts';
+import { ClientConnection, type ClientConnectionOwner } from './client-connection.ts';
+import { createDeadlines } from './deadlines.ts';
+import type { ExchangeServices } from './exchange.ts';
+import { createHttpDate } from './http-date.ts';
+import { createRequestIds } from './request-ids.ts';
+import type { ProxySettings } from './settings.ts';
+import { createTrustedPeers } from './trusted-peers.ts';
+import { createUpstreamPool } from './upstream-pool.ts';
+
+export interface Http1ServerOptions {
+  readonly config: ProxySettings;
+  readonly routes: RouteCatalog;
+  readonly counters: Counters;
+  readonly accessLog: AccessLog | undefined;
+  readonly log: Log;
+  /** Monotonic milliseconds. */
+  readonly now?: () => number;
+  /** How late a timeout may be noticed. */
+  readonly sweepIntervalMs?: number;
+}
+
+export interface Http1Server extends AsyncDisposable {
+  /** Takes the connection over: it is read, answered and closed from here. */
+  serve(connection: Connection): void;
+  /** Idle connections are closed, the others after the response under way. Resolves when all are gone. */
+  drain(): Promise<void>;
+  readonly activeConnections: number;
+}
+
+export function createHttp1Server(options: Http1ServerOptions): Http1Server {
+  const { config, routes, counters, accessLog, log, now = () => performance.now() } = options;
+  const deadlines = createDeadlines(now, options.sweepIntervalMs);
+  const pool = createUpstreamPool(config, deadlines, counters);
+  const services: ExchangeServices = {
+    settings: config,
+    forward: {
+      realIpHeader: config.realIpHeader,
+      realIpRecursive: config.realIpRecursive,
+      isTrusted: createTrustedPeers(config.trustedIps),
+    },
+    routes,
+    pool,
+    deadlines,
+    counters,
+    accessLog,
+    log,
+    nextRequestId: createRequestIds(),
+    dateLine: createHttpDate(),
+  };
+  const limits: HeadLimits = {
+    maxBytes: config.requestHeadMaxBytes,
+    maxFields: config.requestHeadersMax,
+    maxTargetBytes: config.requestTargetMaxBytes,
+  };
+  const connections = new Set<ClientConnection>();
+  let whenGone: (() => void)[] = [];
+  let draining = false;
+  const owner: ClientConnectionOwner = {
+    get draining() {
+      return draining;
+    },
+    gone(connection) {
+      connections.delete(connection);
+      if (connections.size > 0) return;
+      for (const resolve of whenGone) resolve();
+      whenGone = [];
+    },
+  };
+
+  return {
+    serve(connection) {
+      const served = new ClientConnection(connection, limits, services, owner);
+      if (connection.socket.destroyed) return;
+      connections.add(served);
+      if (draining) served.drain();
+    },
+    drain,
+    get activeConnections() {
+      return connections.size;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const connection of connections) connection.destroy();
+      await drain();
+      deadlines[Symbol.dispose]();
+    },
+  };
+
+  function drain(): Promise<void> {
+    draining = true;
+    for (const connection of connections) connection.drain();
+    pool.closeIdle();
+    if (connections.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      whenGone.push(resolve);
+    });
+  }
+}

@@ -1,0 +1,70 @@
+// What Portunus answers itself: for each status its reason and its message, for each code its body. How the bytes are
+// framed is downstream's.
+import { type ErrorCode, errorCodes } from '../lib/errors.ts';
+
+interface StatusText {
+  readonly reason: string;
+  readonly message: string;
+}
+
+const texts: Readonly<Record<number, StatusText>> = {
+  400: { reason: 'Bad Request', message: 'Bad request' },
+  404: { reason: 'Not Found', message: 'Not found' },
+  408: { reason: 'Request Timeout', message: 'Request timeout' },
+  411: { reason: 'Length Required', message: 'Length required' },
+  413: { reason: 'Content Too Large', message: 'Payload too large' },
+  414: { reason: 'URI Too Long', message: 'URI too long' },
+  417: { reason: 'Expectation Failed', message: 'Expectation failed' },
+  426: { reason: 'Upgrade Required', message: 'Please use HTTPS protocol' },
+  431: { reason: 'Request Header Fields Too Large', message: 'Request header fields too large' },
+  500: { reason: 'Internal Server Error', message: 'An unexpected error occurred' },
+  501: { reason: 'Not Implemented', message: 'Not implemented' },
+  502: { reason: 'Bad Gateway', message: 'An invalid response was received from the upstream server' },
+  503: { reason: 'Service Unavailable', message: 'The upstream server is currently unavailable' },
+  504: { reason: 'Gateway Timeout', message: 'The upstream server is timing out' },
+  505: { reason: 'HTTP Version Not Supported', message: 'HTTP version not supported' },
+};
+const unexpected: StatusText = { reason: 'Internal Server Error', message: 'An unexpected error occurred' };
+
+export interface OwnResponse {
+  readonly status: number;
+  /** `404 Not Found` */
+  readonly statusText: string;
+  /** Field lines beside Server, Date, Content-Type, Content-Length and the request id. */
+  readonly fields: string;
+  /** JSON. */
+  readonly body: string;
+}
+
+/** @param request for HTTP_ROUTE_NOT_FOUND, which tells what was asked */
+export function ownResponse(
+  code: ErrorCode | undefined,
+  requestId: string,
+  request: { readonly host: string; readonly path: string },
+): OwnResponse {
+  const status = code === undefined ? 500 : (errorCodes[code].status ?? 500);
+  const { reason, message } = texts[status] ?? unexpected;
+  return {
+    status,
+    statusText: `${status} ${reason}`,
+    // RFC 9110 section 7.8: the protocol to change to, and that it concerns this connection.
+    fields: code === 'HTTP_TLS_REQUIRED' ? 'Upgrade: TLS/1.2, HTTP/1.1\r\n' : '',
+    body: JSON.stringify(bodyOf(code, message, requestId, request)),
+  };
+}
+
+function bodyOf(
+  code: ErrorCode | undefined,
+  message: string,
+  requestId: string,
+  request: { readonly host: string; readonly path: string },
+): object {
+  if (code === 'HTTP_TLS_REQUIRED') return { message };
+  if (code !== 'HTTP_ROUTE_NOT_FOUND') return { message, request_id: requestId };
+  return {
+    message: 'API not found with these values',
+    request_host: request.host === '' ? [] : [request.host],
+    request_path: request.path,
+    request_id: requestId,
+  };
+}

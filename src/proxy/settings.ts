@@ -1,0 +1,27 @@
+// What the proxy needs of the configuration, by the configuration's own names. config/ gives them; it is not imported.
+
+export interface ProxySettings {
+  readonly trustedIps: readonly string[];
+  readonly realIpHeader: string;
+  readonly realIpRecursive: boolean;
+
+  readonly requestHeadMaxBytes: number;
+  readonly requestHeadersMax: number;
+  readonly requestTargetMaxBytes: number;
+  /** 0: no limit. */
+  readonly clientMaxBodyBytes: number;
+  readonly clientHeadTimeoutMs: number;
+  readonly clientBodyTimeoutMs: number;
+  readonly clientIdleTimeoutMs: number;
+  readonly clientSendTimeoutMs: number;
+  readonly requestsPerConnectionMax: number;
+
+  readonly upstreamKeepalivePoolSize: number;
+  readonly upstreamKeepaliveMaxRequests: number;
+  readonly upstreamKeepaliveIdleTimeoutMs: number;
+  readonly upstreamConnectionsMax: number;
+  readonly upstreamResponseHeadMaxBytes: number;
+  readonly upstreamTlsVerify: boolean;
+  /** PEM; undefined: the system's roots. */
+  readonly upstreamTrustedCertificates: string | undefined;
+}

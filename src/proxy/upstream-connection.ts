@@ -1,0 +1,342 @@
+// One connection to an upstream: responses read off it, requests written to it, one exchange at a time. Which exchange gets
+// it is upstream-pool.ts's; what a failure means to the client is exchange.ts's.
+import type { Socket } from 'node:net';
+import { BodyDecoder, piece } from '../http1/body-decoder.ts';
+import { progress } from '../http1/codes.ts';
+import type { FieldLines } from '../http1/field-lines.ts';
+import { type HeadLimits, HeadParser } from '../http1/head-parser.ts';
+import { MessageWriter } from '../http1/message-writer.ts';
+import { ResponseHead } from '../http1/response-head.ts';
+import type { ErrorCode } from '../lib/errors.ts';
+import type { UpstreamFailure } from '../observe/contract.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
+
+export interface Failure {
+  readonly code: Extract<ErrorCode, `UPSTREAM_${string}`>;
+  readonly kind: UpstreamFailure;
+}
+
+export const failure = {
+  connect: { code: 'UPSTREAM_CONNECT_FAILED', kind: 'connect' },
+  connectTimeout: { code: 'UPSTREAM_CONNECT_TIMEOUT', kind: 'timeout' },
+  tls: { code: 'UPSTREAM_TLS_FAILED', kind: 'tls' },
+  reset: { code: 'UPSTREAM_RESET', kind: 'reset' },
+  malformed: { code: 'UPSTREAM_RESPONSE_INVALID', kind: 'malformed' },
+  sendTimeout: { code: 'UPSTREAM_SEND_TIMEOUT', kind: 'timeout' },
+  readTimeout: { code: 'UPSTREAM_READ_TIMEOUT', kind: 'timeout' },
+  exhausted: { code: 'UPSTREAM_EXHAUSTED', kind: 'exhausted' },
+} as const satisfies Record<string, Failure>;
+
+/** Who is told what comes back. Any of these may close or release the connection. */
+export interface UpstreamSink {
+  onUpstreamReady(connection: UpstreamConnection): void;
+  /** Of a 1xx other than 101. */
+  onInterimResponse(head: ResponseHead): void;
+  /** Of the final response, or of a 101, whose body is what the new protocol sends. */
+  onResponseHead(head: ResponseHead): void;
+  onResponseData(bytes: Buffer, from: number, to: number): void;
+  onResponseEnd(trailers: FieldLines | undefined): void;
+  /** All that one read brought has been told. */
+  onResponsePause(): void;
+  onUpstreamDrain(): void;
+  /** The connection is gone. */
+  onUpstreamFailed(failure: Failure): void;
+}
+
+export interface UpstreamOwner {
+  /** It can take another request. */
+  idle(connection: UpstreamConnection, now: number): void;
+  gone(connection: UpstreamConnection): void;
+}
+
+export interface UpstreamTimeouts {
+  readonly connectTimeoutMs: number;
+  readonly sendTimeoutMs: number;
+  readonly readTimeoutMs: number;
+}
+
+type State = 'connecting' | 'idle' | 'busy' | 'closed';
+
+export class UpstreamConnection implements Timed {
+  deadline: number;
+  /** Requests it has taken. */
+  uses = 0;
+
+  readonly #socket: Socket;
+  readonly #owner: UpstreamOwner;
+  readonly #deadlines: Deadlines;
+  readonly #writer: MessageWriter;
+  readonly #parser: HeadParser;
+  readonly #head: ResponseHead;
+  readonly #decoder: BodyDecoder;
+  #sink: UpstreamSink | undefined;
+  #state: State = 'connecting';
+  #method = '';
+  #timeouts: UpstreamTimeouts;
+  #requestSent = false;
+  #sendBlocked = false;
+  #answered = false;
+  #headRead = false;
+  #responseRead = false;
+  #switched = false;
+  #paused = false;
+  #reusable = false;
+  /** What a failure before the first request means. */
+  #connectFailure: Failure = failure.connect;
+
+  /** @param socket connecting, with a sink that waits for it */
+  constructor(
+    socket: Socket,
+    connectEvent: 'connect' | 'secureConnect',
+    sink: UpstreamSink,
+    timeouts: UpstreamTimeouts,
+    owner: UpstreamOwner,
+    deadlines: Deadlines,
+    limits: HeadLimits,
+  ) {
+    this.#socket = socket;
+    this.#sink = sink;
+    this.#timeouts = timeouts;
+    this.#owner = owner;
+    this.#deadlines = deadlines;
+    this.#writer = new MessageWriter(socket);
+    this.#parser = new HeadParser('response', limits);
+    this.#head = new ResponseHead(this.#parser);
+    this.#decoder = new BodyDecoder(limits);
+    this.deadline = deadlines.now() + timeouts.connectTimeoutMs;
+    deadlines.add(this);
+    if (connectEvent === 'secureConnect') {
+      socket.once('connect', () => {
+        this.#connectFailure = failure.tls;
+      });
+    }
+    socket.once(connectEvent, () => this.#onConnect());
+    socket.on('data', (bytes) => this.#onData(bytes));
+    socket.on('drain', () => this.#onDrain());
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', () => this.#onClose());
+    socket.on('close', () => this.#onClose());
+  }
+
+  /** Has it served a request before the present one? Then the upstream may have closed it unnoticed. */
+  get reused(): boolean {
+    return this.uses > 1;
+  }
+
+  /** Has any byte of the response been seen? */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  /** Takes it out of idleness for the next exchange. */
+  assign(sink: UpstreamSink, timeouts: UpstreamTimeouts): void {
+    this.#sink = sink;
+    this.#timeouts = timeouts;
+    this.#state = 'busy';
+  }
+
+  /** Writes a request's head. @param whole no body follows */
+  begin(method: string, head: string, whole: boolean): void {
+    this.uses += 1;
+    this.#method = method;
+    this.#answered = false;
+    this.#headRead = false;
+    this.#responseRead = false;
+    this.#requestSent = false;
+    this.#reusable = false;
+    this.#parser.reset();
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#writer.text(head);
+    if (whole) this.endRequest();
+  }
+
+  sendData(bytes: Buffer, from: number, to: number): void {
+    this.#writer.data(bytes, from, to);
+  }
+
+  sendChunk(bytes: Buffer, from: number, to: number): void {
+    this.#writer.chunk(bytes, from, to);
+  }
+
+  sendLastChunk(trailers: FieldLines | undefined): void {
+    this.#writer.lastChunk(trailers);
+  }
+
+  /** The request is whole. */
+  endRequest(): void {
+    this.#requestSent = true;
+    this.#writer.flush();
+    this.#sendBlocked = false;
+    this.touch();
+  }
+
+  /** False: wait for `onUpstreamDrain` before sending more. */
+  flush(): boolean {
+    if (this.#state === 'closed' || this.#writer.flush()) return true;
+    if (!this.#requestSent) {
+      this.#sendBlocked = true;
+      this.deadline = this.#deadlines.now() + this.#timeouts.sendTimeoutMs;
+    }
+    return false;
+  }
+
+  /** Ends our side; after a change of protocol the other one may go on. */
+  halfClose(): void {
+    if (this.#state !== 'closed') this.#socket.end();
+  }
+
+  /** The client cannot take more. */
+  pause(): void {
+    if (this.#paused || this.#state === 'closed') return;
+    this.#paused = true;
+    this.#socket.pause();
+    this.deadline = Number.POSITIVE_INFINITY;
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#state === 'closed') return;
+    this.#paused = false;
+    this.touch();
+    this.#socket.resume();
+  }
+
+  /** Begins the wait for the upstream's next bytes anew. */
+  touch(): void {
+    if (this.#paused) return;
+    if (this.#requestSent || this.#switched) this.deadline = this.#deadlines.now() + this.#timeouts.readTimeoutMs;
+    else this.deadline = Number.POSITIVE_INFINITY;
+  }
+
+  /** The exchange is over. Kept when both messages were whole and the upstream goes on, else closed. */
+  release(now: number): void {
+    if (this.#state !== 'busy') return;
+    this.#sink = undefined;
+    if (!this.#reusable || !this.#responseRead || !this.#requestSent || this.#paused) return this.close();
+    this.#state = 'idle';
+    this.#owner.idle(this, now);
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#sink = undefined;
+    this.#deadlines.delete(this);
+    this.#socket.destroy();
+    this.#owner.gone(this);
+  }
+
+  onDeadline(): void {
+    if (this.#state === 'connecting') this.#fail(failure.connectTimeout);
+    else if (this.#state === 'busy') this.#fail(this.#sendBlocked ? failure.sendTimeout : failure.readTimeout);
+    else this.close();
+  }
+
+  #onConnect(): void {
+    if (this.#state !== 'connecting') return;
+    this.#state = 'busy';
+    this.deadline = Number.POSITIVE_INFINITY;
+    this.#sink?.onUpstreamReady(this);
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#state === 'idle') return this.close();
+    if (this.#state !== 'busy') return;
+    this.#read(bytes);
+    const sink = this.#sink;
+    if (sink === undefined) return;
+    if (!this.#responseRead && !this.#sendBlocked) this.touch();
+    sink.onResponsePause();
+  }
+
+  #read(bytes: Buffer): void {
+    const to = bytes.length;
+    let from = 0;
+    // A response with neither request nor need: nothing may come before the request was begun, or after its response.
+    if (this.#responseRead || this.uses === 0) return this.#fail(failure.malformed);
+    this.#answered = true;
+    while (!this.#headRead) {
+      if (from === to) return;
+      from = this.#readHead(bytes, from, to);
+      if (from === progress.more || this.#sink === undefined) return;
+    }
+    for (;;) {
+      const found = this.#decoder.next(bytes, from, to);
+      from = this.#decoder.offset;
+      if (found === piece.more) return;
+      if (found === piece.refused) return this.#fail(failure.malformed);
+      if (found === piece.end) return this.#endResponse(from < to);
+      this.#sink?.onResponseData(bytes, this.#decoder.dataStart, this.#decoder.dataEnd);
+      if (this.#sink === undefined) return;
+    }
+  }
+
+  /** One head, interim or final. Returns the offset behind it, or `progress.more` when there is nothing more to do. */
+  #readHead(bytes: Buffer, from: number, to: number): number {
+    const behind = this.#parser.feed(bytes, from, to);
+    if (behind === progress.more) return progress.more;
+    if (behind === progress.refused || this.#head.read(this.#method) !== undefined) {
+      this.#fail(failure.malformed);
+      return progress.more;
+    }
+    const head = this.#head;
+    if (head.status >= 200 || head.status === 101) {
+      this.#headRead = true;
+      this.#reusable = head.keepAlive && head.status !== 101 && head.bodyKind !== 'until-close';
+      if (head.status === 101) this.#switch();
+      else this.#decoder.begin(head.bodyKind, head.contentLength);
+      this.#sink?.onResponseHead(head);
+      return behind;
+    }
+    this.#sink?.onInterimResponse(head);
+    this.#parser.reset();
+    return behind;
+  }
+
+  #switch(): void {
+    this.#switched = true;
+    this.#socket.allowHalfOpen = true;
+    this.#decoder.begin('until-close', 0);
+  }
+
+  #endResponse(moreFollows: boolean): void {
+    this.#responseRead = true;
+    if (moreFollows) this.#reusable = false;
+    this.#sink?.onResponseEnd(this.#decoder.trailers);
+  }
+
+  #onDrain(): void {
+    if (this.#state !== 'busy') return;
+    this.#sendBlocked = false;
+    this.touch();
+    this.#sink?.onUpstreamDrain();
+  }
+
+  #onEnd(): void {
+    if (this.#state === 'busy' && this.#headRead && !this.#responseRead && this.#decoder.mayClose) {
+      this.#reusable = false;
+      this.#endResponse(false);
+      this.#sink?.onResponsePause();
+      return;
+    }
+    this.#onClose();
+  }
+
+  #onClose(): void {
+    if (this.#state === 'closed') return;
+    // The response is whole already: the client must not lose what it was about to get.
+    if (this.#state === 'busy' && this.#responseRead) {
+      this.#reusable = false;
+      return;
+    }
+    if (this.#state === 'idle') return this.close();
+    this.#fail(this.#state === 'connecting' ? this.#connectFailure : failure.reset);
+  }
+
+  #fail(reason: Failure): void {
+    if (this.#state === 'closed') return;
+    const sink = this.#sink;
+    this.#sink = undefined;
+    this.close();
+    sink?.onUpstreamFailed(reason);
+  }
+}

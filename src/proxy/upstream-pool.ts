@@ -1,0 +1,197 @@
+// Connections to upstreams, kept alive between requests: for each upstream the most recently used first, up to a bound. At
+// the bound a request waits for one to come free, as long as it would wait for a connection to open.
+import { connect as connectTcp, isIP } from 'node:net';
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import type { Upstream } from '../catalog/contract.ts';
+import type { HeadLimits } from '../http1/head-parser.ts';
+import type { Counters } from '../observe/contract.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
+import type { ProxySettings } from './settings.ts';
+import {
+  failure,
+  UpstreamConnection,
+  type UpstreamOwner,
+  type UpstreamSink,
+  type UpstreamTimeouts,
+} from './upstream-connection.ts';
+
+export interface UpstreamPool extends Disposable {
+  /**
+   * Gives the sink a connection, now or later, by `onUpstreamReady`, or `onUpstreamFailed`.
+   *
+   * @param fresh do not take a kept one
+   */
+  acquire(upstream: Upstream, sink: UpstreamSink, timeouts: UpstreamTimeouts, fresh: boolean): void;
+  /** The sink no longer wants what it asked for. */
+  cancel(upstream: Upstream, sink: UpstreamSink): void;
+  /** Closes kept connections, and from now on each as it comes free. */
+  closeIdle(): void;
+  readonly connections: number;
+}
+
+interface Peers {
+  readonly idle: UpstreamConnection[];
+  readonly connecting: Map<UpstreamSink, UpstreamConnection>;
+  readonly waiting: Map<UpstreamSink, Waiter>;
+  readonly owner: UpstreamOwner;
+  total: number;
+  session: Buffer | undefined;
+}
+
+interface Waiter extends Timed {
+  readonly sink: UpstreamSink;
+  readonly timeouts: UpstreamTimeouts;
+}
+
+export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines, counters: Counters): UpstreamPool {
+  const all = new Map<string, Peers>();
+  const limits: HeadLimits = {
+    maxBytes: settings.upstreamResponseHeadMaxBytes,
+    maxFields: settings.requestHeadersMax,
+    maxTargetBytes: 0,
+  };
+  let secureContext: SecureContext | undefined;
+  let keeping = settings.upstreamKeepalivePoolSize > 0;
+
+  return {
+    acquire(upstream, sink, timeouts, fresh) {
+      const peers = peersOf(upstream);
+      const kept = fresh ? undefined : peers.idle.pop();
+      if (kept !== undefined) {
+        kept.assign(sink, timeouts);
+        counters.upstreamConnection(true);
+        sink.onUpstreamReady(kept);
+        return;
+      }
+      if (peers.total < settings.upstreamConnectionsMax) return open(upstream, peers, sink, timeouts);
+      // A fresh one is wanted and kept ones fill the bound: the oldest of them makes room.
+      const oldest = peers.idle[0];
+      if (oldest !== undefined) {
+        oldest.close();
+        return open(upstream, peers, sink, timeouts);
+      }
+      wait(peers, sink, timeouts);
+    },
+    cancel(upstream, sink) {
+      const peers = all.get(upstream.key);
+      if (peers === undefined) return;
+      const waiter = peers.waiting.get(sink);
+      if (waiter !== undefined) {
+        peers.waiting.delete(sink);
+        deadlines.delete(waiter);
+      }
+      peers.connecting.get(sink)?.close();
+    },
+    closeIdle() {
+      keeping = false;
+      for (const peers of all.values()) while (peers.idle.length > 0) peers.idle.pop()?.close();
+    },
+    get connections() {
+      let total = 0;
+      for (const peers of all.values()) total += peers.total;
+      return total;
+    },
+    [Symbol.dispose]() {
+      this.closeIdle();
+    },
+  };
+
+  function peersOf(upstream: Upstream): Peers {
+    const known = all.get(upstream.key);
+    if (known !== undefined) return known;
+    const peers: Peers = {
+      idle: [],
+      connecting: new Map(),
+      waiting: new Map(),
+      owner: {
+        idle: (connection, now) => onIdle(peers, connection, now),
+        gone: (connection) => onGone(upstream, peers, connection),
+      },
+      total: 0,
+      session: undefined,
+    };
+    all.set(upstream.key, peers);
+    return peers;
+  }
+
+  function open(upstream: Upstream, peers: Peers, sink: UpstreamSink, timeouts: UpstreamTimeouts): void {
+    peers.total += 1;
+    counters.upstreamConnection(false);
+    const socket = upstream.tls ? openTls(upstream, peers) : connectTcp({ ...endpoint(upstream), noDelay: true });
+    const event = upstream.tls ? 'secureConnect' : 'connect';
+    const connection = new UpstreamConnection(socket, event, sink, timeouts, peers.owner, deadlines, limits);
+    peers.connecting.set(sink, connection);
+    socket.once(event, () => peers.connecting.delete(sink));
+  }
+
+  function openTls(upstream: Upstream, peers: Peers): ReturnType<typeof connectTls> {
+    secureContext ??= createSecureContext({ ca: settings.upstreamTrustedCertificates });
+    const socket = connectTls({
+      ...endpoint(upstream),
+      // RFC 6066 section 3: no addresses.
+      servername: isIP(upstream.host) === 0 ? upstream.host : '',
+      ALPNProtocols: ['http/1.1'],
+      secureContext,
+      rejectUnauthorized: settings.upstreamTlsVerify,
+      ...(peers.session === undefined ? {} : { session: peers.session }),
+    });
+    socket.setNoDelay(true);
+    socket.on('session', (session) => {
+      peers.session = session;
+    });
+    return socket;
+  }
+
+  function wait(peers: Peers, sink: UpstreamSink, timeouts: UpstreamTimeouts): void {
+    if (peers.waiting.size >= settings.upstreamConnectionsMax) return sink.onUpstreamFailed(failure.exhausted);
+    const waiter: Waiter = {
+      sink,
+      timeouts,
+      deadline: deadlines.now() + timeouts.connectTimeoutMs,
+      onDeadline() {
+        peers.waiting.delete(sink);
+        deadlines.delete(waiter);
+        sink.onUpstreamFailed(failure.exhausted);
+      },
+    };
+    peers.waiting.set(sink, waiter);
+    deadlines.add(waiter);
+  }
+
+  function nextWaiter(peers: Peers): Waiter | undefined {
+    const waiter = peers.waiting.values().next().value;
+    if (waiter === undefined) return undefined;
+    peers.waiting.delete(waiter.sink);
+    deadlines.delete(waiter);
+    return waiter;
+  }
+
+  function onIdle(peers: Peers, connection: UpstreamConnection, now: number): void {
+    if (!keeping || connection.uses >= settings.upstreamKeepaliveMaxRequests) return connection.close();
+    const waiter = nextWaiter(peers);
+    if (waiter !== undefined) {
+      connection.assign(waiter.sink, waiter.timeouts);
+      counters.upstreamConnection(true);
+      return waiter.sink.onUpstreamReady(connection);
+    }
+    connection.deadline = now + settings.upstreamKeepaliveIdleTimeoutMs;
+    peers.idle.push(connection);
+    if (peers.idle.length > settings.upstreamKeepalivePoolSize) peers.idle[0]?.close();
+  }
+
+  function onGone(upstream: Upstream, peers: Peers, connection: UpstreamConnection): void {
+    peers.total -= 1;
+    const at = peers.idle.indexOf(connection);
+    if (at !== -1) peers.idle.splice(at, 1);
+    if (peers.connecting.size > 0) {
+      for (const [sink, connecting] of peers.connecting) if (connecting === connection) peers.connecting.delete(sink);
+    }
+    const waiter = nextWaiter(peers);
+    if (waiter !== undefined) open(upstream, peers, waiter.sink, waiter.timeouts);
+    else if (peers.total === 0 && peers.session === undefined) all.delete(upstream.key);
+  }
+}
+
+function endpoint(upstream: Upstream): { readonly host: string; readonly port: number } {
+  return { host: upstream.host, port: upstream.port };
+}
