@@ -2,6 +2,7 @@
 // What a worker does inside is worker.ts's.
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Config } from '../config/config.ts';
+import { PortunusError } from '../lib/errors.ts';
 import type { Change } from '../model/entities.ts';
 import type { Log } from '../observe/contract.ts';
 import type { Acknowledgements } from '../replica/acknowledgements.ts';
@@ -24,7 +25,7 @@ export interface WorkerPoolOptions {
 }
 
 export interface WorkerPool<Report> extends AsyncDisposable {
-  /** Resolves when every worker accepts connections. */
+  /** Resolves when every worker accepts connections. @throws WORKER_FAILED when one of the first ends before it does */
   readonly ready: Promise<void>;
   /** How many accept connections now, and how many there should be. */
   readonly listening: number;
@@ -64,7 +65,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
   const first = sockets.map((_, slot) => startWorker(slot));
 
   return {
-    ready: Promise.all(first.map((worker) => worker.listening.promise)).then(() => undefined),
+    ready: Promise.all(first.map(firstListening)).then(() => undefined),
     size: sockets.length,
     get listening() {
       return [...workers.values()].filter((worker) => worker.state === 'listening').length;
@@ -92,8 +93,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       }
     },
     async drain(timeoutMs) {
-      stopping = true;
-      for (const timer of respawns) clearTimeout(timer);
+      stop();
       for (const set of sockets) for (const socket of set) socket[Symbol.dispose]();
       for (const worker of workers.values()) drainWorker(worker);
       const killer = setTimeout(killAll, timeoutMs);
@@ -101,7 +101,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       clearTimeout(killer);
     },
     async [Symbol.asyncDispose]() {
-      stopping = true;
+      stop();
       killAll();
       await Promise.all([...workers.values()].map((worker) => worker.exited));
     },
@@ -165,18 +165,17 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     const livedMs = performance.now() - worker.startedAt;
     const pauseMs = livedMs > shortLifeMs ? 0 : Math.min(pauseMaxMs, (pauses.get(worker.slot) ?? pauseMinMs / 2) * 2);
     pauses.set(worker.slot, pauseMs);
-    const respawn = (): void => {
-      // Whoever waits for the first workers waits for their successors.
-      void startWorker(worker.slot).listening.promise.then(worker.listening.resolve);
-    };
-    if (pauseMs === 0) respawn();
-    else {
-      const timer = setTimeout(() => {
-        respawns.delete(timer);
-        respawn();
-      }, pauseMs);
-      respawns.add(timer);
-    }
+    const timer = setTimeout(() => {
+      respawns.delete(timer);
+      startWorker(worker.slot);
+    }, pauseMs);
+    respawns.add(timer);
+  }
+
+  async function firstListening(worker: Worker<Report>): Promise<void> {
+    await Promise.race([worker.listening.promise, worker.exited]);
+    if (worker.state === 'starting')
+      throw new PortunusError('WORKER_FAILED', 'a worker ended before it accepted connections');
   }
 
   async function ask(worker: Worker<Report>): Promise<{ worker: number; pid: number; report: Report } | undefined> {
@@ -195,6 +194,11 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
   function drainWorker(worker: Worker<Report>): void {
     worker.state = 'draining';
     send(worker, { kind: 'drain' });
+  }
+
+  function stop(): void {
+    stopping = true;
+    for (const timer of respawns) clearTimeout(timer);
   }
 
   function killAll(): void {

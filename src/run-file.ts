@@ -1,0 +1,69 @@
+// What a running gateway leaves in its data directory for the other commands: portunus.pid, portunus.json with its actual
+// ports, and the lock that keeps a second gateway out.
+import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { PortunusError } from './lib/errors.ts';
+
+export interface RunningPort {
+  readonly host: string;
+  readonly port: number;
+  readonly ssl: boolean;
+}
+
+export interface RunFacts {
+  readonly pid: number;
+  readonly version: string;
+  readonly proxy: readonly RunningPort[];
+  readonly admin: readonly RunningPort[];
+  readonly status: readonly RunningPort[];
+}
+
+export interface RunDirectory extends Disposable {
+  /** Tells the other commands that the gateway serves, and where. */
+  publish(facts: RunFacts): void;
+}
+
+/**
+ * Makes the data directory (mode 0700) where it is missing and takes its lock, which the system lets go of however the
+ * process ends.
+ *
+ * @throws ALREADY_RUNNING
+ */
+export function openRunDirectory(prefix: string): RunDirectory {
+  mkdirSync(prefix, { recursive: true, mode: 0o700 });
+  const lock = takeLock(prefix);
+  const pidFile = path.join(prefix, 'portunus.pid');
+  const factsFile = path.join(prefix, 'portunus.json');
+  rmSync(factsFile, { force: true });
+  writeFileSync(pidFile, `${process.pid}\n`);
+  return {
+    publish(facts) {
+      const draft = `${factsFile}.new`;
+      writeFileSync(draft, `${JSON.stringify(facts)}\n`);
+      renameSync(draft, factsFile);
+    },
+    [Symbol.dispose]() {
+      rmSync(factsFile, { force: true });
+      rmSync(pidFile, { force: true });
+      lock.close();
+    },
+  };
+}
+
+/** A file lock by way of SQLite: Node.js has none of its own, and this one cannot outlive its process. */
+function takeLock(prefix: string): DatabaseSync {
+  const file = path.join(prefix, 'portunus.lock');
+  const lock = new DatabaseSync(file, { timeout: 0 });
+  try {
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    chmodSync(file, 0o600);
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new PortunusError('ALREADY_RUNNING', `another gateway runs on ${prefix}`, {
+      hint: 'Stop it with "portunus stop", or give this one a data directory of its own with prefix.',
+      cause: error,
+    });
+  }
+}
