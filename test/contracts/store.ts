@@ -206,14 +206,22 @@ export function storeContract(name: string, openStore: OpenStore): void {
       assert.deepEqual(await changedIn(store, revision), ['create sni s', 'create sni t']);
     });
 
-    test('a transaction whose writes were all refused takes no revision', async () => {
+    test('a transaction whose writes were all refused takes no revision, and one that goes on takes the next', async () => {
       await using opened = await openStore();
       const { store } = opened;
+      await insertCertificates(store, 'c');
+      await insertApiWithPlugin(store, 'a', ['a.test']);
+      const refused = (tx: StoreTransaction): Promise<void> =>
+        assert.rejects(tx.snis.insert(fakeSni('s', 'a.test', 'c')), hasCode('NAME_ALREADY_BOUND'));
+      assert.equal((await store.transact('test', refused)).revision, 2);
+      assert.equal(await store.revision(), 2);
       const { revision } = await store.transact('test', async (tx) => {
-        await assert.rejects(tx.snis.insert(fakeSni('s', 's.test', 'missing')), hasCode('REFERENCE_MISSING'));
+        await refused(tx);
+        await tx.snis.insert(fakeSni('t', 't.test', 'c'));
       });
-      assert.equal(revision, 0);
-      assert.equal(await store.revision(), 0);
+      assert.equal(revision, 3);
+      assert.equal(await store.revision(), 3);
+      assert.deepEqual(await changedIn(store, 3), ['create sni t']);
     });
 
     test('a rehearsal answers and fails as the real thing does, and writes nothing', async () => {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
-import type { Store } from '../../src/store/contract.ts';
+import { transactionTimeoutMs, type Store } from '../../src/store/contract.ts';
 import { connect } from '../../src/store/sqlite/connection.ts';
 import {
   apiQuery,
@@ -198,6 +198,24 @@ test('a write waits while another process holds the lock, and reads go on', asyn
   other.exec('ROLLBACK');
   other.close();
   assert.equal((await write).revision, 1);
+});
+
+test('a transaction whose work never ends is given up, and the next one goes on', async (t) => {
+  await using temporary = await temporaryStore();
+  const { store } = temporary;
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const started = Promise.withResolvers<void>();
+  const stuck = store.transact('test', async (tx) => {
+    await tx.apis.insert(fakeApi('a'));
+    started.resolve();
+    await new Promise(() => undefined);
+  });
+  const next = store.transact('test', (tx) => tx.apis.insert(fakeApi('b')));
+  await started.promise;
+  t.mock.timers.tick(transactionTimeoutMs);
+  await assert.rejects(stuck, (error) => isPortunusError(error, 'STORE_UNAVAILABLE'));
+  assert.equal((await next).revision, 1);
+  assert.equal(await store.apis.get('a'), undefined);
 });
 
 test('two stores on one file take their revisions in turn', async () => {
