@@ -15,9 +15,6 @@ export interface CodeFacts {
 }
 
 const table = {
-  // model
-  HOST_NAME_INVALID: client(400, 'A host name is not a valid name or wildcard.'),
-
   // x509
   CERTIFICATE_UNREADABLE: client(400, 'The certificate is not PEM, DER or base64 that holds an X.509 certificate.'),
   CERTIFICATE_FORMAT_UNSUPPORTED: client(

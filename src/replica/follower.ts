@@ -3,7 +3,7 @@
 import type { Change } from '../model/entities.ts';
 import type { Store } from '../store/contract.ts';
 
-/** Changes read from the store at once. */
+/** Changes read from the store at once; a revision is never cut. */
 const pageSize = 1000;
 const retryAfterMs = 1000;
 
@@ -62,7 +62,7 @@ export function follow(
     while (nudged && !stopped) {
       nudged = false;
       for (;;) {
-        const changes = wholeRevisions(await store.changesSince(revision, pageSize));
+        const changes = await store.changesSince(revision, pageSize);
         const last = changes.at(-1);
         if (last === undefined) break;
         revision = last.revision;
@@ -70,12 +70,4 @@ export function follow(
       }
     }
   }
-}
-
-/** A full page may end inside a revision: that revision is left for the next page, unless it fills a page by itself. */
-function wholeRevisions(changes: readonly Change[]): readonly Change[] {
-  const last = changes.at(-1);
-  if (last === undefined || changes.length < pageSize) return changes;
-  const whole = changes.filter((change) => change.revision !== last.revision);
-  return whole.length > 0 ? whole : changes;
 }

@@ -27,7 +27,9 @@ function scriptedStore() {
           failing -= 1;
           throw new Error('away');
         }
-        return log.filter((change) => change.revision > revision).slice(0, limit);
+        const after = log.filter((change) => change.revision > revision);
+        const last = after[limit - 1]?.revision ?? Infinity;
+        return after.filter((change, at) => at < limit || change.revision === last);
       },
       onCommit(nudge: (revision: number) => void) {
         nudges.add(nudge);
