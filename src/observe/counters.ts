@@ -27,9 +27,11 @@ export interface CountersSnapshot {
   readonly upstreamDuration: HistogramSnapshot;
   readonly upstreamFailures: Readonly<Record<UpstreamFailure, number>>;
   readonly upstreamConnections: Readonly<Record<'opened' | 'reused', number>>;
+  readonly accessLinesDropped: number;
 }
 
 export interface CountersWithSnapshot extends Counters {
+  accessLinesDropped(lines: number): void;
   snapshot(): CountersSnapshot;
 }
 
@@ -76,6 +78,7 @@ export function createCounters(): CountersWithSnapshot {
   const sumsMs = new Float64Array(2);
   const upstreamFailed = new Float64Array(Object.keys(upstreamFailures).length);
   const upstreamConnections = new Float64Array(2);
+  const accessLines = new Float64Array(1);
 
   return {
     connectionOpened(tls) {
@@ -118,6 +121,9 @@ export function createCounters(): CountersWithSnapshot {
     upstreamConnection(reused) {
       add(upstreamConnections, reused ? 1 : 0, 1);
     },
+    accessLinesDropped(lines) {
+      add(accessLines, 0, lines);
+    },
     snapshot() {
       return {
         connectionsOpen: { plain: at(connectionsOpen, 0), tls: at(connectionsOpen, 1) },
@@ -134,6 +140,7 @@ export function createCounters(): CountersWithSnapshot {
         upstreamDuration: { buckets: [...upstreamBuckets], sumMs: at(sumsMs, 1) },
         upstreamFailures: named(upstreamFailures, upstreamFailed),
         upstreamConnections: { opened: at(upstreamConnections, 0), reused: at(upstreamConnections, 1) },
+        accessLinesDropped: at(accessLines, 0),
       };
     },
   };

@@ -50,10 +50,12 @@ test('contexts and upstream connections are counted by what happened to them', (
   counters.upstreamConnection(false);
   counters.upstreamConnection(true);
   counters.upstreamFailed('reset');
+  counters.accessLinesDropped(3);
   const snapshot = counters.snapshot();
   assert.deepEqual(snapshot.contexts, { hit: 1, made: 1, unusable: 1, evicted: 1 });
   assert.deepEqual(snapshot.upstreamConnections, { opened: 1, reused: 1 });
   assert.equal(snapshot.upstreamFailures.reset, 1);
+  assert.equal(snapshot.accessLinesDropped, 3);
 });
 
 test('a request without an upstream counts no upstream latency', () => {
