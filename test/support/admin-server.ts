@@ -1,4 +1,5 @@
 // An Admin API server of its own for one test: a real SQLite store in a new directory, a real keyring, a socket on port 0.
+import { createPrivateKey } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -129,4 +130,17 @@ function encode({ json, form, multipart, body }: SendOptions): {
     return { body: data };
   }
   return body === undefined ? {} : { body: typeof body === 'string' ? body : Uint8Array.from(body) };
+}
+
+/** Whether the answer holds a private key: named as one, or its secret number in base64 (at any offset) or hex. */
+export function holdsKeyMaterial({ text, headers }: Answered, keys: readonly string[]): boolean {
+  const shown = text.replaceAll('\\n', '') + JSON.stringify([...headers]);
+  if (shown.includes('PRIVATE KEY')) return true;
+  const decoded = (shown.match(/[A-Za-z0-9+/_-]{24,}/g) ?? []).flatMap((run) =>
+    [0, 1, 2, 3].map((offset) => Buffer.from(run.slice(offset), 'base64')),
+  );
+  return keys.some((key) => {
+    const secret = Buffer.from(createPrivateKey(key).export({ format: 'jwk' }).d ?? '', 'base64url').subarray(0, 16);
+    return shown.includes(secret.toString('hex')) || decoded.some((bytes) => bytes.includes(secret));
+  });
 }

@@ -139,9 +139,10 @@ function put(target: Record<string, RawValue>, name: string, value: RawValue, wr
     return;
   }
   if (!isRawObject(present) || !isRawObject(value)) throw conflict(written);
-  const joined = Object.assign(emptyObject(), present);
-  for (const [inner, innerValue] of Object.entries(value)) put(joined, inner, innerValue, written);
-  target[name] = joined;
+  // In place: both are copies made here, and copying again for each name would take time that grows with its square.
+  for (const [inner, innerValue] of Object.entries(value)) {
+    put(present as Record<string, RawValue>, inner, innerValue, written);
+  }
 }
 
 export function isRawObject(value: RawValue | undefined): value is RawObject {

@@ -48,15 +48,16 @@ function firstDelimiter(body: Buffer, delimiter: Buffer): number {
 function nextDelimiter(body: Buffer, delimiter: Buffer, from: number): number {
   const wanted = Buffer.concat([Buffer.from(crlf), delimiter]);
   for (let at = body.indexOf(wanted, from); at !== -1; at = body.indexOf(wanted, at + 1)) {
-    const after = at + wanted.length;
-    if (
-      body.subarray(after, after + 2).equals(dashes) ||
-      /^[ \t]*\r\n/.test(body.toString('latin1', after, after + 80))
-    ) {
-      return at;
-    }
+    if (endsDelimiter(body, at + wanted.length)) return at;
   }
   throw unparsable('it ends before its last boundary');
+}
+
+function endsDelimiter(body: Buffer, from: number): boolean {
+  if (body[from] === 0x2d) return body[from + 1] === 0x2d;
+  let at = from;
+  while (body[at] === 0x20 || body[at] === 0x09) at += 1;
+  return body[at] === 0x0d && body[at + 1] === 0x0a;
 }
 
 function endOfLine(body: Buffer, from: number): number {
