@@ -63,7 +63,6 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  app.setReplySerializer((payload) => `${JSON.stringify(payload)}\n`);
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('server', server);
@@ -128,5 +127,6 @@ function refuseUnparsed(socket: Duplex, code: string | undefined, server: string
 function send(reply: FastifyReply, { status, body, headers = {} }: Answer): FastifyReply {
   reply.code(status);
   for (const [name, value] of Object.entries(headers)) reply.header(name, value);
-  return reply.send(body);
+  if (body === undefined) return reply.send();
+  return reply.type('application/json; charset=utf-8').send(`${JSON.stringify(body)}\n`);
 }

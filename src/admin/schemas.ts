@@ -23,5 +23,3 @@ export function nullable<S extends TSchema>(schema: S) {
 
 /** A field that is answered and may be sent back, and has no effect when it is. */
 export const ignored = Type.Unsafe<unknown>({ 'x-ignored': true, description: 'Answered; ignored when sent.' });
-
-export const pluginSchemaName = 'ssl';

@@ -25,13 +25,13 @@ export interface AdminFixture {
   readonly uploads: readonly (readonly [result: string, code: string | undefined])[];
   /** Fields and message of every line logged as an error. */
   readonly errors: readonly unknown[];
-  send(method: string, path: string, options?: SendOptions): Promise<Answered>;
+  readonly send: (method: string, path: string, options?: SendOptions) => Promise<Answered>;
 }
 
 export interface SendOptions {
   /** Sent as JSON. */
   readonly json?: unknown;
-  readonly form?: string | readonly [name: string, value: string][];
+  readonly form?: string | readonly (readonly [name: string, value: string])[];
   readonly multipart?: readonly (readonly [name: string, value: string | Uint8Array])[];
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
@@ -118,7 +118,10 @@ function encode({ json, form, multipart, body }: SendOptions): {
 } {
   if (json !== undefined) return { body: JSON.stringify(json), type: 'application/json' };
   if (form !== undefined) {
-    const text = typeof form === 'string' ? form : new URLSearchParams(form as [string, string][]).toString();
+    const text =
+      typeof form === 'string'
+        ? form
+        : new URLSearchParams(form.map(([name, value]) => [name, value] as [string, string])).toString();
     return { body: text, type: 'application/x-www-form-urlencoded' };
   }
   if (multipart !== undefined) {
@@ -135,7 +138,7 @@ function encode({ json, form, multipart, body }: SendOptions): {
 /** Whether the answer holds a private key: named as one, or its secret number in base64 (at any offset) or hex. */
 export function holdsKeyMaterial({ text, headers }: Answered, keys: readonly string[]): boolean {
   const shown = text.replaceAll('\\n', '') + JSON.stringify([...headers]);
-  if (shown.includes('PRIVATE KEY')) return true;
+  if (/PRIVATE KEY-----[A-Za-z0-9+/]/.test(shown)) return true;
   const decoded = (shown.match(/[A-Za-z0-9+/_-]{24,}/g) ?? []).flatMap((run) =>
     [0, 1, 2, 3].map((offset) => Buffer.from(run.slice(offset), 'base64')),
   );

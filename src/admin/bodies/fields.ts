@@ -141,7 +141,7 @@ function put(target: Record<string, RawValue>, name: string, value: RawValue, wr
   if (!isRawObject(present) || !isRawObject(value)) throw conflict(written);
   // In place: both are copies made here, and copying again for each name would take time that grows with its square.
   for (const [inner, innerValue] of Object.entries(value)) {
-    put(present as Record<string, RawValue>, inner, innerValue, written);
+    put(present, inner, innerValue, written);
   }
 }
 
