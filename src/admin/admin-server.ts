@@ -1,6 +1,7 @@
 // The Admin API's HTTP server: Fastify for sockets and routing, and nothing else of it. What a request means is in seed/,
 // today/ and node/; how its body is read is in bodies/.
 import type { Duplex } from 'node:stream';
+import { BlockList, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { guardAgainstBrowsers } from './browser-guard.ts';
@@ -100,10 +101,21 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
 }
 
 /** Names that a Host field may have besides those browser-guard takes anyway. */
-function hostNames({ config }: AdminDeps): ReadonlySet<string> {
-  const names = [hostname(), ...(config.adminHosts ?? []), ...config.adminListen.map(({ host }) => host)];
+function hostNames({ config }: AdminDeps): ReadonlySet<string> | 'any' {
+  const { adminListen, adminHosts = [] } = config;
+  if (
+    adminHosts.length === 0 &&
+    !adminListen.every(({ host }) => loopback.check(host, isIPv6(host) ? 'ipv6' : 'ipv4'))
+  ) {
+    return 'any';
+  }
+  const names = [hostname(), ...adminHosts];
   return new Set(names.map((name) => name.toLowerCase()));
 }
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
 
 function answerUnrouted(paths: PathTable, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const methods = paths.methodsOf(request.url);

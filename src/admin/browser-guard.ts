@@ -14,13 +14,13 @@ const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
  * @param names lower case, that a Host may have besides addresses, `localhost` and names of one label (which no page on the
- *   public web can have)
+ *   public web can have); `any` where other machines are let in and the names they use are not known
  * @throws ADMIN_HOST_REFUSED, ADMIN_ORIGIN_REFUSED
  */
-export function guardAgainstBrowsers(request: RequestOrigin, names: ReadonlySet<string>): void {
+export function guardAgainstBrowsers(request: RequestOrigin, names: ReadonlySet<string> | 'any'): void {
   const { method, host, origin, secFetchSite } = request;
   const name = host === undefined ? undefined : hostWithoutPort(host);
-  if (name !== undefined && !isTrusted(name, names)) {
+  if (names !== 'any' && name !== undefined && !isTrusted(name, names)) {
     throw new PortunusError('ADMIN_HOST_REFUSED', 'The Admin API does not answer to this Host', {
       hint: 'Call it by an IP address, by localhost or by the name of its machine.',
     });

@@ -10,7 +10,10 @@ export interface AdminConfig {
   readonly adminBodyMaxBytes: number;
   readonly adminPrivateKeys: 'sealed' | 'visible';
   readonly adminListen: readonly { readonly host: string; readonly port: number }[];
-  /** Names besides loopback, addresses and `adminListen` that a Host field may have. */
+  /**
+   * Names with dots that a Host field may have besides localhost and this machine's own. None: as far as `adminListen` is
+   * loopback only, no others; otherwise any.
+   */
   readonly adminHosts?: readonly string[] | undefined;
   readonly sslMinRsaBits: number;
   readonly trustedIpsConfigured: boolean;
@@ -37,7 +40,7 @@ export interface AdminDeps {
 /** `seed`: Kong 0.9 to 0.12. `today`: Kong 3. `own`: neither has a word for it. */
 export type Dialect = 'seed' | 'today' | 'own';
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** One request, parsed as far as its route's schemas go. */
 export interface Call {

@@ -13,11 +13,7 @@ export interface Problem {
 /** Fields together rather than one of them. */
 export const wholeEntity = '@entity';
 
-/** @throws INPUT_INVALID facts: `{problems}` when there are any. */
-export function refuseAny(problems: readonly Problem[]): void {
-  if (problems.length > 0) throw inputInvalid(problems);
-}
-
+/** facts: `{problems}` */
 export function inputInvalid(problems: readonly Problem[]): PortunusError {
   const message = problems.map(({ field, message }) => `${field}: ${message}`).join('; ');
   return new PortunusError('INPUT_INVALID', message, { facts: { problems } });

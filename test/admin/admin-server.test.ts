@@ -192,6 +192,21 @@ test('web pages of other origins are kept out, other clients are not', async (t)
   assert.equal(await store.revision(), 0);
 });
 
+test('a node that other machines reach is called by whatever name they know, but not by foreign pages', async (t) => {
+  const { port } = await startAdmin(t, { config: { adminListen: [{ host: '0.0.0.0', port: 8001 }] } });
+  const host = 'gateway.example.com';
+  for (const [headers, status] of [
+    [{ host }, 200],
+    [{ host, origin: 'http://evil.example.com', 'content-type': 'application/json' }, 403],
+  ] as const) {
+    const request = http.request({ port, method: status === 200 ? 'GET' : 'POST', path: '/apis', headers });
+    request.end();
+    const response = await new Promise<http.IncomingMessage>((resolve) => request.on('response', resolve));
+    response.resume();
+    assert.equal(response.statusCode, status);
+  }
+});
+
 test('a write is answered with its revision once this node has applied it, and says so when it has not', async (t) => {
   const order: string[] = [];
   let applied = true;

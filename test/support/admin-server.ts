@@ -28,7 +28,7 @@ export interface AdminFixture {
   readonly send: (method: string, path: string, options?: SendOptions) => Promise<Answered>;
 }
 
-export interface SendOptions {
+interface SendOptions {
   /** Sent as JSON. */
   readonly json?: unknown;
   readonly form?: string | readonly (readonly [name: string, value: string])[];

@@ -17,7 +17,7 @@ export interface RequestBody {
 }
 
 export const fieldsMax = 10_000;
-export const fieldNameMaxLength = 256;
+const fieldNameMaxLength = 256;
 export const fieldDepthMax = 8;
 
 export const emptyBody: RequestBody = { fields: emptyObject(), typed: true, repeated: new Set() };

@@ -1,7 +1,7 @@
 // What the two dialects say about a field, and how strictly they take a value: seed as of Kong 0.9 to 0.12, today as of
 // Kong 3.
 
-export type FieldType = 'string' | 'boolean' | 'number' | 'array' | 'object';
+type FieldType = 'string' | 'boolean' | 'number' | 'array' | 'object';
 
 export interface Phrases {
   required(name: string): string;

@@ -7,7 +7,7 @@ export type Checked =
   | { readonly kind: 'unsound'; readonly why: Why };
 
 /** `about` names the value where the generation does not do so by itself. */
-export interface Why {
+interface Why {
   readonly rule: string;
   readonly hint?: string | undefined;
 }

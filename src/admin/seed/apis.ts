@@ -9,9 +9,10 @@ import { pageSizeMax } from '../../store/contract.ts';
 import { decodeFields, isUuid } from '../bodies/decode-fields.ts';
 import { seedPhrases } from '../bodies/phrases.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
+import { coverageNotices } from '../coverage.ts';
 import { notFound } from '../not-found.ts';
 import { inputInvalid, invalid, wholeEntity } from '../problems.ts';
-import { write, type Written } from '../write.ts';
+import { noNotices, write, type Notices, type Written } from '../write.ts';
 import { apiBody, apiPatch, showApi } from './api-fields.ts';
 import { composeApi } from './compose-api.ts';
 import { listSeed, type Filters } from './lists.ts';
@@ -105,7 +106,7 @@ export function apiRoutes(deps: AdminDeps): readonly Route[] {
       if (how === 'replace' && (await tx.apis.get(api.id)) === undefined) throw notFound();
       await refuseTaken(tx, api);
       await tx.apis[how](api);
-      return { status: how === 'insert' ? 201 : 200, body: showApi(api) };
+      return { status: how === 'insert' ? 201 : 200, body: showApi(api), notices: await coverage(tx, api) };
     });
     return withTerminationWarning(deps, answer, api.httpIfTerminated);
   }
@@ -123,7 +124,7 @@ export function apiRoutes(deps: AdminDeps): readonly Route[] {
       await refuseTaken(tx, api);
       await tx.apis.replace(api);
       terminated = api.httpIfTerminated;
-      return { status: 200, body: showApi(api) };
+      return { status: 200, body: showApi(api), notices: await coverage(tx, api) };
     });
     return withTerminationWarning(deps, answer, terminated);
   }
@@ -142,6 +143,13 @@ export async function findApi(reader: StoreReader, idOrName: string): Promise<Ap
   const api = byId ?? (await reader.apis.findByName(idOrName));
   if (api === undefined) throw notFound();
   return api;
+}
+
+/** Whether the certificate of the API's plugin is good for its hosts. */
+async function coverage(reader: StoreReader, api: Api): Promise<Notices> {
+  const { items } = await reader.plugins.list({ size: 1 }, { apiId: api.id, enabled: true });
+  const certificate = await reader.certificates.get(items[0]?.certificateId ?? '');
+  return certificate === undefined ? noNotices : coverageNotices(certificate, api.hosts);
 }
 
 /** In Kong 0.9 a host and a path belong to one API. @throws UNIQUE_VIOLATION */

@@ -4,6 +4,7 @@ import type { Api, Certificate, KeyPair, Plugin } from '../../model/entities.ts'
 import type { StoreTransaction } from '../../store/contract.ts';
 import type { Decoded } from '../bodies/decode-fields.ts';
 import { acceptPair, holdsKey, type AcceptedPair } from '../certificate-input.ts';
+import { serverNames } from '../coverage.ts';
 import type { AdminDeps, Call } from '../contract.ts';
 import { inputInvalid, invalid, type Problem } from '../problems.ts';
 import type { Notices } from '../write.ts';
@@ -99,7 +100,7 @@ async function pairOf(
     key,
     passphrase,
     stored: place.stored?.certificate.primary,
-    expectedNames: api?.hosts ?? [],
+    expectedNames: serverNames(api?.hosts ?? []),
     force: call.force,
   });
   if (accepted.kind === 'accepted') return accepted;

@@ -7,6 +7,7 @@ import type { StoreReader, StoreTransaction } from '../../store/contract.ts';
 import { decodeFields, isUuid } from '../bodies/decode-fields.ts';
 import { todayPhrases } from '../bodies/phrases.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
+import { coverageNotices } from '../coverage.ts';
 import { notFound } from '../not-found.ts';
 import { inputInvalid, type Problem } from '../problems.ts';
 import { write, type Written } from '../write.ts';
@@ -126,7 +127,8 @@ export function certificateRoutes(deps: AdminDeps): readonly Route[] {
     place: CertificatePlace,
     composed: ComposedCertificate,
   ): Promise<Written> {
-    const { certificate, names, notices, uploaded } = composed;
+    const { certificate, names, uploaded } = composed;
+    const notices = uploaded ? composed.notices : coverageNotices(certificate, names);
     await refuseHeld(tx, certificate.id, names);
     await tx.certificates[place.stored === undefined ? 'insert' : 'replace'](certificate);
     const present = await tx.snis.ofCertificate(certificate.id);

@@ -16,7 +16,6 @@ export const sniBody = Type.Object(
   },
   { additionalProperties: false },
 );
-export type SniFields = Partial<Static<typeof sniBody>>;
 
 const seconds = Type.Integer({ description: 'Seconds since the epoch.' });
 export const sniAnswer = Type.Object({

@@ -5,8 +5,9 @@ import { parseHostName } from '../../model/host-name.ts';
 import type { StoreReader, StoreTransaction } from '../../store/contract.ts';
 import { isUuid } from '../bodies/decode-fields.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
+import { coverageNotices } from '../coverage.ts';
 import { notFound } from '../not-found.ts';
-import { write } from '../write.ts';
+import { noNotices, write, type Notices } from '../write.ts';
 import { adminCertificate, findCertificate } from './certificates.ts';
 import { composeSni, type SniPlace } from './compose-sni.ts';
 import { listOf, listQuery, listToday } from './lists.ts';
@@ -101,7 +102,7 @@ export function sniRoutes(deps: AdminDeps): readonly Route[] {
     return write(deps, call, async (tx) => {
       const sni = await compose(tx, call, { certificateId: (await scope(tx, call))?.id });
       await tx.snis.insert(sni);
-      return { status: 201, body: showSni(sni) };
+      return { status: 201, body: showSni(sni), notices: await coverage(tx, sni) };
     });
   }
 
@@ -120,7 +121,7 @@ export function sniRoutes(deps: AdminDeps): readonly Route[] {
       };
       const sni = await compose(tx, call, isUuid(key) ? place : { ...place, name: key });
       await tx.snis[stored === undefined ? 'insert' : 'replace'](sni);
-      return { status: 200, body: showSni(sni) };
+      return { status: 200, body: showSni(sni), notices: await coverage(tx, sni) };
     });
   }
 
@@ -136,7 +137,7 @@ export function sniRoutes(deps: AdminDeps): readonly Route[] {
         kept: stored,
       });
       await tx.snis.replace(sni);
-      return { status: 200, body: showSni(sni) };
+      return { status: 200, body: showSni(sni), notices: await coverage(tx, sni) };
     });
   }
 
@@ -154,6 +155,11 @@ export function sniRoutes(deps: AdminDeps): readonly Route[] {
     if ((await adminCertificate(tx, sni.certificateId)) === undefined) throw unknownCertificate(sni.certificateId);
     return sni;
   }
+}
+
+async function coverage(tx: StoreTransaction, sni: Sni): Promise<Notices> {
+  const certificate = await adminCertificate(tx, sni.certificateId);
+  return certificate === undefined ? noNotices : coverageNotices(certificate, [sni.name]);
 }
 
 async function findSni(reader: StoreReader, key: string, scope: Certificate | undefined): Promise<Sni | undefined> {

@@ -158,6 +158,15 @@ test('the certificate comes and goes with the plugin, its names with its being e
   assert.equal(await store.certificates.count({ owner: 'any' }), 0);
 });
 
+test('moving an API to a host its certificate does not cover is taken with a warning; addresses need none', async (t) => {
+  const { add, send } = await withApi(t);
+  await add({ cert, key });
+  const moved = await send('PATCH', '/apis/n', { json: { request_host: 'z.test' } });
+  assert.match(moved.headers.get('warning') ?? '', /CERTIFICATE_NAME_NOT_COVERED: .* does not cover z\.test/);
+  const address = await send('PATCH', '/apis/n', { json: { request_host: '10.0.0.1' } });
+  assert.deepEqual([address.status, address.headers.get('warning')], [200, null]);
+});
+
 test('believing X-Forwarded-Proto from everyone comes with a warning', async (t) => {
   const open = await withApi(t);
   const config = { cert, key, accept_http_if_already_terminated: true };

@@ -78,6 +78,17 @@ test('a name that is there is a unique violation, one held by a plugin names its
   assert.ok(held.body.message.includes(plugin.id));
 });
 
+test('a name that the certificate does not cover is taken with a warning', async (t) => {
+  const { send, one } = await withCertificates(t);
+  const warning = async (name: string) =>
+    (await send('POST', '/snis', { json: { name, certificate: { id: one } } })).headers.get('warning');
+  assert.equal(await warning('a.test'), null);
+  assert.match((await warning('b.test')) ?? '', /CERTIFICATE_NAME_NOT_COVERED: .* does not cover b\.test/);
+  assert.equal(await warning('c.*'), null);
+  const added = await send('PATCH', `/certificates/${one}`, { json: { snis: ['a.test', 'd.test'] } });
+  assert.match(added.headers.get('warning') ?? '', /does not cover d\.test/);
+});
+
 test('PUT upserts by id and by name, PATCH renames, DELETE forgets', async (t) => {
   const { send, one, two } = await withCertificates(t);
   const id = randomUUID();
