@@ -1,2 +1,22 @@
 // argv → command. The only file that ends the process.
-process.exitCode = 0;
+import { runCommandLine } from './cli/command-line.ts';
+import type { Terminal } from './cli/terminal.ts';
+
+const terminal: Terminal = {
+  out: (line) => void process.stdout.write(`${line}\n`),
+  err: (line) => void process.stderr.write(`${line}\n`),
+  progress: process.stderr.isTTY ? (text) => void process.stderr.write(`\r\u001B[K${text}`) : undefined,
+};
+
+const exitCode = await runCommandLine(process.argv.slice(2), {
+  terminal,
+  env: process.env,
+  cwd: process.cwd(),
+  async runGateway(options) {
+    const { runGateway } = await import('./gateway.ts');
+    await runGateway(options);
+  },
+});
+
+// Whatever is still open, the command is done.
+process.exit(exitCode);

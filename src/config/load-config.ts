@@ -6,7 +6,7 @@ import type { Report } from './check-settings.ts';
 import { closestName } from './closest-name.ts';
 import type { Config } from './config.ts';
 import { findConfigFile, readConfigFile } from './config-file.ts';
-import { createProblem } from './problem.ts';
+import { createProblem, showValue } from './problem.ts';
 import type { Problem } from './problem.ts';
 import { readSetting } from './read-setting.ts';
 import type { RawSetting, Values } from './read-setting.ts';
@@ -29,6 +29,8 @@ export interface ConfigWarning {
 }
 
 interface Loading {
+  /** What commands about a running gateway need: also known when the rest is refused. */
+  readonly basics: Pick<Config, 'prefix' | 'drainTimeoutMs'>;
   /** The file that was read, absolute. */
   readonly file: string | undefined;
   readonly warnings: readonly ConfigWarning[];
@@ -41,11 +43,13 @@ export type LoadedConfig = Loading &
         readonly config: Config;
         /** Where each setting came from, worded as in `Problem.source`. */
         readonly sources: Readonly<Record<SettingName, string>>;
+        /** Each setting as a person may see it: nothing private. */
+        readonly settings: Readonly<Record<SettingName, string | number | boolean>>;
       }
     | { readonly kind: 'refused'; readonly problems: readonly Problem[] }
   );
 
-const prefix = 'PORTUNUS_';
+const variablePrefix = 'PORTUNUS_';
 /** Variables of this prefix that are no settings. */
 const otherVariables = new Set(['PORTUNUS_KEYRING_KEYS']);
 
@@ -70,8 +74,10 @@ export function loadConfig({ file, env, flags, cwd = process.cwd() }: ConfigInpu
     isSet: (name) => raw.has(name),
   });
 
-  if (problems.length > 0) return { kind: 'refused', problems, warnings, file: found };
-  return { kind: 'loaded', config, sources, warnings, file: found };
+  const { prefix, drainTimeoutMs } = config;
+  const loading: Loading = { basics: { prefix, drainTimeoutMs }, warnings, file: found };
+  if (problems.length > 0) return { ...loading, kind: 'refused', problems };
+  return { ...loading, kind: 'loaded', config, sources, settings: shownSettings(values, raw) };
 
   function takeFile(source: string): void {
     const reading = readConfigFile(source);
@@ -81,8 +87,8 @@ export function loadConfig({ file, env, flags, cwd = process.cwd() }: ConfigInpu
 
   function takeEnvironment(): void {
     for (const [variable, value] of Object.entries(env)) {
-      if (value === undefined || !variable.startsWith(prefix) || otherVariables.has(variable)) continue;
-      const name = variable.slice(prefix.length).toLowerCase();
+      if (value === undefined || !variable.startsWith(variablePrefix) || otherVariables.has(variable)) continue;
+      const name = variable.slice(variablePrefix.length).toLowerCase();
       if (isSettingName(name)) {
         take(name, { value: value.trim(), source: `environment ${variable}`, base: cwd });
       } else {
@@ -179,6 +185,22 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     proxyAccessLog: values.proxy_access_log,
     metricsCertificatesMax: values.metrics_certificates_max,
   };
+}
+
+function shownSettings(values: Values, raw: ReadonlyMap<SettingName, RawSetting>) {
+  const shown = names().map((name): [SettingName, string | number | boolean] => {
+    const setting: Setting = settings[name];
+    const value = values[name];
+    if (setting.kind === 'pem-sources') return [name, shownSources(value as Values['ssl_cert']) || setting.default];
+    if (typeof value !== 'object' && !('max' in setting && setting.kind !== 'integer')) return [name, value];
+    const given = raw.get(name)?.value ?? setting.default;
+    return [name, showValue(typeof given === 'string' ? given : given.join(', '))];
+  });
+  return Object.fromEntries(shown) as Record<SettingName, string | number | boolean>;
+}
+
+function shownSources(sources: Values['ssl_cert']): string {
+  return sources.map(({ shown }) => shown).join(', ');
 }
 
 function wrongValue(

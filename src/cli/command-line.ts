@@ -1,0 +1,103 @@
+// The command line: which commands and options there are. What a command does is in the file of its name.
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import type { ConfigInputs } from '../config/load-config.ts';
+import { check } from './check.ts';
+import { health } from './health.ts';
+import { start } from './start.ts';
+import type { RunGateway } from './start.ts';
+import { stop } from './stop.ts';
+import type { ExitCode, JsonOption, Terminal } from './terminal.ts';
+import { printVersion, version } from './version.ts';
+import type { VersionOptions } from './version.ts';
+
+export interface CommandLineOptions {
+  readonly terminal: Terminal;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly runGateway: RunGateway;
+}
+
+interface ConfigOptions {
+  readonly conf?: string;
+  readonly prefix?: string;
+  readonly set?: Readonly<Record<string, string>>;
+}
+
+/** @param args without the interpreter and the script. @returns the exit code, when the command has ended */
+export async function runCommandLine(
+  args: readonly string[],
+  { terminal, env, cwd, runGateway }: CommandLineOptions,
+): Promise<ExitCode> {
+  let code: ExitCode = 0;
+  const program = new Command('portunus')
+    .description('An API gateway whose heart is the TLS certificate.')
+    .version(version(), '-v, --version')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.out(text.trimEnd()),
+      writeErr: (text) => terminal.err(text.trimEnd()),
+      outputError: (text, write) => write(text.replace(/^error: /, 'Error: ')),
+    });
+
+  withConfig(program.command('start'))
+    .description('run the gateway until it is asked to stop')
+    .action(async (options: ConfigOptions) => {
+      code = await start(terminal, inputs(options), runGateway);
+    });
+  withConfig(program.command('stop'))
+    .description('stop the running gateway; requests in flight finish')
+    .action(async (options: ConfigOptions) => {
+      code = await stop(terminal, inputs(options));
+    });
+  withConfig(program.command('check'))
+    .argument('[file]', 'the configuration file, as with -c')
+    .option('--json', 'answer with JSON')
+    .description('check the configuration and tell every problem')
+    .action((file: string | undefined, options: ConfigOptions & JsonOption) => {
+      code = check(terminal, inputs(file === undefined ? options : { ...options, conf: file }), options);
+    });
+  withConfig(program.command('health'))
+    .option('--json', 'answer with JSON')
+    .description('tell whether the running gateway serves clients')
+    .action(async (options: ConfigOptions & JsonOption) => {
+      code = await health(terminal, inputs(options), options);
+    });
+  program
+    .command('version')
+    .option('-a, --all', 'with the versions of Node.js, OpenSSL and SQLite')
+    .option('--json', 'answer with JSON')
+    .description('print the version')
+    .action((options: VersionOptions) => {
+      code = printVersion(terminal, options);
+    });
+
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    // It has written what there is to say.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
+    throw error;
+  }
+
+  function inputs({ conf, prefix, set = {} }: ConfigOptions): ConfigInputs {
+    return { file: conf, env, flags: prefix === undefined ? set : { ...set, prefix }, cwd };
+  }
+}
+
+function withConfig(command: Command): Command {
+  return command
+    .option('-c, --conf <file>', 'the configuration file')
+    .option('-p, --prefix <directory>', 'the data directory, as with --set prefix=…')
+    .option('--set <name=value>', 'a setting; may be repeated', addSetting);
+}
+
+function addSetting(
+  text: string,
+  before: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> {
+  const [, name, value = ''] = /^(\w+)=(.*)$/s.exec(text) ?? [];
+  if (name === undefined) throw new InvalidArgumentError('It is a name and a value: --set log_level=debug');
+  return { ...before, [name]: value.trim() };
+}
