@@ -192,7 +192,7 @@ function shownSettings(values: Values, raw: ReadonlyMap<SettingName, RawSetting>
     const setting: Setting = settings[name];
     const value = values[name];
     if (setting.kind === 'pem-sources') return [name, shownSources(value as Values['ssl_cert']) || setting.default];
-    if (typeof value !== 'object' && !('max' in setting && setting.kind !== 'integer')) return [name, value];
+    if (typeof value !== 'object' && setting.kind !== 'size' && setting.kind !== 'duration') return [name, value];
     const given = raw.get(name)?.value ?? setting.default;
     return [name, showValue(typeof given === 'string' ? given : given.join(', '))];
   });
