@@ -61,6 +61,14 @@ export interface Collection<E, F> {
   count(filter?: F): Promise<number>;
 }
 
+export interface Expiry {
+  readonly id: string;
+  /** One of the names bound to it, else its subject. */
+  readonly name: string;
+  /** Of the sooner of its pairs, milliseconds since the epoch. */
+  readonly notAfter: number;
+}
+
 export interface StoreReader {
   readonly apis: Collection<Api, ApiFilter> & { findByName(name: string): Promise<Api | undefined> };
   readonly plugins: Collection<Plugin, PluginFilter>;
@@ -74,6 +82,8 @@ export interface StoreReader {
   binding(name: string): Promise<Binding | undefined>;
   /** Intermediate certificates (PEM) known from other chains whose subject has this key (x509 `nameKey`). */
   intermediates(subjectKey: string): Promise<readonly string[]>;
+  /** The `limit` certificates that expire first, whoever owns them. */
+  soonestToExpire(limit: number): Promise<readonly Expiry[]>;
   revision(): Promise<number>;
   /**
    * In order, those after `revision`: at most `limit` rows, save that a revision is never cut, its last rows come along.

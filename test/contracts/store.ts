@@ -114,6 +114,23 @@ export function storeContract(name: string, openStore: OpenStore): void {
       assert.equal(await store.revision(), 1);
     });
 
+    test('the certificates that expire first come with a name they are bound to, else their subject', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const expiring = (id: string, notAfter: number) =>
+        fakeCertificate(id, { primary: fakeKeyPair(id, { notAfter, subject: `CN=${id}` }) });
+      await store.transact('test', async (tx) => {
+        await tx.certificates.insert(expiring('late', 3000));
+        await tx.certificates.insert(expiring('soon', 1000));
+        await tx.certificates.insert(expiring('middle', 2000));
+        await tx.snis.insert(fakeSni('s', 'soon.test', 'soon'));
+      });
+      assert.deepEqual(await store.soonestToExpire(2), [
+        { id: 'soon', name: 'soon.test', notAfter: 1000 },
+        { id: 'middle', name: 'CN=middle', notAfter: 2000 },
+      ]);
+    });
+
     test('intermediates are remembered once each, without a revision', async () => {
       await using opened = await openStore();
       const { store } = opened;

@@ -1,6 +1,6 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
 import type { Change } from '../../model/entities.ts';
-import type { Collection, StoreReader } from '../contract.ts';
+import type { Collection, Expiry, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
@@ -42,6 +42,17 @@ export function createReader(connection: Connection): StoreReader {
           intermediatesMax,
         )
         .map((row) => row['pem'] as string);
+    },
+    async soonestToExpire(limit) {
+      return connection
+        .all(
+          `SELECT id, not_after AS notAfter, coalesce(
+             (SELECT name FROM bindings WHERE certificate_id = id AND name <> '' ORDER BY name LIMIT 1),
+             json_extract(facts, '$.subject'), '') AS name
+           FROM certificates ORDER BY not_after LIMIT ?`,
+          limit,
+        )
+        .map((row) => ({ ...(row as unknown as Expiry) }));
     },
     async revision() {
       return readRevision(connection);

@@ -1,0 +1,113 @@
+// What serves clients, put together: catalog, TLS, HTTP/1.1, listeners, counters, access log. The same in a worker process
+// and, with workers = 0, inside the primary.
+import type { Config, ListenAddress } from './config/config.ts';
+import { openSqliteCatalog } from './catalog/sqlite-catalog.ts';
+import type { Change } from './model/entities.ts';
+import { type AccessLogFile, createAccessLog } from './observe/access-log.ts';
+import type { Log } from './observe/contract.ts';
+import { createCounters, type CountersSnapshot } from './observe/counters.ts';
+import { createConnectionLimit } from './proxy/connection-limit.ts';
+import { createHttp1Server } from './proxy/http1-server.ts';
+import { createListener, type Listener } from './proxy/listener.ts';
+import type { Sealer } from './store/sealer.ts';
+import { createTlsAcceptor } from './tls/accept.ts';
+
+export interface DataPlaneOptions {
+  readonly config: Config;
+  /** The SQLite file that the catalog reads. */
+  readonly storePath: string;
+  readonly sealer: Sealer;
+  /** 32 bytes. */
+  readonly ticketSecret: Buffer;
+  readonly log: Log;
+}
+
+/** What a data plane tells about itself; survives JSON. */
+export interface DataPlaneReport {
+  readonly revision: number;
+  readonly routes: number;
+  readonly connections: number;
+  readonly tlsContexts: number;
+  readonly unusableCertificates: readonly string[];
+  readonly counters: CountersSnapshot;
+  readonly residentBytes: number;
+}
+
+export interface DataPlane extends AsyncDisposable {
+  readonly revision: number;
+  listen(address: ListenAddress, handle: object): Promise<void>;
+  apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[]): void;
+  report(): DataPlaneReport;
+  reopenLogs(): void;
+  /** Accepts nothing more; resolves when what was in flight is done. */
+  drain(): Promise<void>;
+}
+
+export function createDataPlane({ config, storePath, sealer, ticketSecret, log }: DataPlaneOptions): DataPlane {
+  const counters = createCounters();
+  const catalog = openSqliteCatalog(storePath);
+  const accessLog = config.proxyAccessLog === 'off' ? undefined : openAccessLog(config.proxyAccessLog, log);
+  const limit = createConnectionLimit(config.clientConnectionsMax);
+  const tls = createTlsAcceptor({
+    config,
+    catalog,
+    openKey: (sealedKey, publicKeySha256) => sealer.open(sealedKey, publicKeySha256),
+    ticketSecret,
+    counters,
+    log,
+  });
+  const http1 = createHttp1Server({ config, routes: catalog, counters, accessLog, log });
+  const listeners: Listener[] = [];
+
+  return {
+    get revision() {
+      return catalog.revision;
+    },
+    async listen(address, handle) {
+      const listener = await createListener({
+        listen: address,
+        handle,
+        config,
+        tls,
+        limit,
+        counters,
+        log,
+        onConnection: (connection) => http1.serve(connection),
+      });
+      listeners.push(listener);
+    },
+    apply(revision, changes) {
+      catalog.apply(revision, changes);
+      for (const change of changes) if (change.entity === 'certificate') tls.forget(change.id);
+    },
+    report: () => ({
+      revision: catalog.revision,
+      routes: catalog.routes,
+      connections: http1.activeConnections,
+      tlsContexts: tls.contexts,
+      unusableCertificates: tls.unusableCertificates(),
+      counters: counters.snapshot(),
+      residentBytes: process.memoryUsage.rss(),
+    }),
+    reopenLogs() {
+      accessLog?.reopen();
+    },
+    async drain() {
+      await Promise.all([...listeners.map((listener) => listener.close()), http1.drain()]);
+    },
+    async [Symbol.asyncDispose]() {
+      for (const listener of listeners) await listener[Symbol.asyncDispose]();
+      await http1[Symbol.asyncDispose]();
+      await tls[Symbol.asyncDispose]();
+      await accessLog?.[Symbol.asyncDispose]();
+      catalog[Symbol.dispose]();
+    },
+  };
+}
+
+function openAccessLog(destination: string, log: Log): AccessLogFile {
+  return createAccessLog({
+    destination,
+    failed: (error) => log.error({ destination, reason: error.message }, 'the access log cannot be written'),
+  });
+}

@@ -1,0 +1,140 @@
+// The primary process, put together: it owns the store, the keyring, the Admin API, the status listener, the listening
+// sockets and the workers. Everything is disposed in the reverse order of its making.
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { createAdminServer } from './admin/admin-server.ts';
+import type { Config, ListenAddress } from './config/config.ts';
+import { ensureDefaultCertificate } from './default-certificate.ts';
+import { keyringSource } from './keyring-source.ts';
+import type { Log } from './observe/contract.ts';
+import { createLog } from './observe/log.ts';
+import { createStatusServer } from './observe/status-server.ts';
+import { createNodeStatus } from './node-status.ts';
+import { listenForSignals } from './signals.ts';
+import { createAcknowledgements } from './replica/acknowledgements.ts';
+import { follow } from './replica/follower.ts';
+import { openRunDirectory, type RunningPort } from './run-file.ts';
+import { type Serving, startServing } from './serving.ts';
+import { createKeyringFile, loadKeyring, type Keyring } from './store/keyring.ts';
+import { createSealer } from './store/sealing.ts';
+import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
+import { bindListeningSockets, listenError } from './workers/listening-socket.ts';
+
+export interface GatewayOptions {
+  readonly config: Config;
+  readonly version: string;
+  /** The settings as the Admin API shows them, secrets redacted. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Reads the configuration again; undefined when it is refused, which the reader has reported. */
+  readonly reload: () => Config | undefined;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Resolves when the gateway has stopped. @throws PortunusError when it cannot start */
+export async function runGateway(options: GatewayOptions): Promise<void> {
+  const { config, version, env } = options;
+  const startedAt = Date.now();
+  const log = createLog({ level: config.logLevel, name: 'portunus' });
+  await using stack = new AsyncDisposableStack();
+  const signals = stack.use(listenForSignals(log));
+  const directory = stack.use(openRunDirectory(config.prefix));
+  const sockets = bindListeningSockets(config.proxyListen, Math.max(1, config.workers));
+  for (const socket of sockets.flat()) stack.use(socket);
+
+  const storePath = path.join(config.prefix, 'portunus.db');
+  const sealer = createSealer(await openKeyring(config, storePath, env, log));
+  const store = stack.use(await openSqliteStore({ path: storePath, sealer }));
+  await ensureDefaultCertificate(store, sealer, startedAt);
+
+  const acknowledgements = createAcknowledgements();
+  const revision = await store.revision();
+  const ticketSecret = await store.secret('ticket');
+  const serving = stack.use(startServing({ config, storePath, sealer, ticketSecret, sockets, acknowledgements, log }));
+  stack.use(
+    follow(
+      store,
+      revision,
+      (upTo, changes) => serving.publish(upTo, changes),
+      (error) => log.error({ reason: reasonOf(error) }, 'the store could not be read; changes wait'),
+    ),
+  );
+
+  const node = createNodeStatus({ store, serving, acknowledgements, version, startedAt, config });
+  const admin = stack.use(
+    await createAdminServer({
+      store,
+      sealer,
+      config: { ...config, trustedIpsConfigured: config.trustedIps.length > 0 },
+      whenApplied: async (wanted) => ({ applied: await acknowledgements.whenApplied(wanted, config.applyTimeoutMs) }),
+      status: node.status,
+      countUpload: node.countUpload,
+      log,
+      now: Date.now,
+      version,
+      settings: options.settings,
+    }),
+  );
+  const statusServer = stack.use(createStatusServer({ ...node, log }));
+  await Promise.race([serving.ready, signals.stopRequested]);
+
+  directory.publish({
+    pid: process.pid,
+    version,
+    proxy: config.proxyListen.map(({ host, ssl }, at) => ({ host, ssl, port: sockets[0]?.[at]?.port ?? 0 })),
+    admin: await listenAll(admin, config.adminListen),
+    status: await listenAll(statusServer, config.statusListen),
+  });
+  log.info({ version, pid: process.pid, workers: config.workers, prefix: config.prefix }, 'portunus serves');
+  signals.onReload(() => renew(serving, options.reload, log));
+  signals.onReopen(() => serving.reopenLogs());
+
+  const signal = await signals.stopRequested;
+  log.info({ signal }, 'stopping: no new connections, what is in flight finishes');
+  await admin.close();
+  await Promise.race([serving.drain(config.drainTimeoutMs), signals.stopInsisted]);
+  log.info({}, 'stopped');
+}
+
+/** A keyring is made beside a new store only: beside an old one it could not open what is there. */
+async function openKeyring(config: Config, storePath: string, env: NodeJS.ProcessEnv, log: Log): Promise<Keyring> {
+  const source = keyringSource(config, env);
+  if (source.source === 'file' && !existsSync(source.path) && !existsSync(storePath)) {
+    log.info({ keyring: source.path }, 'made a keyring; keep a copy of it apart from copies of the store');
+    return createKeyringFile(source.path);
+  }
+  return loadKeyring(source);
+}
+
+async function renew(serving: Serving, reload: () => Config | undefined, log: Log): Promise<void> {
+  const changed = reload();
+  if (changed === undefined) return;
+  await serving.renew(changed);
+  log.info({}, 'the configuration was read again and the workers renewed');
+}
+
+async function listenAll(
+  server: { listen(address: ListenAddress): Promise<number> },
+  addresses: readonly ListenAddress[],
+): Promise<RunningPort[]> {
+  const running: RunningPort[] = [];
+  for (const address of addresses) {
+    const { host, ssl } = address;
+    running.push({ host, ssl, port: await listenOrExplain(server, address) });
+  }
+  return running;
+}
+
+async function listenOrExplain(
+  server: { listen(address: ListenAddress): Promise<number> },
+  address: ListenAddress,
+): Promise<number> {
+  try {
+    return await server.listen(address);
+  } catch (error) {
+    throw listenError((error as NodeJS.ErrnoException).code ?? 'EUNKNOWN', address, address.port);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,93 @@
+// What this node tells about itself: /status, /status/ready, /metrics. How it is asked is admin's and observe's.
+import type { Config } from './config/config.ts';
+import { createMetrics } from './observe/metrics.ts';
+import type { Readiness } from './observe/status-server.ts';
+import type { Acknowledgements } from './replica/acknowledgements.ts';
+import type { Serving } from './serving.ts';
+import type { Store } from './store/contract.ts';
+
+export interface NodeStatusOptions {
+  readonly store: Store;
+  readonly serving: Serving;
+  readonly acknowledgements: Acknowledgements;
+  readonly version: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly config: Pick<Config, 'metricsCertificatesMax'>;
+}
+
+export interface NodeStatus {
+  readonly status: () => Promise<object>;
+  readonly ready: () => Promise<Readiness>;
+  /** Text of the Prometheus exposition format. */
+  readonly metrics: () => Promise<string>;
+  readonly countUpload: (result: 'accepted' | 'refused') => void;
+}
+
+export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
+  const { store, serving, acknowledgements, version, startedAt } = options;
+  const { metricsCertificatesMax } = options.config;
+  const metrics = createMetrics(metricsCertificatesMax);
+
+  return {
+    countUpload: (result) => metrics.countUpload(result),
+
+    async status() {
+      const [reports, revision] = await Promise.all([serving.reports(), store.revision()]);
+      return {
+        version,
+        uptime_seconds: Math.round((Date.now() - startedAt) / 1000),
+        ready: isServing(),
+        revision,
+        applied_revision: acknowledgements.applied() ?? null,
+        workers: {
+          wanted: serving.size,
+          serving: serving.listening,
+          processes: reports.map(({ worker, pid, report }) => ({
+            worker,
+            pid,
+            revision: report.revision,
+            routes: report.routes,
+            connections: report.connections,
+            tls_contexts: report.tlsContexts,
+            resident_bytes: report.residentBytes,
+          })),
+        },
+        unusable_certificates: [...new Set(reports.flatMap(({ report }) => report.unusableCertificates))].toSorted(),
+      };
+    },
+
+    ready() {
+      return Promise.resolve({
+        ready: isServing(),
+        details: { workers: { wanted: serving.size, serving: serving.listening } },
+      });
+    },
+
+    async metrics() {
+      const [reports, storeRevision, certificates] = await Promise.all([
+        serving.reports(),
+        store.revision(),
+        store.soonestToExpire(metricsCertificatesMax),
+      ]);
+      return metrics.render({
+        version,
+        startedAt,
+        workers: reports.map(({ worker, report: { residentBytes, tlsContexts, counters } }) => ({
+          worker,
+          residentBytes,
+          tlsContexts,
+          counters,
+        })),
+        workersWanted: serving.size,
+        storeRevision,
+        appliedRevision: acknowledgements.applied(),
+        certificates,
+      });
+    },
+  };
+
+  function isServing(): boolean {
+    return serving.listening >= serving.size;
+  }
+}

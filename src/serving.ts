@@ -1,0 +1,97 @@
+// The data plane as the primary drives it: in worker processes, or in its own process when there are none.
+import { fileURLToPath } from 'node:url';
+import type { Config } from './config/config.ts';
+import { createDataPlane, type DataPlaneReport } from './data-plane.ts';
+import type { Change } from './model/entities.ts';
+import type { Log } from './observe/contract.ts';
+import type { Acknowledgements } from './replica/acknowledgements.ts';
+import type { Sealer } from './store/sealer.ts';
+import type { ListeningSocket } from './workers/listening-socket.ts';
+import { startWorkerPool } from './workers/worker-pool.ts';
+
+export interface Serving extends AsyncDisposable {
+  /** Resolves when it accepts connections. @throws WORKER_FAILED */
+  readonly ready: Promise<void>;
+  /** Data planes that accept connections now, and how many there should be. */
+  readonly listening: number;
+  readonly size: number;
+  publish(revision: number, changes: readonly Change[]): void;
+  reports(): Promise<readonly WorkerReport[]>;
+  reopenLogs(): void;
+  /** Replaces the workers by new ones with this configuration. */
+  renew(config: Config): Promise<void>;
+  /** Resolves when nothing is in flight any more, at the latest after `timeoutMs`. */
+  drain(timeoutMs: number): Promise<void>;
+}
+
+export interface WorkerReport {
+  readonly worker: number;
+  readonly pid: number;
+  readonly report: DataPlaneReport;
+}
+
+export interface ServingOptions {
+  readonly config: Config;
+  readonly storePath: string;
+  readonly sealer: Sealer;
+  readonly ticketSecret: Buffer;
+  /** One set for each worker. */
+  readonly sockets: readonly (readonly ListeningSocket[])[];
+  readonly acknowledgements: Acknowledgements;
+  readonly log: Log;
+}
+
+export function startServing(options: ServingOptions): Serving {
+  return options.config.workers === 0 ? serveInProcess(options) : serveInWorkers(options);
+}
+
+function serveInWorkers({ config, storePath, ticketSecret, sockets, acknowledgements, log }: ServingOptions): Serving {
+  const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
+  return startWorkerPool<DataPlaneReport>({
+    module: fileURLToPath(new URL(`./worker.${extension}`, import.meta.url)),
+    sockets,
+    start: { config, store: storePath, ticketSecret: ticketSecret.toString('base64') },
+    acknowledgements,
+    log,
+  });
+}
+
+function serveInProcess(options: ServingOptions): Serving {
+  const { acknowledgements, sockets, log } = options;
+  const only = 1;
+  const plane = createDataPlane(options);
+  let listening = 0;
+  acknowledgements.join(only, plane.revision);
+  return {
+    ready: listen(),
+    size: 1,
+    get listening() {
+      return listening;
+    },
+    publish(revision, changes) {
+      plane.apply(revision, changes);
+      acknowledgements.acknowledge(only, revision);
+    },
+    reports: () => Promise.resolve([{ worker: only, pid: process.pid, report: plane.report() }]),
+    reopenLogs: () => plane.reopenLogs(),
+    renew() {
+      log.warn({}, 'with workers = 0 a changed configuration takes effect at the next start');
+      return Promise.resolve();
+    },
+    async drain(timeoutMs) {
+      const over = Promise.withResolvers<void>();
+      const timer = setTimeout(over.resolve, timeoutMs);
+      await Promise.race([plane.drain(), over.promise]);
+      clearTimeout(timer);
+    },
+    async [Symbol.asyncDispose]() {
+      listening = 0;
+      await plane[Symbol.asyncDispose]();
+    },
+  };
+
+  async function listen(): Promise<void> {
+    for (const socket of sockets[0] ?? []) await plane.listen({ ...socket.address, port: socket.port }, socket.handle);
+    listening = 1;
+  }
+}

@@ -1,0 +1,56 @@
+// The signals of the primary: SIGTERM, SIGINT and SIGQUIT drain, a second one ends at once; SIGHUP reads the configuration
+// again; SIGUSR2 opens the log files again.
+import type { Log } from './observe/contract.ts';
+
+export interface Signals extends Disposable {
+  /** Resolves with the signal that asks to stop. */
+  readonly stopRequested: Promise<NodeJS.Signals>;
+  /** Resolves when stopping is asked for a second time. */
+  readonly stopInsisted: Promise<NodeJS.Signals>;
+  onReload(reload: () => Promise<void>): void;
+  onReopen(reopen: () => void): void;
+}
+
+export function listenForSignals(log: Log): Signals {
+  const requested = Promise.withResolvers<NodeJS.Signals>();
+  const insisted = Promise.withResolvers<NodeJS.Signals>();
+  let stopping = false;
+  let reload: () => Promise<void> = () => Promise.resolve();
+  let reopen: () => void = () => undefined;
+  let reloading: Promise<void> = Promise.resolve();
+
+  const handlers: Readonly<Partial<Record<NodeJS.Signals, (signal: NodeJS.Signals) => void>>> = {
+    SIGTERM: stop,
+    SIGINT: stop,
+    SIGQUIT: stop,
+    SIGHUP() {
+      reloading = reloading
+        .then(() => reload())
+        .catch((error: unknown) => {
+          log.error({ reason: error instanceof Error ? error.message : String(error) }, 'the reload failed');
+        });
+    },
+    SIGUSR2: () => reopen(),
+  };
+  for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler);
+
+  return {
+    stopRequested: requested.promise,
+    stopInsisted: insisted.promise,
+    onReload(act) {
+      reload = act;
+    },
+    onReopen(act) {
+      reopen = act;
+    },
+    [Symbol.dispose]() {
+      for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler);
+    },
+  };
+
+  function stop(signal: NodeJS.Signals): void {
+    if (stopping) insisted.resolve(signal);
+    stopping = true;
+    requested.resolve(signal);
+  }
+}

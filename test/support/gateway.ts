@@ -1,0 +1,125 @@
+// A real gateway: the command, its processes, its ports, a data directory of its own.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './until.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface GatewayOptions {
+  readonly workers?: number;
+  /** By name, as in the configuration. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** A data directory that is kept; by default a new one that goes with the gateway. */
+  readonly prefix?: string;
+}
+
+export interface Gateway extends AsyncDisposable {
+  readonly prefix: string;
+  readonly pid: number;
+  /** `http://127.0.0.1:…`, no slash at the end. */
+  readonly admin: string;
+  readonly status: string;
+  readonly plainPort: number;
+  readonly tlsPort: number;
+  readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  /** All that it has written to its standard output and error. */
+  output(): string;
+  kill(signal: NodeJS.Signals): void;
+  /** Process ids of its workers that live. */
+  workerPids(): readonly number[];
+}
+
+interface RunFile {
+  readonly pid: number;
+  readonly proxy: readonly { readonly port: number; readonly ssl: boolean }[];
+  readonly admin: readonly { readonly port: number }[];
+  readonly status: readonly { readonly port: number }[];
+}
+
+/** Resolves when it serves. @throws with what it printed when it ends before. */
+export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  const prefix = options.prefix ?? mkdtempSync(path.join(os.tmpdir(), 'portunus-test-'));
+  const settings = {
+    prefix,
+    workers: String(options.workers ?? 1),
+    proxy_listen: '127.0.0.1:0, 127.0.0.1:0 ssl',
+    admin_listen: '127.0.0.1:0',
+    status_listen: '127.0.0.1:0',
+    proxy_access_log: 'stdout',
+    ...options.settings,
+  };
+  const child = spawn(
+    process.execPath,
+    [main, 'start', ...Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])],
+    { stdio: ['ignore', 'pipe', 'pipe'], cwd: prefix },
+  );
+  const gateway = await running(child, prefix);
+  return {
+    ...gateway,
+    async [Symbol.asyncDispose]() {
+      gateway.kill('SIGKILL');
+      await gateway.exited;
+      for (const pid of gateway.workerPids()) killIfThere(pid);
+      if (options.prefix === undefined) rmSync(prefix, { recursive: true, force: true });
+    },
+  };
+}
+
+/** False for a process that has ended, whether or not its parent has asked how. */
+export function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat[stat.lastIndexOf(')') + 2] !== 'Z';
+  } catch {
+    return false;
+  }
+}
+
+async function running(child: ChildProcess, prefix: string): Promise<Gateway> {
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  }
+  const ended = Promise.withResolvers<{ code: number | null; signal: NodeJS.Signals | null }>();
+  child.on('exit', (code, signal) => ended.resolve({ code, signal }));
+  const runFile = path.join(prefix, 'portunus.json');
+  const run = await until('the gateway serves', (): RunFile | false => {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the gateway ended: ${text}`);
+    if (!existsSync(runFile)) return false;
+    const read = JSON.parse(readFileSync(runFile, 'utf8')) as RunFile;
+    return read.pid === child.pid && read;
+  });
+  const pid = run.pid;
+  return {
+    prefix,
+    pid,
+    admin: `http://127.0.0.1:${run.admin[0]?.port}`,
+    status: `http://127.0.0.1:${run.status[0]?.port}`,
+    plainPort: run.proxy.find((each) => !each.ssl)?.port ?? 0,
+    tlsPort: run.proxy.find((each) => each.ssl)?.port ?? 0,
+    exited: ended.promise,
+    output: () => text,
+    kill: (signal) => void child.kill(signal),
+    workerPids: () => childrenOf(pid),
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await ended.promise;
+    },
+  };
+}
+
+function childrenOf(pid: number): readonly number[] {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  return existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : [];
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Already gone.
+  }
+}

@@ -1,0 +1,16 @@
+// Waits for a condition, never for a time.
+import { setTimeout as pause } from 'node:timers/promises';
+
+const pauseMs = 5;
+const givenUpAfterMs = 30_000;
+
+/** @returns the first answer of `probe` that is neither undefined nor false */
+export async function until<T>(what: string, probe: () => T | Promise<T>): Promise<Exclude<T, undefined | false>> {
+  const endsAt = performance.now() + givenUpAfterMs;
+  for (;;) {
+    const answer = await probe();
+    if (answer !== undefined && answer !== false) return answer as Exclude<T, undefined | false>;
+    if (performance.now() > endsAt) throw new Error(`waited ${givenUpAfterMs} ms in vain: ${what}`);
+    await pause(pauseMs);
+  }
+}
