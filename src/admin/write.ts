@@ -43,7 +43,7 @@ export async function write(
   if (call.dryRun) return report(await deps.store.rehearse(call.actor, work));
   const { value, revision } = await counted(deps, () => deps.store.transact(call.actor, work));
   if (value.uploaded === true) deps.countUpload('accepted', undefined);
-  const { applied } = await deps.whenApplied(revision);
+  const applied = await isApplied(deps, revision);
   const warnings = noticeHeaders(value.notices ?? noNotices);
   if (!applied) {
     warnings.push(
@@ -59,6 +59,16 @@ export async function write(
       ...(warnings.length > 0 && { warning: warnings }),
     },
   };
+}
+
+/** What is stored is answered as stored, whatever becomes of the waiting. */
+async function isApplied(deps: AdminDeps, revision: number): Promise<boolean> {
+  try {
+    return (await deps.whenApplied(revision)).applied;
+  } catch (error) {
+    deps.log.error({ err: error, revision }, 'waiting for a revision to be applied failed');
+    return false;
+  }
 }
 
 async function counted<T>(deps: AdminDeps, transact: () => Promise<T>): Promise<T> {

@@ -293,7 +293,9 @@ test('failures of the inside are logged and not shown', async (t) => {
   const failing = await startAdmin(t, {
     deps: {
       status: () => Promise.reject(new Error('secret detail')),
-      whenApplied: () => Promise.reject(new PortunusError('STORE_UNAVAILABLE', 'disk /secret/path is full')),
+      now: () => {
+        throw new PortunusError('STORE_UNAVAILABLE', 'disk /secret/path is full');
+      },
     },
   });
   const status = await failing.send('GET', '/status');
@@ -302,6 +304,15 @@ test('failures of the inside are logged and not shown', async (t) => {
   assert.equal(write.status, 503);
   assert.ok(!write.text.includes('secret'));
   assert.equal(failing.errors.length, 2);
+});
+
+test('a stored write is answered as stored even when waiting for it fails', async (t) => {
+  const { send, errors } = await startAdmin(t, {
+    deps: { whenApplied: () => Promise.reject(new Error('pipe broke')) },
+  });
+  const { status, headers } = await send('POST', '/apis', { json: api });
+  assert.deepEqual([status, headers.get('portunus-revision'), headers.get('portunus-applied')], [201, '1', 'no']);
+  assert.equal(errors.length, 1);
 });
 
 test('of 50 writes for one name at once exactly one wins', async (t) => {

@@ -3,6 +3,9 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import { adminRoutes } from '../../src/admin/routes.ts';
+import type { AdminDeps } from '../../src/admin/contract.ts';
 import { holdsKeyMaterial, startAdmin } from '../support/admin-server.ts';
 import { makeAuthority, makePrivateKey, makeSelfSigned } from '../support/certificates.ts';
 
@@ -211,4 +214,61 @@ test('names that reach for a prototype are unknown fields, in every media type a
   }
   assert.equal(({} as { status?: string }).status, undefined);
   assert.equal((await send('GET', '/apis')).status, 200);
+});
+
+test('no body of any shape makes any write fail on the inside', async (t) => {
+  const { send, errors } = await startAdmin(t);
+  await send('POST', '/apis', { json: { name: 'n', request_host: 'n.test', upstream_url: 'http://u' } });
+  await send('POST', '/apis/n/plugins', { json: { name: 'ssl', config: sound } });
+  const { body: certificate } = await send('POST', '/certificates', { json: { ...sound, snis: ['a.test'] } });
+  const plugin = (await send('GET', '/plugins')).body.data[0].id as string;
+  const parameters: Readonly<Record<string, string>> = {
+    api: 'n',
+    plugin,
+    certificate: certificate.id,
+    sni: 'a.test',
+    name: 'ssl',
+  };
+  const writes = adminRoutes({} as AdminDeps)
+    .filter(({ body }) => body !== undefined)
+    .map((route) => ({
+      method: route.method,
+      path: route.path.replaceAll(/:(\w+)/g, (_, name: string) => parameters[name] ?? ''),
+      names: Object.keys(route.body?.properties ?? {}),
+    }));
+  const scalar = fc.oneof(
+    fc.constantFrom(
+      null,
+      true,
+      '',
+      'ssl',
+      'a.test',
+      '*',
+      sound.cert,
+      sound.key,
+      plugin,
+      'http://u',
+      '/p',
+      'GET',
+      '{sealed:sha256:}',
+    ),
+    fc.string(),
+    fc.double(),
+  );
+  const value = fc.oneof(
+    scalar,
+    fc.array(scalar, { maxLength: 3 }),
+    fc.dictionary(fc.constantFrom('cert', 'key', 'id', 'only_https'), scalar, { maxKeys: 3 }),
+  );
+  const request = fc
+    .constantFrom(...writes)
+    .chain((route) => fc.tuple(fc.constant(route), fc.dictionary(fc.constantFrom(...route.names), value)));
+  await fc.assert(
+    fc.asyncProperty(request, async ([{ method, path }, json]) => {
+      const { status, text } = await send(method, `${path}?dry_run=true`, { json });
+      assert.ok(status < 500, `${method} ${path} ${JSON.stringify(json)}: ${text}`);
+    }),
+    { numRuns: 400 },
+  );
+  assert.deepEqual(errors, []);
 });

@@ -17,7 +17,8 @@ const page = readFileSync(new URL('../../docs/admin-api.md', import.meta.url), '
 test('every route has its row, every row its route', () => {
   const rows = [...page.matchAll(/^\| `((?:GET|POST|PUT|PATCH|DELETE) [^`]+)` \|/gm)].map(([, row]) => row);
   const routes = adminRoutes({} as AdminDeps).map(({ method, path }) => `${method} ${documentPath(path)}`);
-  assert.deepEqual(rows.sort(), routes.sort());
+  assert.deepEqual(new Set(rows), new Set(routes));
+  assert.equal(rows.length, routes.length);
 });
 
 test('every warning and repair is listed with its sentence', () => {

@@ -65,9 +65,10 @@ function describeRoute(route: Route): object {
 
 const tags = { seed: 'Kong 0.9 to 0.12', today: 'Kong 3', own: 'Portunus' } as const;
 
-function queryParameters({ query, body }: Route): readonly object[] {
+function queryParameters({ method, query, body }: Route): readonly object[] {
   const own = query === undefined ? [] : entriesOf(query);
-  const flags = body === undefined ? [] : entriesOf(writeQuery);
+  const flags =
+    method === 'GET' ? [] : entriesOf(writeQuery).filter(([name]) => name !== 'force' || body !== undefined);
   return [...own, ...flags].map(([name, schema]) => parameter('query', name, false, schema));
 }
 

@@ -101,9 +101,12 @@ export function pluginRoutes(deps: AdminDeps): readonly Route[] {
       (plugin) => plugin,
     );
     const body = answer.body as { readonly data: readonly Plugin[] };
-    const data = await Promise.all(
-      body.data.map(async (plugin) => showPlugin(deps, plugin, await certificateOf(store, plugin))),
-    );
+    const data: object[] = [];
+    for (const plugin of body.data) {
+      // Gone between two reads: then the plugin is too.
+      const certificate = await store.certificates.get(plugin.certificateId);
+      if (certificate !== undefined) data.push(showPlugin(deps, plugin, certificate));
+    }
     return { ...answer, body: { ...body, data } };
   }
 
@@ -209,7 +212,7 @@ async function findPlugin(reader: StoreReader, call: Call, api: Api | undefined)
 
 async function certificateOf(reader: StoreReader, plugin: Plugin): Promise<Certificate> {
   const certificate = await reader.certificates.get(plugin.certificateId);
-  // Gone between two reads: the plugin is too.
+  // Gone between two reads: then the plugin is too.
   if (certificate === undefined) throw notFound();
   return certificate;
 }
