@@ -2,7 +2,7 @@
 // have the other. CPU time of the product per unit of work, as ratios round by round. Results go to bench/results/.
 //
 //   npm run bench -- [--rounds 5] [--seconds 4] [--json]
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -108,7 +108,7 @@ async function startPortunus(upstreamPort: number, pair: { chain: string; key: s
     PORTUNUS_LOG_LEVEL: 'warn',
     PORTUNUS_UPSTREAM_KEEPALIVE_POOL_SIZE: '64',
   });
-  await waitForPort(tlsPort);
+  await waitForPort(adminPort);
   const admin = `http://127.0.0.1:${adminPort}`;
   await post(`${admin}/apis`, { name: 'bench', hosts: [host], upstream_url: `http://127.0.0.1:${upstreamPort}` });
   await post(`${admin}/certificates`, { cert: pair.chain, key: pair.key, snis: [host] });
@@ -164,14 +164,16 @@ function report(rows: readonly Row[], memory: { readonly portunus: number; reado
     kernel: os.release(),
     node: process.versions.node,
     openssl: process.versions.openssl,
-    nginx: /nginx\/(\S+)/.exec(execFileSync('nginx', ['-v'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }))?.[1],
+    nginx: /nginx\/(\S+)/.exec(spawnSync('nginx', ['-v'], { encoding: 'utf8' }).stderr)?.[1],
   };
   const result = { date: new Date().toISOString(), machine, rounds, seconds, rows, residentBytes: memory };
   const results = path.join(import.meta.dirname, 'results');
   mkdirSync(results, { recursive: true });
   writeFileSync(path.join(results, 'latest.json'), `${JSON.stringify(result, null, 2)}\n`);
   writeFileSync(path.join(results, 'latest.md'), markdown(result));
-  process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : readFileSync(path.join(results, 'latest.md'), 'utf8'));
+  process.stdout.write(
+    options.json ? `${JSON.stringify(result)}\n` : readFileSync(path.join(results, 'latest.md'), 'utf8'),
+  );
 }
 
 function markdown(result: {
@@ -189,7 +191,9 @@ function markdown(result: {
   const mib = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
   return `# Portunus beside nginx
 
-${result.date}. ${Object.entries(result.machine).map(([name, value]) => `${name}: ${value}`).join(', ')}.
+${result.date}. ${Object.entries(result.machine)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join(', ')}.
 ${rounds} rounds of ${seconds} s after a warm-up, in turn; one core for the product, the other for load and upstream. TLS 1.3, access
 log to a file on both. CPU µs per unit, user and system, all processes of the product; the ratio is taken round by round.
 
@@ -204,7 +208,9 @@ Resident memory after it: Portunus ${mib(result.residentBytes.portunus)} (primar
 function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? Number.NaN) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? Number.NaN)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
 function requireTool(tool: string): void {

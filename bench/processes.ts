@@ -12,7 +12,12 @@ export interface Pinned extends AsyncDisposable {
 }
 
 /** @param core the processor it and its children run on */
-export function startPinned(core: number, command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Pinned {
+export function startPinned(
+  core: number,
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Pinned {
   const child = spawn('taskset', ['-c', String(core), command, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, ...env },
