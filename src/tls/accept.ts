@@ -3,15 +3,14 @@
 import type { Socket } from 'node:net';
 import { TLSSocket, type SecureContext } from 'node:tls';
 import type { CertificateCatalog } from '../catalog/contract.ts';
-import { parseServerName } from '../model/host-name.ts';
 import { alertRecord, type Alert } from './alert.ts';
 import { chooseAlpn, type AlpnChoice, type AlpnProtocol } from './alpn.ts';
 import { parseClientHello, type ClientHello } from './client-hello.ts';
-import { createContexts } from './contexts.ts';
+import { createContexts, unusableMax } from './contexts.ts';
 import { createDeadlines, type Deadlines } from './deadlines.ts';
 import { readDefaultCertificate } from './default-certificate.ts';
 import { plainHttpAnswer } from './plain-http-answer.ts';
-import { createSelector } from './select.ts';
+import { createSelector, selectCertificate } from './select.ts';
 import type { HandshakeFailure, TlsCounters, TlsLog, TlsSettings } from './settings.ts';
 
 export interface TlsAcceptorDependencies {
@@ -80,7 +79,7 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
   const unusableNames = new Map<string, string | undefined>();
   const pending = createDeadlines<Handshake>(config.handshakeTimeoutMs, (handshake) => handshake.fail('timeout'));
   const lingering = createDeadlines<Socket>(lingerMs, (socket) => socket.destroy());
-  const shared: Shared = { maxBytes: config.clientHelloMaxBytes, counters, pending, lingering, chooseContext };
+  const shared: Shared = { maxBytes: config.clientHelloMaxBytes, counters, pending, lingering, choose };
 
   return {
     accept(socket, options, onSecure) {
@@ -95,8 +94,8 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
     unusableCertificates() {
       const failed = new Map(contexts.unusable().map(({ certificateId, revision }) => [certificateId, revision]));
       for (const [certificateId, serverName] of unusableNames) {
-        const selected = selector.find(serverName);
-        const still = selected?.certificateId === certificateId && failed.get(certificateId) === selected.revision;
+        const { certificate } = selector.find(serverName);
+        const still = certificate?.id === certificateId && failed.get(certificateId) === certificate.revision;
         if (!still) unusableNames.delete(certificateId);
       }
       return [...unusableNames.keys()];
@@ -109,27 +108,32 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
     },
   };
 
-  function chooseContext(serverName: string | undefined): SecureContext | 'none' | 'unusable' {
-    const selected = selector.find(serverName);
-    if (selected === undefined) return 'none';
-    let result = contexts.find(selected.certificateId, selected.revision);
+  function choose(sentName: string | undefined): Choice {
+    const { serverName, certificate } = selector.find(sentName);
+    if (certificate === undefined) return { kind: 'none' };
+    let result = contexts.find(certificate.id, certificate.revision);
     if (result === undefined) {
-      const selection = selector.select(serverName);
-      if (selection.kind === 'none') return 'none';
+      const selection = selectCertificate(catalog, configured.record, serverName);
+      if (selection.kind === 'none') return { kind: 'none' };
       result = contexts.get(selection.record);
     }
-    if (result.kind === 'ready') return result.context;
-    if (unusableNames.size < config.tlsContextsMax) unusableNames.set(selected.certificateId, serverName);
-    return 'unusable';
+    if (result.kind === 'ready') return { kind: 'ready', context: result.context, serverName };
+    if (unusableNames.size < unusableMax) unusableNames.set(certificate.id, serverName);
+    return result;
   }
 }
+
+type Choice =
+  | { readonly kind: 'ready'; readonly context: SecureContext; readonly serverName: string | undefined }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'unusable' };
 
 interface Shared {
   readonly maxBytes: number;
   readonly counters: TlsCounters;
   readonly pending: Deadlines<Handshake>;
   readonly lingering: Deadlines<Socket>;
-  readonly chooseContext: (serverName: string | undefined) => SecureContext | 'none' | 'unusable';
+  readonly choose: (sentName: string | undefined) => Choice;
 }
 
 /** One connection on its way to its first application byte. */
@@ -210,12 +214,11 @@ class Handshake {
   };
 
   #startTls(hello: ClientHello & { kind: 'hello' }, bytes: Uint8Array): void {
-    const serverName = hello.serverName === undefined ? undefined : parseServerName(hello.serverName);
     const alpn = chooseAlpn(hello.alpn, this.#options.alpnProtocols);
     if (alpn.kind === 'none-in-common') return this.#alert('tls-alert', 'no_application_protocol');
-    const context = this.#shared.chooseContext(serverName);
-    if (context === 'none') return this.#alert('no-certificate', 'unrecognized_name');
-    if (context === 'unusable') return this.#alert('certificate-unusable', 'internal_error');
+    const choice = this.#shared.choose(hello.serverName);
+    if (choice.kind === 'none') return this.#alert('no-certificate', 'unrecognized_name');
+    if (choice.kind === 'unusable') return this.#alert('certificate-unusable', 'internal_error');
 
     const socket = this.#socket;
     socket.off('data', this.#onData);
@@ -224,15 +227,15 @@ class Handshake {
     this.#chunks = [];
     const tls = new TLSSocket(socket, {
       isServer: true,
-      secureContext: context,
-      ...(alpn.kind === 'chosen' ? { ALPNProtocols: alpn.wire } : {}),
+      secureContext: choice.context,
+      ...(alpn.kind === 'chosen' ? { ALPNProtocols: alpn.wire } : undefined),
     });
     this.#tls = tls;
     socket.off('close', this.#onClose);
     tls.on('error', this.#onTlsError);
     tls.on('_tlsError', this.#onTlsError);
     tls.on('close', this.#onClose);
-    tls.once('secure', () => this.#secured(tls, serverName, alpn));
+    tls.once('secure', () => this.#secured(tls, choice.serverName, alpn));
   }
 
   /** Also after the handshake: node:tls then only reports an error and leaves the socket open. */
@@ -245,7 +248,7 @@ class Handshake {
   #secured(tls: TLSSocket, serverName: string | undefined, alpn: AlpnChoice & { kind: 'chosen' | 'not-asked' }): void {
     if (!this.#finish()) return;
     // As tls.Server does it; node:http2 waits for the handshake otherwise.
-    Object.assign(tls, { secureConnecting: false });
+    (tls as TLSSocket & { secureConnecting: boolean }).secureConnecting = false;
     this.#shared.counters.handshakeDone(tls.getProtocol() ?? 'unknown', tls.isSessionReused());
     this.#onSecure({ socket: tls, serverName, alpnProtocol: alpn.protocol });
   }

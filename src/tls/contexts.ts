@@ -42,7 +42,7 @@ export interface ContextDependencies {
 /** Post-quantum hybrid first; then what every client has. */
 const groups = 'X25519MLKEM768:X25519:P-256:P-384';
 /** How many unusable certificates are remembered. */
-const unusableMax = 10_000;
+export const unusableMax = 10_000;
 /** What OpenSSL asks for by default (112 bits: RSA of 2048). */
 const modernRsaBits = 2048;
 

@@ -2,7 +2,7 @@
 // a TLS context of the answer is contexts.ts's.
 import type { CertificateCatalog, CertificateRecord } from '../catalog/contract.ts';
 import { createLru } from '../lib/lru.ts';
-import { selectionOrder } from '../model/host-name.ts';
+import { hostNameMaxLength, parseServerName, selectionOrder } from '../model/host-name.ts';
 
 export type Selection =
   /** A binding names it: the name itself, a wildcard, or the certificate of a global plugin. */
@@ -12,15 +12,15 @@ export type Selection =
 
 /** What is remembered of a selection: enough to find its context, without chain and key. */
 export interface Selected {
-  readonly certificateId: string;
-  readonly revision: number;
+  /** In normal form; undefined when the client sent none or one that is no host name. */
+  readonly serverName: string | undefined;
+  /** undefined: no certificate. */
+  readonly certificate: { readonly id: string; readonly revision: number } | undefined;
 }
 
 export interface Selector {
-  /** The selection of today's epoch, from memory where it was asked before; undefined when there is none. */
-  find(serverName: string | undefined): Selected | undefined;
-  /** The same with the record, always from the catalog. */
-  select(serverName: string | undefined): Selection;
+  /** @param sentName as the ClientHello has it; answered from memory where it was asked before in this epoch */
+  find(sentName: string | undefined): Selected;
 }
 
 /**
@@ -41,10 +41,13 @@ export function selectCertificate(
   return standard === undefined ? { kind: 'none' } : { kind: 'default', record: standard };
 }
 
+/** Longer names are no host names, and not worth remembering. */
+const sentNameMaxLength = hostNameMaxLength + 1;
+
 /**
- * Remembers what was selected for the names asked last, until the catalog's certificate epoch moves on.
+ * Remembers what was selected for the names sent last, until the catalog's certificate epoch moves on.
  *
- * @param namesMax names remembered at most; each takes about 200 bytes
+ * @param namesMax names remembered at most; each takes 200 to 500 bytes
  */
 export function createSelector(
   catalog: CertificateCatalog,
@@ -54,21 +57,22 @@ export function createSelector(
   const remembered = createLru<string, Selected>(namesMax);
   let epoch = catalog.certificateEpoch;
 
-  return { find, select: (serverName) => selectCertificate(catalog, configured, serverName) };
+  return { find };
 
-  function find(serverName: string | undefined): Selected | undefined {
+  function find(sentName = ''): Selected {
     if (catalog.certificateEpoch !== epoch) {
       remembered.clear();
       epoch = catalog.certificateEpoch;
     }
-    const name = serverName ?? '';
-    const known = remembered.get(name);
+    const key = sentName.length > sentNameMaxLength ? '' : sentName;
+    const known = remembered.get(key);
     if (known !== undefined) return known;
+    const serverName = key === '' ? undefined : parseServerName(key);
     const selection = selectCertificate(catalog, configured, serverName);
-    if (selection.kind === 'none') return undefined;
-    const { id, revision } = selection.record;
-    const selected = { certificateId: id, revision };
-    remembered.set(name, selected);
+    const certificate =
+      selection.kind === 'none' ? undefined : { id: selection.record.id, revision: selection.record.revision };
+    const selected = { serverName, certificate };
+    remembered.set(key, selected);
     return selected;
   }
 }

@@ -67,13 +67,23 @@ test('a selection is looked up once, until the epoch moves on', () => {
   catalog.bind('a.test', certificate('one'));
   const selector = createSelector(catalog, undefined, 10);
   for (let count = 0; count < 3; count += 1) {
-    assert.deepEqual(selector.find('a.test'), { certificateId: 'one', revision: 1 });
+    assert.deepEqual(selector.find('a.test'), { serverName: 'a.test', certificate: { id: 'one', revision: 1 } });
   }
   assert.deepEqual(catalog.lookups, ['a.test']);
   catalog.bind('a.test', certificate('one', 2));
-  assert.deepEqual(selector.find('a.test'), { certificateId: 'one', revision: 2 });
+  assert.deepEqual(selector.find('A.test.'), { serverName: 'a.test', certificate: { id: 'one', revision: 2 } });
   catalog.bind('a.test', undefined);
-  assert.equal(selector.find('a.test'), undefined);
+  assert.deepEqual(selector.find('a.test'), { serverName: 'a.test', certificate: undefined });
+});
+
+test('what is no host name counts as no name', () => {
+  const catalog = fakeCatalog();
+  catalog.standard = certificate('stored');
+  catalog.bind('*', certificate('star'));
+  const selector = createSelector(catalog, undefined, 10);
+  for (const sent of [undefined, '', '192.0.2.1', '::1', 'a b', 'a..b', 'a\0.test', 'x'.repeat(10_000), '*.test']) {
+    assert.deepEqual(selector.find(sent), { serverName: undefined, certificate: { id: 'stored', revision: 1 } }, sent);
+  }
 });
 
 test('names asked for in passing do not grow the memory', () => {
