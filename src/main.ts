@@ -8,6 +8,10 @@ const terminal: Terminal = {
   progress: process.stderr.isTTY ? (text) => void process.stderr.write(`\r\u001B[K${text}`) : undefined,
 };
 
+// A reader that has gone, as in `portunus version | true`, is no reason to fail.
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
 const exitCode = await runCommandLine(process.argv.slice(2), {
   terminal,
   env: process.env,

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-export interface RunningPort {
+interface RunningPort {
   readonly host: string;
   readonly port: number;
 }

@@ -6,7 +6,7 @@ import { LineCounter, parseDocument } from 'yaml';
 import { createProblem } from './problem.ts';
 import type { Problem } from './problem.ts';
 
-export interface FileEntry {
+interface FileEntry {
   readonly name: string;
   readonly value: string | readonly string[];
 }
@@ -19,7 +19,7 @@ export interface FileReading {
 const sizeMax = 1024 * 1024;
 
 /** Where a configuration file is looked for, relative to the working directory. */
-export const searchedFiles = [
+const searchedFiles = [
   'portunus.yaml',
   'portunus.conf',
   '/etc/portunus/portunus.yaml',

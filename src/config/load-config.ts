@@ -23,7 +23,7 @@ export interface ConfigInputs {
   readonly cwd?: string;
 }
 
-export interface ConfigWarning {
+interface ConfigWarning {
   readonly name: string;
   readonly message: string;
 }

@@ -9,7 +9,7 @@ export type StaticCertificates =
   | { readonly kind: 'read'; readonly certificates: readonly StaticCertificate[] }
   | { readonly kind: 'wrong'; readonly problems: readonly StaticCertificateProblem[] };
 
-export interface StaticCertificateProblem {
+interface StaticCertificateProblem {
   readonly name: 'ssl_cert' | 'ssl_cert_key';
   readonly message: string;
   readonly expected: string;

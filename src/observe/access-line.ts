@@ -28,8 +28,14 @@ function number(value: number): string {
   return Number.isFinite(value) ? String(value) : 'null';
 }
 
+/** `.000` to `.999`: writing a number with a fraction is slow. */
+const fractions = Array.from({ length: 1000 }, (_, thousandths) => `.${String(thousandths).padStart(3, '0')}`);
+
 function milliseconds(value: number): string {
-  return number(Math.round(value * 1000) / 1000);
+  const microseconds = Math.round(value * 1000);
+  if (!(microseconds >= 0 && microseconds < 1e12)) return number(microseconds / 1000);
+  const whole = Math.floor(microseconds / 1000);
+  return `${whole}${fractions[microseconds - whole * 1000] ?? ''}`;
 }
 
 let second = Number.NaN;
@@ -40,7 +46,7 @@ function isoTime(now: number): string {
   const current = Math.floor(now / 1000);
   if (current !== second) {
     second = current;
-    secondText = new Date(current * 1000).toISOString().slice(0, -4);
+    secondText = new Date(current * 1000).toISOString().slice(0, -5);
   }
-  return `${secondText}${String(Math.floor(now) - current * 1000).padStart(3, '0')}Z`;
+  return `${secondText}${fractions[Math.floor(now) - current * 1000] ?? ''}Z`;
 }

@@ -23,7 +23,7 @@ export interface AccessLogFile extends AccessLog, AsyncDisposable {
   flush(): Promise<void>;
 }
 
-const flushCharacters = 16 * 1024;
+const flushCharacters = 64 * 1024;
 const flushIntervalMs = 500;
 const defaultBufferMax = 8 * 1024 * 1024;
 /** A full pipe is tried again this often; closing waits for one no longer than that. */

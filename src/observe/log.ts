@@ -16,26 +16,47 @@ export function createLog({ level, name, destination }: LogOptions): Log {
   const logger = pino(
     {
       level,
-      base: { pid: process.pid, name },
+      base: null,
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    destination ?? fileDestination({ fd: 2, sync: true }),
+    destination ?? openStandardError(),
   );
+  const base = { pid: process.pid, name };
   return {
     debug(fields, message) {
-      if (logger.isLevelEnabled('debug')) logger.debug(scrubFields(fields), message);
+      if (logger.isLevelEnabled('debug')) logger.debug(lineFields(base, fields), message);
     },
     info(fields, message) {
-      if (logger.isLevelEnabled('info')) logger.info(scrubFields(fields), message);
+      if (logger.isLevelEnabled('info')) logger.info(lineFields(base, fields), message);
     },
     warn(fields, message) {
-      logger.warn(scrubFields(fields), message);
+      if (logger.isLevelEnabled('warn')) logger.warn(lineFields(base, fields), message);
     },
     error(fields, message) {
-      logger.error(scrubFields(fields), message);
+      if (logger.isLevelEnabled('error')) logger.error(lineFields(base, fields), message);
     },
   };
+}
+
+/** A log that cannot be written (a full disk, a reader that has gone) ends nothing: its lines are lost, within a bound. */
+function openStandardError(): ReturnType<typeof fileDestination> {
+  const standardError = fileDestination({ fd: 2, sync: true, maxLength: unwrittenMax });
+  standardError.on('error', () => undefined);
+  return standardError;
+}
+
+const unwrittenMax = 1024 * 1024;
+
+/** Fields win over the base, and never stand for what the line itself has: a name twice is no JSON. */
+function lineFields(base: object, fields: object): object {
+  const scrubbed = scrub(fields instanceof Error ? { error: fields } : fields, 0) as Record<string, unknown>;
+  for (const name of ['level', 'time', 'msg']) {
+    if (!Object.hasOwn(scrubbed, name)) continue;
+    scrubbed[`field_${name}`] = scrubbed[name];
+    delete scrubbed[name];
+  }
+  return { ...base, ...scrubbed };
 }
 
 const redacted = '[redacted]';
@@ -43,10 +64,6 @@ const depthMax = 6;
 /** By the end of the name: `key`, `ssl_cert_key`, `privateKey`, `config.key_alt`, but not `key_id`. */
 const privateName = /(key|passphrase|password|secret|token|authorization|cookie)s?(_?alt)?$/i;
 const privateText = /PRIVATE KEY-----/;
-
-function scrubFields(fields: object): object {
-  return scrub(fields instanceof Error ? { error: fields } : fields, 0) as object;
-}
 
 /** A copy without private material. Names decide, and so does what a text looks like. */
 function scrub(value: unknown, depth: number): unknown {

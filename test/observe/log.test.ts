@@ -1,5 +1,7 @@
 // The structured log: form of the lines, levels, and what never reaches them.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { test } from 'node:test';
 import { PortunusError } from '../../src/lib/errors.ts';
 import { createLog } from '../../src/observe/log.ts';
@@ -108,4 +110,36 @@ test('fields with cycles, big integers and bytes are written all the same', () =
   log.warn(cycle, 'odd');
   assert.equal(first()['big'], '12');
   assert.equal(first()['bytes'], '[3 bytes]');
+});
+
+test('no name is twice in a line', () => {
+  const { log, lines, first } = capture();
+  log.info({ pid: 1, name: 'worker 2', msg: 'x', time: 'y', level: 'z' }, 'ended');
+  for (const name of ['pid', 'name', 'msg', 'time', 'level'])
+    assert.equal(lines[0]?.split(`"${name}":`).length, 2, name);
+  const { pid, name, msg, level, field_msg } = first();
+  assert.deepEqual([pid, name, msg, level, field_msg], [1, 'worker 2', 'ended', 'info', 'x']);
+});
+
+const writer = `
+import { createLog } from ${JSON.stringify(new URL('../../src/observe/log.ts', import.meta.url).href)};
+const log = createLog({ level: 'info', name: 'primary' });
+for (let line = 0; line < 2000; line += 1) log.error({ line, text: 'x'.repeat(1000) }, 'nobody reads this');
+await new Promise((resolve) => setTimeout(resolve, 1));
+log.error({}, 'nor this');
+process.stdout.write('alive');
+`;
+
+test('a log that cannot be written ends nothing', async () => {
+  const full = openSync('/dev/full', 'w');
+  const closedPipe = 'pipe';
+  for (const stderr of [full, closedPipe] as const) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', writer], { stdio: ['ignore', 'pipe', stderr] });
+    child.stderr?.destroy();
+    let output = '';
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    assert.deepEqual([code, output], [0, 'alive'], String(stderr));
+  }
+  closeSync(full);
 });
