@@ -4,10 +4,11 @@ import type { Answer, Dialect } from './contract.ts';
 import { unexpectedError } from './http-errors.ts';
 import { seedError } from './seed/errors.ts';
 import { todayError } from './today/errors.ts';
+import { withholdMaterial } from './withhold-material.ts';
 
 export function answerForError(error: unknown, dialect: Dialect): Answer {
   const known = isPortunusError(error) ? error : fromFastify(error);
-  return known === undefined ? unexpectedError : dialects[dialect](known);
+  return known === undefined ? unexpectedError : withholdMaterial(dialects[dialect](known));
 }
 
 const dialects: Readonly<Record<Dialect, (error: PortunusError) => Answer>> = {

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { withholdMaterial } from '../../src/admin/withhold-material.ts';
+import { makePrivateKey } from '../support/certificates.ts';
+
+const pem = makePrivateKey().export({ type: 'pkcs8', format: 'pem' }).toString();
+const base64 = pem.split('\n').slice(1, -2).join('');
+
+test('a key is withheld wherever it stands, with or without its armour', () => {
+  const said = JSON.stringify(
+    withholdMaterial({
+      message: `Invalid value: ${pem}`,
+      fields: { [pem]: 'unknown field', snis: [`invalid value: ${base64}`] },
+    }),
+  );
+  assert.ok(!said.includes(base64.slice(40, 60)));
+  assert.match(said, /Invalid value: \(withheld/);
+});
+
+test('what errors ordinarily say is left as it is', () => {
+  const body = {
+    message: `UNIQUE violation detected on '{name="${'a'.repeat(63)}.example.com"}'`,
+    fields: { certificate: { id: '00000000-0000-0000-0000-000000000000' }, sha256: 'f'.repeat(64) },
+    count: 3,
+    nothing: null,
+  };
+  assert.deepEqual(withholdMaterial(body), body);
+});
