@@ -1,0 +1,329 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { createConnectionLimit } from '../../src/proxy/connection-limit.ts';
+import { createListener, type Listener, type ListenerOptions } from '../../src/proxy/listener.ts';
+import { createTlsAcceptor, type TlsAcceptor } from '../../src/tls/accept.ts';
+import type { Connection } from '../../src/tls/connection.ts';
+import { bindListeningSockets } from '../../src/workers/listening-socket.ts';
+import { makeSelfSigned } from '../support/certificates.ts';
+import { fakeCatalog, makeRecord, tlsSettings } from '../support/tls-acceptor.ts';
+import { until } from '../support/until.ts';
+
+interface Running extends AsyncDisposable {
+  readonly listener: Listener;
+  readonly connections: Connection[];
+  readonly counted: string[];
+  readonly logged: string[];
+}
+
+interface StartOptions extends Partial<Omit<ListenerOptions, 'listen' | 'config'>> {
+  readonly listen?: Partial<ListenerOptions['listen']>;
+  readonly config?: Partial<ListenerOptions['config']>;
+}
+
+async function start(options: StartOptions = {}): Promise<Running> {
+  const connections: Connection[] = [];
+  const counted: string[] = [];
+  const logged: string[] = [];
+  const listener = await createListener({
+    counters: {
+      connectionOpened: (tls) => void counted.push(`opened ${tls ? 'tls' : 'plain'}`),
+      connectionClosed: (tls) => void counted.push(`closed ${tls ? 'tls' : 'plain'}`),
+      connectionRefused: (reason) => void counted.push(reason),
+    },
+    log: {
+      debug: () => {},
+      info: () => {},
+      warn: (_, message) => void logged.push(message),
+      error: (_, message) => void logged.push(message),
+    },
+    onConnection: (connection) => void connections.push(connection),
+    ...options,
+    listen: { host: '127.0.0.1', port: 0, ssl: false, proxyProtocol: false, backlog: 16, ...options.listen },
+    config: { trustedIps: [], clientConnectionsMax: 100, handshakeTimeoutMs: 10_000, ...options.config },
+  });
+  return {
+    listener,
+    connections,
+    counted,
+    logged,
+    async [Symbol.asyncDispose]() {
+      await listener[Symbol.asyncDispose]();
+      for (const { socket } of connections) socket.destroy();
+    },
+  };
+}
+
+const own = makeSelfSigned({ names: ['a.test'] });
+
+function acceptor(handshakeTimeoutMs = 10_000): TlsAcceptor {
+  const catalog = fakeCatalog();
+  catalog.bind('a.test', makeRecord('a', [{ chain: own.cert, key: own.key }]));
+  return createTlsAcceptor({
+    config: { ...tlsSettings, handshakeTimeoutMs },
+    catalog,
+    openKey: (sealedKey) => Buffer.from(sealedKey),
+    ticketSecret: Buffer.alloc(32),
+    counters: {
+      handshakeDone: () => {},
+      handshakeFailed: () => {},
+      contextHit: () => {},
+      contextMade: () => {},
+      contextEvicted: () => {},
+    },
+    log: { debug: () => {}, error: () => {} },
+  });
+}
+
+function dial(port: number, bytes?: string | Buffer): Socket {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.resume();
+  if (bytes !== undefined) socket.write(bytes);
+  return socket;
+}
+
+async function readSome(connection: Connection, bytes: number): Promise<string> {
+  let text = '';
+  connection.socket.on('data', (chunk: Buffer) => (text += String(chunk)));
+  connection.socket.resume();
+  await until('the bytes have come', () => text.length >= bytes);
+  return text;
+}
+
+const local = Buffer.concat([Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1'), Buffer.of(0x20, 0, 0, 0)]);
+
+test('a plain connection is handed over unread, with both its ends', async () => {
+  await using running = await start();
+  const client = dial(running.listener.port, 'hello');
+  const connection = await until('it is there', () => running.connections[0]);
+  const { socket, ...facts } = connection;
+  assert.deepEqual(facts, {
+    tls: false,
+    serverName: undefined,
+    alpnProtocol: 'http/1.1',
+    remoteAddress: '127.0.0.1',
+    remotePort: client.localPort,
+    localPort: running.listener.port,
+    trusted: false,
+  });
+  assert.equal(socket.bytesRead, 0);
+  assert.equal(await readSome(connection, 5), 'hello');
+  client.destroy();
+  await until('it is closed', () => running.counted.length === 2);
+  assert.deepEqual(running.counted, ['opened plain', 'closed plain']);
+});
+
+test('a TLS connection is handed over after its handshake', async () => {
+  await using tls = acceptor();
+  await using running = await start({ listen: { ssl: true }, tls, config: { trustedIps: ['127.0.0.0/8'] } });
+  const client = connectTls({
+    port: running.listener.port,
+    host: '127.0.0.1',
+    servername: 'A.test',
+    ALPNProtocols: ['h2', 'http/1.1'],
+    rejectUnauthorized: false,
+  });
+  client.on('error', () => {});
+  client.write('hello');
+  const connection = await until('it is there', () => running.connections[0]);
+  const { socket, ...facts } = connection;
+  assert.deepEqual(facts, {
+    tls: true,
+    serverName: 'a.test',
+    alpnProtocol: 'http/1.1',
+    remoteAddress: '127.0.0.1',
+    remotePort: client.localPort,
+    localPort: running.listener.port,
+    trusted: true,
+  });
+  assert.equal(await readSome(connection, 5), 'hello');
+  socket.destroy();
+  await until('it is closed', () => running.counted.includes('closed tls'));
+});
+
+test('a listener accepts from a socket that another process bound', async () => {
+  const address = { host: '127.0.0.1', port: 0, ssl: false, http2: false, proxyProtocol: false, reuseport: false };
+  const bound = bindListeningSockets([{ ...address, backlog: 16 }], 1)[0]?.[0];
+  assert.ok(bound !== undefined);
+  await using running = await start({ handle: bound.handle });
+  assert.equal(running.listener.port, bound.port);
+  dial(bound.port);
+  await until('it is there', () => running.connections.length === 1);
+});
+
+test('an IPv6 client is known by its address in short form', async (context) => {
+  const running = await start({ listen: { host: '::' }, config: { trustedIps: ['127.0.0.0/8'] } }).catch(
+    () => undefined,
+  );
+  if (running === undefined) return context.skip('no IPv6 here');
+  await using listening = running;
+  const client = connect(listening.listener.port, '::1');
+  client.on('error', () => {});
+  const connection = await until('it is there', () => listening.connections[0]);
+  assert.equal(connection.remoteAddress, '::1');
+  assert.equal(connection.trusted, false);
+});
+
+test('over the limit a connection is closed at once, and there is room again when one ends', async () => {
+  const limit = createConnectionLimit(2);
+  await using first = await start({ limit });
+  await using second = await start({ limit });
+  for (const { listener } of [first, second]) dial(listener.port);
+  await until('both are there', () => first.connections.length + second.connections.length === 2);
+  await once(dial(first.listener.port), 'close');
+  assert.deepEqual(first.counted, ['opened plain', 'limit']);
+  second.connections[0]?.socket.destroy();
+  await until('one is gone', () => limit.open === 1);
+  dial(first.listener.port);
+  await until('the next is there', () => first.connections.length === 2);
+});
+
+test('the PROXY header of a trusted peer says who the client is', async () => {
+  await using running = await start({ listen: { proxyProtocol: true }, config: { trustedIps: ['127.0.0.1/32'] } });
+  dial(running.listener.port, 'PROXY TCP4 192.0.2.1 198.51.100.2 8080 443\r\nhello');
+  const connection = await until('it is there', () => running.connections[0]);
+  assert.equal(await readSome(connection, 5), 'hello');
+  const { remoteAddress, remotePort, localPort, trusted } = connection;
+  assert.deepEqual([remoteAddress, remotePort, localPort], ['192.0.2.1', 8080, 443]);
+  // The load balancer vouches for the address, not for what the client says of itself.
+  assert.equal(trusted, false);
+});
+
+test('a PROXY header that comes byte by byte, and a LOCAL one, work in front of TLS', async () => {
+  await using tls = acceptor();
+  await using running = await start({
+    listen: { ssl: true, proxyProtocol: true },
+    tls,
+    config: { trustedIps: ['127.0.0.1/32'] },
+  });
+  for (const [header, address, step] of [
+    [Buffer.from('PROXY TCP6 2001:db8::1 ::1 1 2\r\n'), '2001:db8::1', 1],
+    [local, '127.0.0.1', 1],
+    [local, '127.0.0.1', 1000],
+  ] as const) {
+    const raw = connect({ port: running.listener.port, host: '127.0.0.1', noDelay: true });
+    for (let at = 0; at < header.length; at += step) {
+      await new Promise((resolve) => raw.write(header.subarray(at, at + step), resolve));
+    }
+    const before = running.connections.length;
+    const client = connectTls({ socket: raw, servername: 'a.test', rejectUnauthorized: false });
+    client.on('error', () => {});
+    const connection = await until('it is there', () => running.connections[before]);
+    assert.deepEqual([connection.serverName, connection.remoteAddress], ['a.test', address]);
+  }
+});
+
+test('a ClientHello in one segment with its PROXY header is read', async () => {
+  await using tls = acceptor();
+  await using running = await start({
+    listen: { ssl: true, proxyProtocol: true },
+    tls,
+    config: { trustedIps: ['127.0.0.1/32'] },
+  });
+  const raw = connect(running.listener.port, '127.0.0.1');
+  raw.cork();
+  raw.write('PROXY TCP4 192.0.2.1 198.51.100.2 8080 443\r\n');
+  const client = connectTls({ socket: raw, servername: 'a.test', rejectUnauthorized: false });
+  client.on('error', () => {});
+  await once(raw, 'connect');
+  raw.uncork();
+  const connection = await until('it is there', () => running.connections[0]);
+  assert.equal(connection.remoteAddress, '192.0.2.1');
+});
+
+test('a PROXY header is required, and believed from trusted addresses alone', async () => {
+  const header = 'PROXY TCP4 192.0.2.1 198.51.100.2 8080 443\r\n';
+  const cases = [
+    [[], header, 'proxy-protocol-untrusted'],
+    [['192.0.2.0/24'], header, 'proxy-protocol-untrusted'],
+    [['127.0.0.1/32'], 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n', 'proxy-protocol-malformed'],
+  ] as const;
+  for (const [trustedIps, bytes, reason] of cases) {
+    await using running = await start({ listen: { proxyProtocol: true }, config: { trustedIps } });
+    await once(dial(running.listener.port, bytes), 'close');
+    await until('it is closed', () => running.counted.length === 3);
+    assert.deepEqual(running.counted, ['opened plain', reason, 'closed plain']);
+    assert.deepEqual(running.connections, []);
+    assert.equal(running.logged.length, trustedIps.length === 0 ? 1 : 0);
+  }
+});
+
+test('header and handshake share one time', async () => {
+  await using tls = acceptor(150);
+  const config = { trustedIps: ['127.0.0.1/32'], handshakeTimeoutMs: 150 };
+  await using running = await start({ listen: { ssl: true, proxyProtocol: true }, tls, config });
+  await once(dial(running.listener.port, 'PROXY TC'), 'close');
+  assert.ok(running.counted.includes('proxy-protocol-timeout'));
+  await once(dial(running.listener.port, local), 'close');
+  await until('all are gone', () => running.listener.preparing === 0);
+  assert.deepEqual(running.connections, []);
+});
+
+test('a load balancer that only looks whether the port answers is no failure', async () => {
+  await using running = await start({ listen: { proxyProtocol: true }, config: { trustedIps: ['127.0.0.1/32'] } });
+  const client = dial(running.listener.port);
+  await once(client, 'connect');
+  client.end();
+  await until('it is closed', () => running.counted.length === 2);
+  assert.deepEqual(running.counted, ['opened plain', 'closed plain']);
+});
+
+test('closing lets handshakes under way finish and accepts no more', async () => {
+  await using tls = acceptor();
+  await using running = await start({ listen: { ssl: true }, tls });
+  const { port } = running.listener;
+  const raw = dial(port);
+  raw.pause();
+  await until('it is under way', () => running.listener.preparing === 1);
+  let closed = false;
+  const closing = running.listener.close().then(() => (closed = true));
+  const late = connect(port, '127.0.0.1');
+  const [error] = (await once(late, 'error')) as [Error & { code: string }];
+  assert.equal(error.code, 'ECONNREFUSED');
+  assert.equal(closed, false);
+  const client = connectTls({ socket: raw, servername: 'a.test', rejectUnauthorized: false });
+  client.on('error', () => {});
+  await closing;
+  assert.equal(running.connections.length, 1);
+});
+
+test('disposing ends what is under way and leaves what was handed over', async () => {
+  await using tls = acceptor();
+  await using plain = await start();
+  await using running = await start({ listen: { ssl: true }, tls });
+  dial(plain.listener.port);
+  const connection = await until('it is there', () => plain.connections[0]);
+  const waiting = dial(running.listener.port);
+  await until('it is under way', () => running.listener.preparing === 1);
+  await Promise.all([
+    once(waiting, 'close'),
+    running.listener[Symbol.asyncDispose](),
+    plain.listener[Symbol.asyncDispose](),
+  ]);
+  assert.equal(connection.socket.destroyed, false);
+  await running.listener.close();
+});
+
+test('a receiver that throws loses its connection and nothing else', async () => {
+  let calls = 0;
+  await using running = await start({
+    onConnection() {
+      calls += 1;
+      throw new Error('no');
+    },
+  });
+  await once(dial(running.listener.port), 'close');
+  await once(dial(running.listener.port), 'close');
+  assert.equal(calls, 2);
+  assert.equal(running.logged.length, 2);
+});
+
+test('a port that is taken is an error of the start', async () => {
+  await using running = await start();
+  await assert.rejects(start({ listen: { port: running.listener.port } }), { code: 'EADDRINUSE' });
+  await assert.rejects(start({ listen: { ssl: true } }), TypeError);
+});
