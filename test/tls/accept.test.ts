@@ -250,6 +250,30 @@ test('a replaced certificate shows at the next handshake, and open connections g
   await askInVain(acceptor.port, { servername: 'a.test' });
 });
 
+test('a context that makes room frees its memory, and connections and handshakes that use it go on', async () => {
+  const catalog = fakeCatalog();
+  for (const id of ['a', 'b']) catalog.bind(`${id}.test`, makeRecord(id, [issued(`${id}.test`)]));
+  await using acceptor = await startAcceptor({ catalog, echo: true, settings: { tlsContextsMax: 1 } });
+  const options = { host: '127.0.0.1', rejectUnauthorized: false };
+  const dial = (port: number, id: string) => connectTls({ ...options, port, servername: `${id}.test` });
+  const open = dial(acceptor.port, 'a');
+  await once(open, 'secureConnect');
+  const gate = await gatedProxy(acceptor.port);
+  const halfway = dial(gate.port, 'a');
+  await gate.closed;
+  const other = dial(acceptor.port, 'b');
+  await once(other, 'secureConnect');
+  assert.equal(acceptor.acceptor.contexts, 1);
+  assert.equal(acceptor.counted.contexts.evicted, 1);
+  gate.open();
+  for (const socket of [open, halfway, other]) {
+    socket.write('hello');
+    assert.equal(String((await once(socket, 'data'))[0]), 'hello');
+    socket.destroy();
+  }
+  assert.deepEqual(acceptor.counted.failures, []);
+});
+
 test('the certificate of the configuration is the default, pairs included', async () => {
   const rsa = makeSelfSigned({ names: ['own.test'], keyType: 'rsa' });
   const ec = makeSelfSigned({ names: ['own.test'] });
@@ -431,4 +455,37 @@ async function drip(from: Socket, to: Socket): Promise<void> {
     for (const byte of chunk as Buffer) await new Promise((resolve) => to.write(Buffer.of(byte), resolve));
   }
   to.end();
+}
+
+interface Gate {
+  readonly port: number;
+  /** Resolves when the client's second flight is held back. */
+  readonly closed: Promise<void>;
+  open(): void;
+}
+
+/** Passes on the first chunk a client sends, and the others once it is opened. */
+async function gatedProxy(port: number): Promise<Gate> {
+  const closed = Promise.withResolvers<void>();
+  const opened = Promise.withResolvers<void>();
+  const server = createServer((client) => {
+    server.close();
+    const upstream = connect({ port, host: '127.0.0.1', noDelay: true });
+    for (const socket of [client, upstream]) socket.on('error', () => {});
+    upstream.pipe(client);
+    client.once('data', (first: Buffer) => {
+      upstream.write(first);
+      client.once('data', (second: Buffer) => {
+        client.pause();
+        closed.resolve();
+        void opened.promise.then(() => {
+          upstream.write(second);
+          client.pipe(upstream);
+        });
+      });
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { port: (server.address() as AddressInfo).port, closed: closed.promise, open: opened.resolve };
 }
