@@ -5,7 +5,7 @@ import { openSqliteCatalog } from './catalog/sqlite-catalog.ts';
 import type { Change } from './model/entities.ts';
 import { type AccessLogFile, createAccessLog } from './observe/access-log.ts';
 import type { Log } from './observe/contract.ts';
-import { createCounters, type CountersSnapshot } from './observe/counters.ts';
+import { createCounters, type CountersSnapshot, type CountersWithSnapshot } from './observe/counters.ts';
 import { createConnectionLimit } from './proxy/connection-limit.ts';
 import { createHttp1Server } from './proxy/http1-server.ts';
 import { createListener, type Listener } from './proxy/listener.ts';
@@ -46,7 +46,7 @@ export interface DataPlane extends AsyncDisposable {
 export function createDataPlane({ config, storePath, sealer, ticketSecret, log }: DataPlaneOptions): DataPlane {
   const counters = createCounters();
   const catalog = openSqliteCatalog(storePath);
-  const accessLog = config.proxyAccessLog === 'off' ? undefined : openAccessLog(config.proxyAccessLog, log);
+  const accessLog = config.proxyAccessLog === 'off' ? undefined : openAccessLog(config.proxyAccessLog, counters, log);
   const limit = createConnectionLimit(config.clientConnectionsMax);
   const tls = createTlsAcceptor({
     config,
@@ -105,9 +105,10 @@ export function createDataPlane({ config, storePath, sealer, ticketSecret, log }
   };
 }
 
-function openAccessLog(destination: string, log: Log): AccessLogFile {
+function openAccessLog(destination: string, counters: CountersWithSnapshot, log: Log): AccessLogFile {
   return createAccessLog({
     destination,
+    dropped: (lines) => counters.accessLinesDropped(lines),
     failed: (error) => log.error({ destination, reason: error.message }, 'the access log cannot be written'),
   });
 }

@@ -142,8 +142,9 @@ function decodeArray(
     );
     items = items.filter((item) => item !== '');
   }
-  const values = items.map((item, index) =>
-    decodeValue(shape.items ?? {}, item, `${field}.${index + 1}`, name, context),
+  const values = items.map(
+    // An item cannot be absent as a field can: it is empty, and whoever checks it says so.
+    (item, index) => decodeValue(shape.items ?? {}, item, `${field}.${index + 1}`, name, context) ?? '',
   );
   return values.includes(failed) ? failed : values;
 }

@@ -246,3 +246,16 @@ test('a filter, size or offset that cannot be is named', async (t) => {
   const [status, fields] = await fieldsOf('offset=zzz');
   assert.deepEqual([status, Object.keys(fields)], [400, ['offset']]);
 });
+
+test('an empty item of a list is refused as empty, whatever it is written as', async (t) => {
+  const { send } = await startAdmin(t);
+  for (const field of ['hosts', 'uris', 'methods']) {
+    for (const item of ['', ' ', null]) {
+      const { status, body } = await send('POST', '/apis', {
+        json: { name: 'n', upstream_url: 'http://u', [field]: [item] },
+      });
+      assert.equal(status, 400, `${field}: ${JSON.stringify(item)}`);
+      assert.match(body[field], /is empty$/);
+    }
+  }
+});
