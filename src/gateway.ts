@@ -1,6 +1,7 @@
 // The primary process, put together: it owns the store, the keyring, the Admin API, the status listener, the listening
 // sockets and the workers. Everything is disposed in the reverse order of its making.
 import { existsSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import { createAdminServer } from './admin/admin-server.ts';
 import type { Config, ListenAddress } from './config/config.ts';
@@ -77,14 +78,25 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   const statusServer = stack.use(createStatusServer({ ...node, log }));
   await Promise.race([serving.ready, signals.stopRequested]);
 
-  directory.publish({
+  const facts = {
     pid: process.pid,
     version,
     proxy: config.proxyListen.map(({ host, ssl }, at) => ({ host, ssl, port: sockets[0]?.[at]?.port ?? 0 })),
     admin: await listenAll(admin, config.adminListen),
     status: await listenAll(statusServer, config.statusListen),
-  });
-  log.info({ version, pid: process.pid, workers: config.workers, prefix: config.prefix }, 'portunus serves');
+  };
+  directory.publish(facts);
+  log.info(
+    {
+      version,
+      workers: config.workers,
+      prefix: config.prefix,
+      proxy: facts.proxy.map(urlOf),
+      admin: facts.admin.map(urlOf),
+      status: facts.status.map(urlOf),
+    },
+    'portunus serves',
+  );
   signals.onReload(() => renew(serving, options.reload, log));
   signals.onReopen(() => serving.reopenLogs());
 
@@ -133,6 +145,10 @@ async function listenOrExplain(
   } catch (error) {
     throw listenError((error as NodeJS.ErrnoException).code ?? 'EUNKNOWN', address, address.port);
   }
+}
+
+function urlOf({ host, port, ssl }: RunningPort): string {
+  return `${ssl ? 'https' : 'http'}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }
 
 function reasonOf(error: unknown): string {

@@ -24,7 +24,18 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cli: ['lib', 'model', 'config'],
 };
 /** Composition: these see all. */
-const composition = new Set(['main.ts', 'gateway.ts', 'worker.ts', 'data-plane.ts', 'default-certificate.ts', 'keyring-source.ts', 'node-status.ts', 'run-file.ts', 'serving.ts', 'signals.ts']);
+const composition = new Set([
+  'main.ts',
+  'gateway.ts',
+  'worker.ts',
+  'data-plane.ts',
+  'default-certificate.ts',
+  'keyring-source.ts',
+  'node-status.ts',
+  'run-file.ts',
+  'serving.ts',
+  'signals.ts',
+]);
 const pure = ['model', 'x509'];
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
@@ -62,7 +73,10 @@ test('model and x509 do no I/O and read no clock', () => {
 
 test('only the entry of a process ends it', () => {
   const wrong = files.filter(
-    (file) => file !== 'main.ts' && file !== 'worker.ts' && /process\.exit\(/.test(readFileSync(path.join(source, file), 'utf8')),
+    (file) =>
+      file !== 'main.ts' &&
+      file !== 'worker.ts' &&
+      /process\.exit\(/.test(readFileSync(path.join(source, file), 'utf8')),
   );
   assert.deepEqual(wrong, []);
 });

@@ -16,7 +16,10 @@ test('docs/errors.md lists every code with its status, who has to act, whether t
     const wanted = `| \`${code}\` | ${status ?? '–'} | ${blame} | ${retry ? 'yes' : 'no'} | ${summary} |`;
     assert.equal(documented.get(code), wanted, code);
   }
-  assert.deepEqual([...documented.keys()].filter((code) => !Object.hasOwn(errorCodes, code ?? '')), []);
+  assert.deepEqual(
+    [...documented.keys()].filter((code) => !Object.hasOwn(errorCodes, code ?? '')),
+    [],
+  );
 });
 
 test('every code is thrown or answered somewhere', () => {
@@ -25,5 +28,8 @@ test('every code is thrown or answered somewhere', () => {
     .filter((name) => name.endsWith('.ts') && name !== path.join('lib', 'errors.ts'))
     .map((name) => readFileSync(path.join(source, name), 'utf8'))
     .join('\n');
-  assert.deepEqual(Object.keys(errorCodes).filter((code) => !text.includes(`'${code}'`)), []);
+  assert.deepEqual(
+    Object.keys(errorCodes).filter((code) => !text.includes(`'${code}'`)),
+    [],
+  );
 });
