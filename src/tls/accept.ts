@@ -232,10 +232,10 @@ class Handshake {
     });
     this.#tls = tls;
     socket.off('close', this.#onClose);
-    tls.on('error', this.#onTlsError);
+    // node:tls has a listener for `error` of its own that passes on to this one.
     tls.on('_tlsError', this.#onTlsError);
     tls.on('close', this.#onClose);
-    tls.once('secure', () => this.#secured(tls, choice.serverName, alpn));
+    tls.on('secure', () => this.#secured(tls, choice.serverName, alpn));
   }
 
   /** Also after the handshake: node:tls then only reports an error and leaves the socket open. */
