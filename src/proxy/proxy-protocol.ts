@@ -14,7 +14,7 @@ export type ProxyHeader =
   | { readonly kind: 'incomplete'; readonly needed: number }
   | { readonly kind: 'malformed'; readonly reason: ProxyHeaderProblem };
 
-export interface ProxiedClient {
+interface ProxiedClient {
   /** Without `::ffff:`. */
   readonly address: string;
   readonly port: number;
@@ -22,7 +22,7 @@ export interface ProxiedClient {
   readonly localPort: number;
 }
 
-export type ProxyHeaderProblem = 'signature' | 'version' | 'command' | 'family' | 'address' | 'length' | 'too-large';
+type ProxyHeaderProblem = 'signature' | 'version' | 'command' | 'family' | 'address' | 'length' | 'too-large';
 
 /** A version 2 header may fill 64 KiB with type-length-values; real ones stay under 500 bytes. */
 export const proxyHeaderMaxBytes = 4096;

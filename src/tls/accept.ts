@@ -33,7 +33,7 @@ export interface SecureConnection {
   readonly alpnProtocol: AlpnProtocol;
 }
 
-export interface AcceptOptions {
+interface AcceptOptions {
   /** Protocols offered to this client, in the server's order. */
   readonly alpnProtocols: readonly AlpnProtocol[];
   /** What was already read of the connection, a PROXY header excluded. */

@@ -16,7 +16,7 @@ export type ClientHello =
   | { readonly kind: 'plain-http' }
   | { readonly kind: 'malformed'; readonly reason: ClientHelloProblem };
 
-export type ClientHelloProblem =
+type ClientHelloProblem =
   /** The hello ends beyond the limit. */
   'too-large' | 'not-tls' | 'record-length' | 'not-client-hello' | 'length' | 'extension' | 'duplicate-extension';
 

@@ -7,7 +7,7 @@ import { createLru } from '../lib/lru.ts';
 import type { TlsCounters, TlsLog, TlsSettings } from './settings.ts';
 import { deriveTicketKeys } from './ticket-keys.ts';
 
-export type ContextResult =
+type ContextResult =
   | { readonly kind: 'ready'; readonly context: SecureContext }
   /** The record cannot serve: its key does not open or match, or it is no certificate. Its names fail, no others. */
   | { readonly kind: 'unusable' };
@@ -24,7 +24,7 @@ export interface Contexts {
   unusable(): readonly UnusableCertificate[];
 }
 
-export interface UnusableCertificate {
+interface UnusableCertificate {
   readonly certificateId: string;
   readonly revision: number;
 }

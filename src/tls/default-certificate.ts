@@ -13,7 +13,7 @@ export interface DefaultCertificate {
 }
 
 /** No id of the store has this form. */
-export const configuredCertificateId = 'ssl_cert';
+const configuredCertificateId = 'ssl_cert';
 
 /** @throws DEFAULT_CERTIFICATE_UNUSABLE when a certificate or key cannot be read or they do not belong together */
 export function readDefaultCertificate(certificates: TlsSettings['sslCertificates']): DefaultCertificate {

@@ -11,7 +11,7 @@ export type Selection =
   | { readonly kind: 'none' };
 
 /** What is remembered of a selection: enough to find its context, without chain and key. */
-export interface Selected {
+interface Selected {
   /** In normal form; undefined when the client sent none or one that is no host name. */
   readonly serverName: string | undefined;
   /** undefined: no certificate. */

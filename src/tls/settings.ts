@@ -17,7 +17,7 @@ export interface TlsSettings {
   readonly handshakeTimeoutMs: number;
 }
 
-export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 export type HandshakeFailure =
   | 'timeout'

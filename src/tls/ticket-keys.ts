@@ -19,7 +19,7 @@ export interface TicketKeys {
   readonly sessionIdContext: string;
 }
 
-export const ticketSecretBytes = 32;
+const ticketSecretBytes = 32;
 
 /**
  * HKDF with SHA-256 (RFC 5869), the policy as its info.

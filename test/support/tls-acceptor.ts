@@ -74,7 +74,7 @@ export function makeRecord(
   };
 }
 
-export interface RecordingCounters {
+interface RecordingCounters {
   readonly versions: string[];
   readonly resumed: boolean[];
   readonly failures: HandshakeFailure[];
@@ -156,7 +156,7 @@ export async function startAcceptor(options: AcceptorOptions): Promise<RunningAc
   };
 }
 
-export interface Greeting {
+interface Greeting {
   readonly serverName: string | null;
   readonly alpnProtocol: string;
   readonly resumed: boolean;
