@@ -10,7 +10,7 @@ export class FieldLines {
   /** The whole head, latin1. */
   text = '';
   count = 0;
-  readonly #marks: number[] = [];
+  #marks = new Int32Array(width * 16);
 
   clear(): void {
     this.text = '';
@@ -20,6 +20,7 @@ export class FieldLines {
   /** Offsets are into `text`. @param canonical the line reads `name: value` CR LF, nothing more */
   add(nameStart: number, nameEnd: number, valueStart: number, valueEnd: number, id: number, canonical: boolean): void {
     const at = this.count * width;
+    if (at === this.#marks.length) this.#grow();
     const marks = this.#marks;
     marks[at] = nameStart;
     marks[at + 1] = nameEnd;
@@ -27,6 +28,12 @@ export class FieldLines {
     marks[at + 3] = valueEnd;
     marks[at + 4] = canonical ? id : id | notCanonical;
     this.count += 1;
+  }
+
+  #grow(): void {
+    const marks = new Int32Array(this.#marks.length * 2);
+    marks.set(this.#marks);
+    this.#marks = marks;
   }
 
   /** One of `field`. */

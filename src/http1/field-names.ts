@@ -51,10 +51,18 @@ export const fieldNames: readonly string[] = Object.entries(field)
   .sort(([, a], [, b]) => a - b)
   .map(([key, id]) => (id <= field.lookalike ? '' : key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)));
 
-const buckets: (readonly number[] | undefined)[] = Array.from({ length: 512 });
-for (let id = field.lookalike + 1; id < fieldNames.length; id += 1) {
-  const slot = hashOf(fieldNames[id] ?? '') & 511;
-  buckets[slot] = [...(buckets[slot] ?? []), id];
+const slots = 4096;
+/** The number in each slot of the hash: no two names share one, which the loop below makes sure of. */
+const slotIds = new Uint8Array(slots);
+/** The names' octets, one after the other, and where each begins. */
+const nameOctets = Buffer.from(fieldNames.join(''), 'latin1');
+const nameStarts = new Uint16Array(fieldNames.length + 1);
+for (const [id, name] of fieldNames.entries()) {
+  nameStarts[id + 1] = (nameStarts[id] ?? 0) + name.length;
+  if (id <= field.lookalike) continue;
+  const slot = hashOf(name) & (slots - 1);
+  if (slotIds[slot] !== 0) throw new TypeError(`two field names in one slot, one of them ${name}`);
+  slotIds[slot] = id;
 }
 
 /** Continues the hash of a name by one octet of `foldedToken`. Begin with 0. */
@@ -64,31 +72,24 @@ export function hashStep(hash: number, folded: number): number {
 
 /** @param hash over the name's octets, folded */
 export function identify(hash: number, bytes: Uint8Array, start: number, end: number): number {
-  const candidates = buckets[hash & 511];
-  if (candidates === undefined) return field.other;
-  for (let index = 0; index < candidates.length; index += 1) {
-    const id = compare(candidates[index] ?? 0, bytes, start, end);
-    if (id !== field.other) return id;
+  const id = slotIds[hash & (slots - 1)] as number;
+  if (id === field.other) return field.other;
+  const nameStart = nameStarts[id] as number;
+  const length = end - start;
+  if ((nameStarts[id + 1] as number) - nameStart !== length) return field.other;
+  let found = id;
+  for (let index = 0; index < length; index += 1) {
+    const octet = bytes[start + index] as number;
+    if (foldedToken[octet] !== nameOctets[nameStart + index]) return field.other;
+    if (octet === 0x5f) found = field.lookalike;
   }
-  return field.other;
+  return found;
 }
 
 /** The number of a name given as text, in any case. */
 export function identifyName(text: string): number {
   const bytes = Buffer.from(text, 'latin1');
   return identify(hashOf(text), bytes, 0, bytes.length);
-}
-
-function compare(id: number, bytes: Uint8Array, start: number, end: number): number {
-  const name = fieldNames[id] ?? '';
-  if (name.length !== end - start) return field.other;
-  let found = id;
-  for (let index = 0; index < name.length; index += 1) {
-    const octet = bytes[start + index] ?? 0;
-    if (foldedToken[octet] !== name.charCodeAt(index)) return field.other;
-    if (octet === 0x5f) found = field.lookalike;
-  }
-  return found;
 }
 
 function hashOf(name: string): number {

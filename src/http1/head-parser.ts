@@ -23,6 +23,9 @@ const CR = 0x0d;
 const LF = 0x0a;
 const SP = 0x20;
 const HTAB = 0x09;
+const DEL = 0x7f;
+
+const versionOctets = Buffer.from('HTTP/1.1');
 
 const state = {
   start: 0,
@@ -150,14 +153,17 @@ export class HeadParser {
     let mark = this.#mark;
     let hash = this.#hash;
     while (position < end) {
-      const octet = bytes[base + position] ?? 0;
+      const octet = bytes[base + position] as number;
       switch (at) {
         case state.value: {
-          let last = position;
-          while (last < end && fieldValue[bytes[base + last] ?? 0] === 1) last += 1;
-          position = last;
+          let stop = octet;
+          while ((stop >= SP && stop !== DEL) || stop === HTAB) {
+            position += 1;
+            if (position === end) break;
+            stop = bytes[base + position] as number;
+          }
           if (position === end) break;
-          const stop = bytes[base + position];
+          let last = position;
           if (stop === LF) return 'HTTP_LINE_ENDING_INVALID';
           if (stop !== CR) return 'HTTP_FIELD_VALUE_INVALID';
           while (last > mark && isBlank(bytes[base + last - 1])) last -= 1;
@@ -168,12 +174,12 @@ export class HeadParser {
           break;
         }
         case state.name: {
-          let folded = foldedToken[octet] ?? 0;
+          let folded = foldedToken[octet] as number;
           while (folded !== 0) {
             hash = hashStep(hash, folded);
             position += 1;
             if (position === end) break;
-            folded = foldedToken[bytes[base + position] ?? 0] ?? 0;
+            folded = foldedToken[bytes[base + position] as number] as number;
           }
           if (position === end) break;
           if (bytes[base + position] !== 0x3a) return 'HTTP_FIELD_NAME_INVALID';
@@ -233,7 +239,8 @@ export class HeadParser {
           break;
         case state.method: {
           const longest = mark + methodMaxLength;
-          while (position < end && position <= longest && foldedToken[bytes[base + position] ?? 0] !== 0) position += 1;
+          while (position < end && position <= longest && foldedToken[bytes[base + position] as number] !== 0)
+            position += 1;
           if (position > longest) return 'HTTP_METHOD_INVALID';
           if (position === end) break;
           const stop = bytes[base + position];
@@ -248,7 +255,7 @@ export class HeadParser {
         }
         case state.target: {
           const longest = mark + this.#limits.maxTargetBytes;
-          while (position < end && position <= longest && requestTarget[bytes[base + position] ?? 0] === 1) {
+          while (position < end && position <= longest && requestTarget[bytes[base + position] as number] === 1) {
             position += 1;
           }
           if (position > longest) return 'HTTP_TARGET_TOO_LONG';
@@ -264,6 +271,12 @@ export class HeadParser {
           break;
         }
         case state.version: {
+          if (position === mark && this.#versionAtOnce(bytes, base + position, base + end)) {
+            position += 9;
+            mark = position;
+            at = this.#kind === 'request' ? state.lineLf : state.status;
+            break;
+          }
           const offset = position - mark;
           const code = offset < 8 ? this.#versionOctet(offset, octet) : this.#versionStop(bytes, base + mark, octet);
           if (code !== undefined) return code;
@@ -311,10 +324,19 @@ export class HeadParser {
     return undefined;
   }
 
+  /** The whole version, if it is there and as it nearly always is; else it is read octet by octet. */
+  #versionAtOnce(bytes: Buffer, from: number, to: number): boolean {
+    if (to - from < 9) return false;
+    for (let index = 0; index < 7; index += 1) if (bytes[from + index] !== versionOctets[index]) return false;
+    const minor = bytes[from + 7];
+    if ((minor !== 0x31 && minor !== 0x30) || bytes[from + 8] !== (this.#kind === 'request' ? CR : SP)) return false;
+    this.version = minor === 0x31 ? 11 : 10;
+    return true;
+  }
+
   /** `HTTP/` digit `.` digit, octet by octet. */
   #versionOctet(offset: number, octet: number): HttpCode | undefined {
-    const right =
-      offset === 5 || offset === 7 ? octet >= 0x30 && octet <= 0x39 : octet === 'HTTP/x.x'.charCodeAt(offset);
+    const right = offset === 5 || offset === 7 ? octet >= 0x30 && octet <= 0x39 : octet === versionOctets[offset];
     if (right) return undefined;
     if (this.#kind === 'response') return 'HTTP_STATUS_LINE_INVALID';
     return octet === LF ? 'HTTP_LINE_ENDING_INVALID' : 'HTTP_VERSION_INVALID';

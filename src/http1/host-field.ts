@@ -24,7 +24,7 @@ export function parseHost(authority: string): string | undefined {
   let end = colon === -1 ? authority.length : colon;
   if (end > 0 && authority.charCodeAt(end - 1) === 0x2e) end -= 1;
   const name = authority.slice(0, end).toLowerCase();
-  return (end === 0 && authority !== '') || name.includes('..') ? undefined : name;
+  return (end === 0 && authority !== '') || name.endsWith('.') || name.includes('..') ? undefined : name;
 }
 
 /** Do both name the same host and port? A missing port is the scheme's. */

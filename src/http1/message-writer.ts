@@ -3,8 +3,8 @@
 import type { Writable } from 'node:stream';
 import type { FieldLines } from './field-lines.ts';
 
-/** Copying a piece this small costs less than a write of its own. */
-const gatheredMaxBytes = 4096;
+/** Pieces up to this size are copied, which costs less than a write of their own; larger ones go out from where they lie. */
+export const gatheredMaxBytes = 4096;
 const nothingDropped = new Uint8Array(256);
 
 export class MessageWriter {

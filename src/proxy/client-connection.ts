@@ -174,14 +174,14 @@ export class ClientConnection implements Downstream, Timed {
     this.#pump();
   }
 
-  exchangeEnded(): void {
+  exchangeEnded(now: number): void {
     this.#exchange = undefined;
     if (this.#phase === 'closed') return;
     this.#writer.flush();
     if (this.#closeAfter || this.#bodyOpen || this.#owner.draining) return this.#linger();
     this.#parser.reset();
     this.#phase = 'idle';
-    this.deadline = this.#services.deadlines.now() + this.#services.settings.clientIdleTimeoutMs;
+    this.deadline = now + this.#services.settings.clientIdleTimeoutMs;
     this.#pump();
   }
 
@@ -243,9 +243,9 @@ export class ClientConnection implements Downstream, Timed {
         this.#startedAt = this.#services.deadlines.now();
         this.deadline = this.#startedAt + this.#services.settings.clientHeadTimeoutMs;
         this.#phase = 'head';
-        return this.#readHead(input);
+        return this.#readHead(input, this.#startedAt);
       case 'head':
-        return this.#readHead(input);
+        return this.#readHead(input, this.#services.deadlines.now());
       case 'exchange':
         return this.#bodyOpen && this.#readBody(input);
       case 'linger':
@@ -259,7 +259,7 @@ export class ClientConnection implements Downstream, Timed {
     }
   }
 
-  #readHead(input: Buffer): boolean {
+  #readHead(input: Buffer, now: number): boolean {
     const behind = this.#parser.feed(input, this.#inputAt, input.length);
     if (behind === progress.more) {
       this.#inputAt = input.length;
@@ -283,7 +283,7 @@ export class ClientConnection implements Downstream, Timed {
     this.deadline = Number.POSITIVE_INFINITY;
     this.#bodyOpen = request.bodyKind !== 'none';
     if (this.#bodyOpen) this.#decoder.begin(request.bodyKind, request.contentLength);
-    const exchange = new Exchange(this.#services, this, request, this.#startedAt);
+    const exchange = new Exchange(this.#services, this, request, this.#startedAt, now);
     this.#exchange = exchange;
     exchange.begin();
     return true;
@@ -315,7 +315,7 @@ export class ClientConnection implements Downstream, Timed {
     this.#phase = 'exchange';
     this.deadline = Number.POSITIVE_INFINITY;
     if (this.#parser.text === '') this.#request.forget();
-    const exchange = new Exchange(this.#services, this, this.#request, this.#startedAt);
+    const exchange = new Exchange(this.#services, this, this.#request, this.#startedAt, this.#startedAt);
     this.#exchange = exchange;
     exchange.refuse(code);
   }

@@ -13,7 +13,7 @@ export interface Downstream {
   sendContinue(): void;
   sendInterim(head: ResponseHead): void;
   /** A final response, or a 101 that changes the protocol. @param added field lines */
-  sendHead(head: ResponseHead, added: string, whole: boolean): void;
+  sendHead(head: ResponseHead, added: string): void;
   sendData(bytes: Buffer, from: number, to: number): void;
   /** The response's body is whole. */
   sendEnd(trailers: FieldLines | undefined): void;
@@ -23,8 +23,8 @@ export interface Downstream {
   flush(): boolean;
   /** The exchange can take request body again. */
   resumeBody(): void;
-  /** The exchange is over; what was sent stands. */
-  exchangeEnded(): void;
+  /** The exchange is over; what was sent stands. @param now the present time */
+  exchangeEnded(now: number): void;
   /** Ends the connection in a way that the client cannot take for the end of the response. */
   abort(): void;
 }

@@ -51,7 +51,8 @@ export class Exchange implements UpstreamSink, AccessEntry {
   #upstream: UpstreamConnection | undefined;
   #upstreamHead = '';
   #upgrade: string | undefined;
-  #sentAt = 0;
+  #sentAt: number;
+  #waited = false;
   #retriesLeft = 0;
   #staleRetried = false;
   /** Waiting for the pool. */
@@ -62,12 +63,22 @@ export class Exchange implements UpstreamSink, AccessEntry {
   #switched = false;
   #over = false;
 
-  /** @param startedAt when the first byte of its head came */
-  constructor(services: ExchangeServices, downstream: Downstream, request: RequestHead, startedAt: number) {
+  /**
+   * @param startedAt when the first byte of its head came
+   * @param readAt when the last one came: now
+   */
+  constructor(
+    services: ExchangeServices,
+    downstream: Downstream,
+    request: RequestHead,
+    startedAt: number,
+    readAt: number,
+  ) {
     this.#services = services;
     this.#downstream = downstream;
     this.#request = request;
     this.#startedAt = startedAt;
+    this.#sentAt = readAt;
     this.requestId = services.nextRequestId();
     this.remoteAddress = downstream.connection.remoteAddress;
   }
@@ -132,6 +143,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#retriesLeft = route.retries;
     this.#acquiring = true;
     pool.acquire(route.upstream, this, route, false);
+    this.#waited = true;
   }
 
   /** Answers with an error of our own, or cuts the response that has begun. */
@@ -143,8 +155,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.status = response.status;
     this.responseBodyBytes = this.#request.method === 'HEAD' ? 0 : response.body.length;
     this.#downstream.sendOwn(response, this.requestId);
-    this.#record();
-    this.#downstream.exchangeEnded();
+    this.#downstream.exchangeEnded(this.#record());
   }
 
   /** The client has gone, or its connection must end. */
@@ -196,8 +207,9 @@ export class Exchange implements UpstreamSink, AccessEntry {
   onUpstreamReady(upstream: UpstreamConnection): void {
     this.#acquiring = false;
     this.#upstream = upstream;
-    this.#sentAt = this.#services.deadlines.now();
-    upstream.begin(this.#request.method, this.#upstreamHead, this.#requestWhole);
+    // The common case, a kept connection at once: the clock has just been read.
+    if (this.#waited) this.#sentAt = this.#services.deadlines.now();
+    upstream.begin(this.#request.method, this.#upstreamHead, this.#requestWhole, this.#sentAt);
     if (this.#requestWhole) return;
     if (this.#request.expectContinue && !this.#bodyBegun) this.#downstream.sendContinue();
     this.#downstream.resumeBody();
@@ -224,7 +236,6 @@ export class Exchange implements UpstreamSink, AccessEntry {
       `X-Portunus-Upstream-Latency: ${upstreamMs}\r\nX-Portunus-Proxy-Latency: ${proxyMs}\r\nX-Portunus-Request-Id: ${this.requestId}\r\n${
         head.hasDate ? '' : this.#services.dateLine()
       }`,
-      this.#requestWhole,
     );
     if (this.#switched) this.#downstream.resumeBody();
   }
@@ -306,7 +317,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#upstream = undefined;
     const now = this.#record();
     upstream?.release(now);
-    this.#downstream.exchangeEnded();
+    this.#downstream.exchangeEnded(now);
   }
 
   #abort(): void {
@@ -315,6 +326,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#downstream.abort();
   }
 
+  /** @returns the present time */
   #record(): number {
     const { counters, deadlines, accessLog } = this.#services;
     this.#over = true;

@@ -1,15 +1,19 @@
 // One connection to an upstream: responses read off it, requests written to it, one exchange at a time. Which exchange gets
 // it is upstream-pool.ts's; what a failure means to the client is exchange.ts's.
-import type { Socket } from 'node:net';
+import type { OnReadOpts, Socket } from 'node:net';
 import { BodyDecoder, piece } from '../http1/body-decoder.ts';
 import { progress } from '../http1/codes.ts';
 import type { FieldLines } from '../http1/field-lines.ts';
 import { type HeadLimits, HeadParser } from '../http1/head-parser.ts';
-import { MessageWriter } from '../http1/message-writer.ts';
+import { gatheredMaxBytes, MessageWriter } from '../http1/message-writer.ts';
 import { ResponseHead } from '../http1/response-head.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import type { UpstreamFailure } from '../observe/contract.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
+
+/** Room for what one read brings: enough for a small response, and more once a read has filled it. */
+const firstRoomBytes = 16 * 1024;
+const fullRoomBytes = 64 * 1024;
 
 export interface Failure {
   readonly code: Extract<ErrorCode, `UPSTREAM_${string}`>;
@@ -44,6 +48,8 @@ export interface UpstreamSink {
 }
 
 export interface UpstreamOwner {
+  /** It is open, for the sink that waited for it. */
+  connected(sink: UpstreamSink): void;
   /** It can take another request. */
   idle(connection: UpstreamConnection, now: number): void;
   gone(connection: UpstreamConnection): void;
@@ -84,16 +90,26 @@ export class UpstreamConnection implements Timed {
   /** What a failure before the first request means. */
   #connectFailure: Failure = failure.connect;
 
-  /** @param socket connecting, with a sink that waits for it */
+  /** What the socket reads into; see `readInto`. */
+  #room: Buffer = Buffer.allocUnsafeSlow(firstRoomBytes);
+
+  /**
+   * @param open makes the socket, connecting, which reads as the options it is given say
+   * @param sink waits for it
+   */
   constructor(
-    socket: Socket,
-    connectEvent: 'connect' | 'secureConnect',
+    open: (onread: OnReadOpts) => Socket,
+    tls: boolean,
     sink: UpstreamSink,
     timeouts: UpstreamTimeouts,
     owner: UpstreamOwner,
     deadlines: Deadlines,
     limits: HeadLimits,
   ) {
+    const socket = open({
+      buffer: () => this.#room,
+      callback: (length, bytes) => this.#onData(bytes as Buffer, length),
+    });
     this.#socket = socket;
     this.#sink = sink;
     this.#timeouts = timeouts;
@@ -105,13 +121,12 @@ export class UpstreamConnection implements Timed {
     this.#decoder = new BodyDecoder(limits);
     this.deadline = deadlines.now() + timeouts.connectTimeoutMs;
     deadlines.add(this);
-    if (connectEvent === 'secureConnect') {
+    if (tls) {
       socket.once('connect', () => {
         this.#connectFailure = failure.tls;
       });
     }
-    socket.once(connectEvent, () => this.#onConnect());
-    socket.on('data', (bytes) => this.#onData(bytes));
+    socket.once(tls ? 'secureConnect' : 'connect', () => this.#onConnect());
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('error', () => this.#onClose());
@@ -136,7 +151,7 @@ export class UpstreamConnection implements Timed {
   }
 
   /** Writes a request's head. @param whole no body follows */
-  begin(method: string, head: string, whole: boolean): void {
+  begin(method: string, head: string, whole: boolean, now: number): void {
     this.uses += 1;
     this.#method = method;
     this.#answered = false;
@@ -147,7 +162,7 @@ export class UpstreamConnection implements Timed {
     this.#parser.reset();
     this.deadline = Number.POSITIVE_INFINITY;
     this.#writer.text(head);
-    if (whole) this.endRequest();
+    if (whole) this.endRequest(now);
   }
 
   sendData(bytes: Buffer, from: number, to: number): void {
@@ -163,11 +178,11 @@ export class UpstreamConnection implements Timed {
   }
 
   /** The request is whole. */
-  endRequest(): void {
+  endRequest(now: number = this.#deadlines.now()): void {
     this.#requestSent = true;
     this.#writer.flush();
     this.#sendBlocked = false;
-    this.touch();
+    this.touch(now);
   }
 
   /** False: wait for `onUpstreamDrain` before sending more. */
@@ -201,9 +216,9 @@ export class UpstreamConnection implements Timed {
   }
 
   /** Begins the wait for the upstream's next bytes anew. */
-  touch(): void {
+  touch(now: number = this.#deadlines.now()): void {
     if (this.#paused) return;
-    if (this.#requestSent || this.#switched) this.deadline = this.#deadlines.now() + this.#timeouts.readTimeoutMs;
+    if (this.#requestSent || this.#switched) this.deadline = now + this.#timeouts.readTimeoutMs;
     else this.deadline = Number.POSITIVE_INFINITY;
   }
 
@@ -235,21 +250,30 @@ export class UpstreamConnection implements Timed {
     if (this.#state !== 'connecting') return;
     this.#state = 'busy';
     this.deadline = Number.POSITIVE_INFINITY;
-    this.#sink?.onUpstreamReady(this);
+    const sink = this.#sink;
+    if (sink === undefined) return this.close();
+    this.#owner.connected(sink);
+    sink.onUpstreamReady(this);
   }
 
-  #onData(bytes: Buffer): void {
-    if (this.#state === 'idle') return this.close();
-    if (this.#state !== 'busy') return;
-    this.#read(bytes);
+  /** False ends reading until `resume`; that is `pause`'s to do. */
+  #onData(bytes: Buffer, length: number): boolean {
+    if (this.#state === 'idle') this.close();
+    if (this.#state !== 'busy') return true;
+    this.#read(bytes, length);
+    // What was large went on from where it lies, and may be on its way still: that room is not read into again.
+    if (length > gatheredMaxBytes) {
+      const full = length === bytes.length;
+      this.#room = Buffer.allocUnsafeSlow(full ? fullRoomBytes : bytes.length);
+    }
     const sink = this.#sink;
-    if (sink === undefined) return;
+    if (sink === undefined) return true;
     if (!this.#responseRead && !this.#sendBlocked) this.touch();
     sink.onResponsePause();
+    return true;
   }
 
-  #read(bytes: Buffer): void {
-    const to = bytes.length;
+  #read(bytes: Buffer, to: number): void {
     let from = 0;
     // A response with neither request nor need: nothing may come before the request was begun, or after its response.
     if (this.#responseRead || this.uses === 0) return this.#fail(failure.malformed);

@@ -1,7 +1,7 @@
 // Connections to upstreams, kept alive between requests: for each upstream the most recently used first, up to a bound. At
 // the bound a request waits for one to come free, as long as it would wait for a connection to open.
-import { connect as connectTcp, isIP } from 'node:net';
-import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
 import type { Upstream } from '../catalog/contract.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Counters } from '../observe/contract.ts';
@@ -104,6 +104,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
       connecting: new Map(),
       waiting: new Map(),
       owner: {
+        connected: (sink) => peers.connecting.delete(sink),
         idle: (connection, now) => onIdle(peers, connection, now),
         gone: (connection) => onGone(upstream, peers, connection),
       },
@@ -117,24 +118,34 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
   function open(upstream: Upstream, peers: Peers, sink: UpstreamSink, timeouts: UpstreamTimeouts): void {
     peers.total += 1;
     counters.upstreamConnection(false);
-    const socket = upstream.tls ? openTls(upstream, peers) : connectTcp({ ...endpoint(upstream), noDelay: true });
-    const event = upstream.tls ? 'secureConnect' : 'connect';
-    const connection = new UpstreamConnection(socket, event, sink, timeouts, peers.owner, deadlines, limits);
+    const { host, port } = upstream;
+    const connection = new UpstreamConnection(
+      (onread) => (upstream.tls ? openTls(upstream, peers, onread) : connectTcp({ host, port, noDelay: true, onread })),
+      upstream.tls,
+      sink,
+      timeouts,
+      peers.owner,
+      deadlines,
+      limits,
+    );
     peers.connecting.set(sink, connection);
-    socket.once(event, () => peers.connecting.delete(sink));
   }
 
-  function openTls(upstream: Upstream, peers: Peers): ReturnType<typeof connectTls> {
+  function openTls(upstream: Upstream, peers: Peers, onread: OnReadOpts): Socket {
     secureContext ??= createSecureContext({ ca: settings.upstreamTrustedCertificates });
-    const socket = connectTls({
-      ...endpoint(upstream),
+    // The types do not know `onread`; the documentation does.
+    const options: ConnectionOptions & { onread: OnReadOpts } = {
+      host: upstream.host,
+      port: upstream.port,
+      onread,
       // RFC 6066 section 3: no addresses.
       servername: isIP(upstream.host) === 0 ? upstream.host : '',
       ALPNProtocols: ['http/1.1'],
       secureContext,
       rejectUnauthorized: settings.upstreamTlsVerify,
       ...(peers.session === undefined ? {} : { session: peers.session }),
-    });
+    };
+    const socket = connectTls(options);
     socket.setNoDelay(true);
     socket.on('session', (session) => {
       peers.session = session;
@@ -190,8 +201,4 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     if (waiter !== undefined) open(upstream, peers, waiter.sink, waiter.timeouts);
     else if (peers.total === 0 && peers.session === undefined) all.delete(upstream.key);
   }
-}
-
-function endpoint(upstream: Upstream): { readonly host: string; readonly port: number } {
-  return { host: upstream.host, port: upstream.port };
 }

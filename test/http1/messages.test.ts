@@ -1,0 +1,212 @@
+// The codec on whole messages: what it takes, what it refuses and with which code, and that no split of the bytes matters.
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import fc from 'fast-check';
+import { errorCodes } from '../../src/lib/errors.ts';
+import { readMessage } from './read-message.ts';
+import { refusedRequests } from './refused-requests.ts';
+import { refusedResponses } from './refused-responses.ts';
+
+suite('a request is refused:', () => {
+  for (const { name, message, code } of refusedRequests) {
+    test(name, () => {
+      assert.equal(readMessage('request', message).outcome, code);
+      assert.equal(readMessage('request', message, { cuts: message.split('').map(() => 1) }).outcome, code);
+    });
+  }
+});
+
+suite('a response is refused:', () => {
+  for (const { name, message, code } of refusedResponses) {
+    test(name, () => {
+      assert.equal(readMessage('response', message).outcome, code);
+      assert.equal(readMessage('response', message, { cuts: message.split('').map(() => 1) }).outcome, code);
+    });
+  }
+});
+
+const taken: readonly (readonly [name: string, message: string, body: string])[] = [
+  ['with one empty line first', '\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n', ''],
+  ['with two empty lines first', '\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n', ''],
+  ['with no whitespace behind the colon', 'GET / HTTP/1.1\r\nHost:a\r\n\r\n', ''],
+  ['with whitespace around a value', 'GET / HTTP/1.1\r\nHost: \t a \t\r\n\r\n', ''],
+  ['with an empty value', 'GET / HTTP/1.1\r\nHost: a\r\nX:\r\n\r\n', ''],
+  ['with obs-text in a value', 'GET / HTTP/1.1\r\nHost: a\r\nX: \xe9\xff\r\n\r\n', ''],
+  ['of HTTP/1.0 without Host', 'GET / HTTP/1.0\r\n\r\n', ''],
+  ['of a later minor version', 'GET / HTTP/1.2\r\nHost: a\r\n\r\n', ''],
+  ['with an empty Host', 'GET / HTTP/1.1\r\nHost:\r\n\r\n', ''],
+  ['with an absolute target', 'GET http://A:80/x HTTP/1.1\r\nHost: a\r\n\r\n', ''],
+  ['with an absolute target that has no path', 'GET http://a?x HTTP/1.1\r\nHost: a\r\n\r\n', ''],
+  ['with an asterisk', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', ''],
+  ['with a method of its own', 'MKCOL-2 / HTTP/1.1\r\nHost: a\r\n\r\n', ''],
+  [
+    'with what browsers leave as it is',
+    'GET /[a]{b}|^?x=\\..%&y={"a":1}'.replaceAll('"', '%22').concat(' HTTP/1.1\r\nHost: a\r\n\r\n'),
+    '',
+  ],
+  ['with dots that are no segment', 'GET /.well-known/...x/..a/a..b?../ HTTP/1.1\r\nHost: a\r\n\r\n', ''],
+  ['with an encoded slash', 'GET /group%2Fproject HTTP/1.1\r\nHost: a\r\n\r\n', ''],
+  ['with a target of 256 bytes', `GET /${'a'.repeat(255)} HTTP/1.1\r\nHost: a\r\n\r\n`, ''],
+  ['with 20 fields', `GET / HTTP/1.1\r\nHost: a\r\n${'X: a\r\n'.repeat(19)}\r\n`, ''],
+  ['with a body by length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 005\r\n\r\nhello', 'hello'],
+  ['with a length of zero', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n', ''],
+  [
+    'with a chunked body',
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\nA;x="y"\r\n0123456789\r\n000\r\n\r\n',
+    'hello0123456789',
+  ],
+  [
+    'with trailers',
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n',
+    'x',
+  ],
+  ['with an underscore in a name', 'GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 5\r\n\r\n', ''],
+];
+
+suite('a request is taken:', () => {
+  for (const [name, message, body] of taken) {
+    test(name, () => {
+      const reading = readMessage('request', `${message}NEXT`);
+      assert.equal(reading.outcome, 'ok');
+      assert.equal(reading.body, body);
+      assert.equal(reading.rest, 'NEXT');
+    });
+  }
+});
+
+test('a response is as long as its head and the request’s method say', () => {
+  const bodyOf = (message: string, method = 'GET'): string | undefined =>
+    readMessage('response', message, { method, closed: true }).body;
+  assert.equal(bodyOf('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi, and more'), 'hi');
+  assert.equal(bodyOf('HTTP/1.1 200 OK\r\n\r\nuntil the end'), 'until the end');
+  assert.equal(bodyOf('HTTP/1.0 200 OK\r\n\r\nuntil the end'), 'until the end');
+  assert.equal(bodyOf('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n'), 'hi');
+  assert.equal(bodyOf('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', 'HEAD'), '');
+  assert.equal(bodyOf('HTTP/1.1 204 No Content\r\n\r\n'), '');
+  assert.equal(bodyOf('HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n'), '');
+  assert.equal(bodyOf('HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n'), '');
+});
+
+test('a body that ends early is not whole', () => {
+  assert.equal(
+    readMessage('response', 'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi', { closed: true }).outcome,
+    'incomplete',
+  );
+  assert.equal(
+    readMessage('response', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n', { closed: true })
+      .outcome,
+    'incomplete',
+  );
+});
+
+const token = fc.stringMatching(/^[!#$%&'*+.^`|~0-9A-Za-z-]{1,12}$/);
+const value = fc.stringMatching(/^(?:[\x21-\x7e\xa0-\xff](?:[\x20-\x7e\t\xa0-\xff]{0,20}[\x21-\x7e\xa0-\xff])?)?$/);
+const fields = fc.array(
+  fc.tuple(
+    token.map((name) => `X-${name}`),
+    value,
+  ),
+  { maxLength: 8 },
+);
+const cuts = fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 60 });
+const chunkedBody = fc.array(fc.string({ unit: 'binary-ascii', minLength: 1, maxLength: 40 }), { maxLength: 5 });
+
+const requestText = fc
+  .record({
+    method: token,
+    path: fc.stringMatching(/^\/[a-z0-9/_~-]{0,30}$/),
+    fields,
+    chunks: chunkedBody,
+    trailers: fields,
+  })
+  .filter(({ method }) => method !== 'CONNECT' && method !== 'TRACE')
+  .map((message) => ({
+    message,
+    text: `${message.method} ${message.path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n${linesOf(message.fields)}\r\n${message.chunks
+      .map((data) => `${data.length.toString(16)}\r\n${data}\r\n`)
+      .join('')}0\r\n${linesOf(message.trailers)}\r\n`,
+  }));
+
+test('what is written is read back as it was', () => {
+  fc.assert(
+    fc.property(requestText, ({ message, text }) => {
+      const reading = readMessage('request', text);
+      assert.deepEqual(reading, {
+        outcome: 'ok',
+        startLine: `${message.method} ${message.path} 11`,
+        fields: [['Host', 'a'], ['Transfer-Encoding', 'chunked'], ...message.fields],
+        body: message.chunks.join(''),
+        trailers: message.trailers,
+        rest: '',
+      });
+    }),
+  );
+});
+
+test('no split of the bytes changes what is read', () => {
+  fc.assert(
+    fc.property(requestText, cuts, fc.string({ unit: 'binary-ascii', maxLength: 5 }), ({ text }, lengths, rest) => {
+      assert.deepEqual(readMessage('request', text + rest, { cuts: lengths }), readMessage('request', text + rest));
+    }),
+  );
+});
+
+const everyMessage = [...refusedRequests.map(({ message }) => message), ...taken.map(([, message]) => message)];
+const mutated = fc
+  .tuple(
+    fc.constantFrom(...everyMessage),
+    fc.array(
+      fc.tuple(fc.nat(), fc.constantFrom('set', 'insert', 'delete', 'repeat'), fc.integer({ min: 0, max: 255 })),
+      {
+        minLength: 1,
+        maxLength: 4,
+      },
+    ),
+  )
+  .map(([message, mutations]) => mutations.reduce(mutate, message));
+
+test('whatever comes is a message, unfinished, or refused with a code; and no split changes which', () => {
+  fc.assert(
+    fc.property(mutated, cuts, (text, lengths) => {
+      const whole = readMessage('request', text);
+      assert.ok(whole.outcome === 'ok' || whole.outcome === 'incomplete' || whole.outcome in errorCodes, whole.outcome);
+      assert.deepEqual(readMessage('request', text, { cuts: lengths }), whole);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('whatever an upstream sends is a response, unfinished, or refused with a code; and no split changes which', () => {
+  const responses = refusedResponses.map(({ message }) => message);
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...responses),
+      fc.nat(),
+      fc.integer({ min: 0, max: 255 }),
+      cuts,
+      (message, at, octet, lengths) => {
+        const text = mutate(message, [at, 'set', octet]);
+        const whole = readMessage('response', text);
+        assert.ok(
+          whole.outcome === 'ok' || whole.outcome === 'incomplete' || whole.outcome in errorCodes,
+          whole.outcome,
+        );
+        assert.deepEqual(readMessage('response', text, { cuts: lengths }), whole);
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+function linesOf(list: readonly (readonly [string, string])[]): string {
+  return list.map(([name, text]) => `${name}: ${text}\r\n`).join('');
+}
+
+function mutate(text: string, [seed, kind, octet]: readonly [number, string, number]): string {
+  const at = text.length === 0 ? 0 : seed % text.length;
+  const character = String.fromCharCode(octet);
+  if (kind === 'set') return text.slice(0, at) + character + text.slice(at + 1);
+  if (kind === 'insert') return text.slice(0, at) + character + text.slice(at);
+  if (kind === 'delete') return text.slice(0, at) + text.slice(at + 1);
+  return text.slice(0, at) + text.slice(at, at + octet).repeat(2) + text.slice(at + octet);
+}

@@ -1,0 +1,88 @@
+// Whole messages through the codec, in any split: what came of them, as plain data to compare.
+import { BodyDecoder, piece } from '../../src/http1/body-decoder.ts';
+import { progress } from '../../src/http1/codes.ts';
+import { type HeadKind, type HeadLimits, HeadParser } from '../../src/http1/head-parser.ts';
+import { RequestHead } from '../../src/http1/request-head.ts';
+import { ResponseHead } from '../../src/http1/response-head.ts';
+
+export const limits: HeadLimits = { maxBytes: 4096, maxFields: 20, maxTargetBytes: 256 };
+
+export interface Reading {
+  /** `ok`, `incomplete`, or the code of the refusal. */
+  readonly outcome: string;
+  readonly startLine?: string;
+  readonly fields?: readonly (readonly [string, string])[];
+  readonly body?: string;
+  readonly trailers?: readonly (readonly [string, string])[];
+  /** Bytes behind the message. */
+  readonly rest?: string;
+}
+
+/** @param cuts lengths of the pieces, the last one taking what is left; none: all at once */
+export function readMessage(
+  kind: Exclude<HeadKind, 'trailers'>,
+  text: string,
+  { cuts = [], method = 'GET', closed = false }: { cuts?: readonly number[]; method?: string; closed?: boolean } = {},
+): Reading {
+  const parser = new HeadParser(kind, limits);
+  const decoder = new BodyDecoder(limits);
+  const request = new RequestHead(parser);
+  const response = new ResponseHead(parser);
+  let headRead = false;
+  let body = '';
+  let rest: string | undefined;
+
+  for (const bytes of pieces(Buffer.from(text, 'latin1'), cuts)) {
+    if (rest !== undefined) {
+      rest += bytes.toString('latin1');
+      continue;
+    }
+    let from = 0;
+    if (!headRead) {
+      const behind = parser.feed(bytes, 0, bytes.length);
+      if (behind === progress.more) continue;
+      if (behind === progress.refused) return { outcome: parser.code };
+      from = behind;
+      headRead = true;
+      const code = kind === 'request' ? request.read() : response.read(method);
+      if (code !== undefined) return { outcome: code };
+      const head = kind === 'request' ? request : response;
+      decoder.begin(head.bodyKind, head.contentLength);
+    }
+    for (;;) {
+      const found = decoder.next(bytes, from, bytes.length);
+      from = decoder.offset;
+      if (found === piece.refused) return { outcome: decoder.code };
+      if (found === piece.data) body += bytes.toString('latin1', decoder.dataStart, decoder.dataEnd);
+      if (found === piece.end) rest = bytes.toString('latin1', from);
+      if (found !== piece.data) break;
+    }
+  }
+  if (!headRead || (rest === undefined && !(closed && decoder.mayClose))) return { outcome: 'incomplete' };
+  return {
+    outcome: 'ok',
+    startLine:
+      kind === 'request'
+        ? `${request.method} ${request.target} ${parser.version}`
+        : `${parser.version} ${response.statusText}`,
+    fields: listOf(parser),
+    body,
+    trailers: decoder.trailers === undefined ? [] : listOf({ fields: decoder.trailers }),
+    rest: rest ?? '',
+  };
+}
+
+function* pieces(bytes: Buffer, cuts: readonly number[]): Generator<Buffer> {
+  let at = 0;
+  for (const cut of cuts) {
+    if (at >= bytes.length) return;
+    // A copy of its own: what a parser keeps must not depend on the reader's buffer.
+    yield Buffer.from(bytes.subarray(at, at + cut));
+    at += cut;
+  }
+  if (at < bytes.length) yield Buffer.from(bytes.subarray(at));
+}
+
+function listOf({ fields }: Pick<HeadParser, 'fields'>): readonly (readonly [string, string])[] {
+  return Array.from({ length: fields.count }, (_, index) => [fields.name(index), fields.value(index)] as const);
+}
