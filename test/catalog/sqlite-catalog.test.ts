@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { openSqliteCatalog, type Catalog } from '../../src/catalog/sqlite-catalog.ts';
+import { selectionOrder } from '../../src/model/host-name.ts';
+import type { Store, StoreTransaction } from '../../src/store/contract.ts';
+import { fakeApi, fakeCertificate, fakePlugin, fakePluginCertificate, fakeSni } from '../contracts/entities.ts';
+import { temporaryStore } from '../store/temporary-store.ts';
+
+const apiIds = ['a', 'b'];
+const hosts = ['one.test', 'two.test', '*.two.test', 'x.two.test'];
+const paths = ['/', '/p', '/p/q'];
+
+/** Each is one transaction; those that clash with what is there leave no trace. */
+type Step = (tx: StoreTransaction) => Promise<void>;
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  fc
+    .record({
+      id: fc.constantFrom(...apiIds),
+      hosts: fc.subarray(hosts),
+      uris: fc.subarray(['/p', '/']),
+      https: fc.boolean(),
+    })
+    .map(({ id, https, ...fields }): Step => async (tx) => {
+      const api = fakeApi(id, { ...fields, httpsOnly: https });
+      await ((await tx.apis.get(id)) === undefined ? tx.apis.insert(api) : tx.apis.replace(api));
+    }),
+  fc.constantFrom(...apiIds).map(
+    (id): Step =>
+      (tx) =>
+        tx.apis.delete(id),
+  ),
+  fc
+    .record({ apiId: fc.constantFrom(...apiIds, null), enabled: fc.boolean(), onlyHttps: fc.boolean() })
+    .map(({ apiId, enabled, onlyHttps }): Step => async (tx) => {
+      const id = `plugin-of-${apiId}`;
+      const config = { onlyHttps, acceptHttpIfAlreadyTerminated: !onlyHttps };
+      const plugin = fakePlugin(id, apiId, { enabled, config });
+      if ((await tx.plugins.get(id)) !== undefined) return tx.plugins.replace(plugin);
+      await tx.certificates.insert(fakePluginCertificate(id));
+      await tx.plugins.insert(plugin);
+    }),
+  fc.constantFrom(...apiIds, null).map(
+    (apiId): Step =>
+      (tx) =>
+        tx.plugins.delete(`plugin-of-${apiId}`),
+  ),
+  fc.constantFrom(...hosts, '*').map((name): Step => async (tx) => {
+    if ((await tx.certificates.get(name)) === undefined) await tx.certificates.insert(fakeCertificate(name));
+    else await tx.certificates.replace(fakeCertificate(name, { updatedAt: Date.now() }));
+    if ((await tx.snis.get(name)) === undefined) await tx.snis.insert(fakeSni(name, name, name));
+  }),
+  fc.constantFrom(...hosts, '*').map(
+    (name): Step =>
+      (tx) =>
+        tx.certificates.delete(name),
+  ),
+);
+
+test('a catalog that follows changes answers as one opened anew', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 15 }), async (script) => {
+      await using temporary = await temporaryStore();
+      const { store, path } = temporary;
+      using live = openSqliteCatalog(path);
+      for (const step of script) {
+        await store.transact('test', step).catch(() => undefined);
+        await catchUp(live, store);
+        using anew = openSqliteCatalog(path);
+        assert.deepEqual(answers(live), answers(anew));
+        assert.equal(live.revision, anew.revision);
+      }
+    }),
+    { numRuns: 40 },
+  );
+});
+
+describe('a catalog', () => {
+  test('finds the certificate of the best name, in one look, with the revision that wrote it', async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    await store.transact('test', async (tx) => {
+      for (const id of ['exact', 'wide', 'all']) await tx.certificates.insert(fakeCertificate(id));
+      await tx.snis.insert(fakeSni('1', 'a.b.test', 'exact'));
+      await tx.snis.insert(fakeSni('2', '*.b.test', 'wide'));
+      await tx.snis.insert(fakeSni('3', '*', 'all'));
+    });
+    await store.transact('test', (tx) => tx.certificates.replace(fakeCertificate('wide', { updatedAt: 1 })));
+    using catalog = openSqliteCatalog(path);
+    const found = (name: string) => {
+      const record = catalog.findCertificate(selectionOrder(name));
+      return record === undefined ? undefined : [record.id, record.revision];
+    };
+    assert.deepEqual(found('a.b.test'), ['exact', 1]);
+    assert.deepEqual(found('c.b.test'), ['wide', 2]);
+    assert.deepEqual(found('elsewhere.test'), ['all', 1]);
+    assert.equal(catalog.findCertificate(['']), undefined);
+  });
+
+  test('gives both pairs of a certificate, and the default when there is one', async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    using empty = openSqliteCatalog(path);
+    assert.equal(empty.storedDefault(), undefined);
+    await store.transact('test', async (tx) => {
+      const { primary } = fakeCertificate('second');
+      await tx.certificates.insert(fakeCertificate('d', { owner: { kind: 'default' }, alternative: primary }));
+    });
+    using catalog = openSqliteCatalog(path);
+    assert.deepEqual(
+      catalog.storedDefault()?.pairs.map((pair) => pair.fingerprint),
+      ['fingerprint of d', 'fingerprint of second'],
+    );
+  });
+
+  test("lets the API's own ssl plugin govern before the global one, and the global one where it has none", async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    using catalog = openSqliteCatalog(path);
+    const demandsHttps = () => catalog.matchRoute('GET', 'own.test', '/')?.route.httpsOnly;
+    await store.transact('test', (tx) => tx.apis.insert(fakeApi('own', { hosts: ['own.test'] })));
+    await catchUp(catalog, store);
+    assert.equal(demandsHttps(), false);
+
+    const only = { onlyHttps: true, acceptHttpIfAlreadyTerminated: false };
+    await store.transact('test', async (tx) => {
+      await tx.certificates.insert(fakePluginCertificate('global'));
+      await tx.plugins.insert(fakePlugin('global', null, { config: only }));
+    });
+    await catchUp(catalog, store);
+    assert.equal(demandsHttps(), true);
+
+    await store.transact('test', async (tx) => {
+      await tx.certificates.insert(fakePluginCertificate('mine'));
+      await tx.plugins.insert(fakePlugin('mine', 'own'));
+    });
+    await catchUp(catalog, store);
+    assert.equal(demandsHttps(), false);
+
+    await store.transact('test', (tx) => tx.plugins.replace(fakePlugin('mine', 'own', { enabled: false })));
+    await catchUp(catalog, store);
+    assert.equal(demandsHttps(), true);
+  });
+});
+
+async function catchUp(catalog: Catalog, store: Store): Promise<void> {
+  catalog.apply(await store.revision(), await store.changesSince(catalog.revision, 1000));
+}
+
+/** All that can be asked, as one value. */
+function answers(catalog: Catalog): unknown {
+  const names = ['one.test', 'two.test', 'x.two.test', 'y.two.test', 'other.test', undefined];
+  return {
+    routes: catalog.routes,
+    certificates: names.map((name) => catalog.findCertificate(selectionOrder(name))),
+    matches: ['one.test', 'two.test', 'x.two.test', 'y.two.test', 'other.test'].flatMap((host) =>
+      paths.map((path) => catalog.matchRoute('GET', host, path)),
+    ),
+  };
+}
