@@ -68,9 +68,10 @@ export function openSqliteCatalog(path: string): Catalog {
       for (const change of changes) {
         if (change.entity === 'api') apis.add(change.id);
         if (change.entity !== 'plugin') continue;
-        const apiId = loadPlugin(change.id);
-        if (apiId === '') everyApi = true;
-        else if (apiId !== undefined) apis.add(apiId);
+        for (const apiId of loadPlugin(change.id)) {
+          if (apiId === '') everyApi = true;
+          else apis.add(apiId);
+        }
       }
       if (everyApi) loadRoutes();
       else for (const id of apis) loadRoute(id);
@@ -109,17 +110,19 @@ export function openSqliteCatalog(path: string): Catalog {
     router.set(id, compileRoute(JSON.parse(row.doc) as Api, row.sequence, plugins.get(id) ?? plugins.get('')));
   }
 
-  /** @returns the API whose route it may have changed, '' for all, undefined when the plugin was never known */
-  function loadPlugin(id: string): string | undefined {
+  /** @returns the APIs whose routes it may have changed, the one it left included; '' for all */
+  function loadPlugin(id: string): ReadonlySet<string> {
     const row = findPlugin(id);
     const plugin = row === undefined ? undefined : (JSON.parse(row.doc) as Plugin);
-    const apiId = plugin === undefined ? apiOfPlugin.get(id) : (plugin.apiId ?? '');
-    if (apiId === undefined) return undefined;
-    if (plugin === undefined) apiOfPlugin.delete(id);
-    else apiOfPlugin.set(id, apiId);
-    if (plugin?.enabled === true) plugins.set(apiId, plugin);
-    else if (plugins.get(apiId)?.id === id) plugins.delete(apiId);
-    return apiId;
+    const left = apiOfPlugin.get(id);
+    if (left !== undefined && plugins.get(left)?.id === id) plugins.delete(left);
+    apiOfPlugin.delete(id);
+    const touched = new Set(left === undefined ? [] : [left]);
+    if (plugin === undefined) return touched;
+    const apiId = plugin.apiId ?? '';
+    apiOfPlugin.set(id, apiId);
+    if (plugin.enabled) plugins.set(apiId, plugin);
+    return touched.add(apiId);
   }
 
   function one<Row>(sql: string): One<Row> {
