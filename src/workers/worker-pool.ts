@@ -83,14 +83,14 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       for (const worker of workers.values()) send(worker, { kind: 'reopen-logs' });
     },
     async renew(config) {
+      const before = start;
       start = { ...start, config };
-      for (const old of [...workers.values()].filter((worker) => worker.state !== 'draining')) {
-        const successor = startWorker(old.slot, { replaceWhenItEnds: false });
-        await Promise.race([successor.listening.promise, successor.exited]);
-        if (successor.state !== 'listening')
-          throw new Error('a new worker ended before it listened; the old ones stay');
-        successor.replaceWhenItEnds = true;
-        drainWorker(old);
+      try {
+        for (const old of [...workers.values()].filter((worker) => worker.state !== 'draining')) await succeed(old);
+      } catch (error) {
+        // A worker that dies later is not replaced with what has just proved not to work.
+        start = before;
+        throw error;
       }
     },
     async drain(timeoutMs) {
@@ -176,6 +176,22 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       startWorker(worker.slot);
     }, pauseMs);
     respawns.add(timer);
+  }
+
+  /** One new worker in the place of an old one, which stays when the new one fails. */
+  async function succeed(old: Worker<Report>): Promise<void> {
+    // Its successor is on the way already.
+    old.replaceWhenItEnds = false;
+    const successor = startWorker(old.slot, { replaceWhenItEnds: false });
+    await Promise.race([successor.listening.promise, successor.exited]);
+    if (successor.state === 'listening') {
+      successor.replaceWhenItEnds = true;
+      drainWorker(old);
+      return;
+    }
+    old.replaceWhenItEnds = true;
+    if (!workers.has(old.id) && !stopping) startWorker(old.slot);
+    throw new Error('a new worker ended before it listened; the old ones stay');
   }
 
   async function firstListening(worker: Worker<Report>): Promise<void> {

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { createLog } from '../../src/observe/log.ts';
+import { createAcknowledgements } from '../../src/replica/acknowledgements.ts';
+import { bindListeningSockets } from '../../src/workers/listening-socket.ts';
+import { startWorkerPool, type WorkerPool } from '../../src/workers/worker-pool.ts';
+import { until } from '../support/until.ts';
+
+const module = fileURLToPath(new URL('processes/fake-worker.ts', import.meta.url));
+
+test('workers are renewed one for one', async () => {
+  await using pool = startPool(2);
+  await pool.ready;
+  await pool.renew(configOf('warn'));
+  await until('the old ones are gone', async () => (await levels(pool)).join() === 'warn,warn');
+  assert.equal(pool.listening, 2);
+});
+
+test('a configuration with which no worker starts is not kept for those that replace the dead', async () => {
+  await using pool = startPool(1);
+  await pool.ready;
+  await assert.rejects(pool.renew(configOf('silent')), /the old ones stay/);
+  const [old] = await pool.reports();
+  assert.ok(old !== undefined);
+  process.kill(old.pid, 'SIGKILL');
+  await until('another takes its place', async () => (await pool.reports()).some(({ pid }) => pid !== old.pid));
+  assert.deepEqual(await levels(pool), ['info']);
+});
+
+test('a worker that dies while its successor starts is succeeded once', async () => {
+  await using pool = startPool(1);
+  await pool.ready;
+  const [old] = await pool.reports();
+  assert.ok(old !== undefined);
+  const renewed = pool.renew(configOf('warn'));
+  process.kill(old.pid, 'SIGKILL');
+  await renewed;
+  await until('the old one is gone', async () => (await pool.reports()).every(({ pid }) => pid !== old.pid));
+  // One that had been started to replace the dead would have come first.
+  await pool.renew(configOf('error'));
+  await until('those are succeeded too', async () => !(await levels(pool)).includes('warn'));
+  assert.deepEqual(await levels(pool), ['error']);
+});
+
+function startPool(workers: number): WorkerPool<string> {
+  const sockets = bindListeningSockets(configOf('info').proxyListen, workers);
+  const pool = startWorkerPool<string>({
+    module,
+    sockets,
+    start: { config: configOf('info'), store: '', ticketSecret: '' },
+    acknowledgements: createAcknowledgements(),
+    log: createLog({ level: 'silent', name: 'test' }),
+  });
+  return {
+    ...pool,
+    get listening() {
+      return pool.listening;
+    },
+    async [Symbol.asyncDispose]() {
+      await pool[Symbol.asyncDispose]();
+      for (const socket of sockets.flat()) socket[Symbol.dispose]();
+    },
+  };
+}
+
+async function levels(pool: WorkerPool<string>): Promise<readonly string[]> {
+  return (await pool.reports()).map(({ report }) => report);
+}
+
+function configOf(logLevel: Config['logLevel']): Config {
+  const loaded = loadConfig({ env: {}, flags: { proxy_listen: '127.0.0.1:0' }, cwd: tmpdir() });
+  assert.ok(loaded.kind === 'loaded');
+  return { ...loaded.config, logLevel };
+}
