@@ -3,8 +3,11 @@
 // there get into somebody's log.
 
 const withheld = '(withheld: it looks like a certificate or key)';
-/** No host name, id, fingerprint or ordinary name is that long without a dot, blank or dash. */
-const material = /-----BEGIN[\s\S]*|[A-Za-z0-9+/=_]{80,}/g;
+/**
+ * What names PEM without being any, as hints do (`begins with -----BEGIN CERTIFICATE-----.`), goes through: no PEM has a full
+ * stop there. No host name, id, fingerprint or ordinary name is that long without a dot, blank or dash.
+ */
+const material = /-----BEGIN(?! [A-Z ]+-----\.| to -----END)[\s\S]*|[A-Za-z0-9+/=_]{80,}/g;
 
 /** A copy in which texts and field names hold no such thing. */
 export function withholdMaterial<T>(value: T): T {

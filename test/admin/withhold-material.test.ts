@@ -23,6 +23,7 @@ test('what errors ordinarily say is left as it is', () => {
     fields: { certificate: { id: '00000000-0000-0000-0000-000000000000' }, sha256: 'f'.repeat(64) },
     count: 3,
     nothing: null,
+    hint: 'Send PEM text that begins with -----BEGIN CERTIFICATE-----. Send the file from -----BEGIN to -----END.',
   };
   assert.deepEqual(withholdMaterial(body), body);
 });

@@ -190,7 +190,7 @@ export function pluginRoutes(deps: AdminDeps): readonly Route[] {
   }
 }
 
-/** A plugin that Portunus does not have is the only thing said about a body that names one. @throws INPUT_INVALID */
+/** A plugin that Portunus does not have, or none, is the only thing said about a body that names it. @throws INPUT_INVALID */
 function decodePlugin(call: Call, schema: typeof pluginBody | typeof pluginPatch): Decoded<PluginFields> {
   const { name, consumer_id: consumerId } = call.body.fields;
   if (schema === pluginBody && typeof name === 'string' && name.trim() !== '' && name.trim() !== 'ssl') {
@@ -199,7 +199,11 @@ function decodePlugin(call: Call, schema: typeof pluginBody | typeof pluginPatch
   if (consumerId !== undefined && consumerId !== null && consumerId !== '') {
     throw inputInvalid([invalid(wholeEntity, 'No consumer can be configured for that plugin')]);
   }
-  return decodeFields(schema, call.body, seedPhrases) as Decoded<PluginFields>;
+  const decoded = decodeFields(schema, call.body, seedPhrases) as Decoded<PluginFields>;
+  // Without a name nobody knows what else is missing.
+  const unnamed = decoded.problems.filter(({ field }) => field === 'name');
+  if (unnamed.length > 0) throw inputInvalid(unnamed);
+  return decoded;
 }
 
 /** A plugin of another API is not there. @throws ENTITY_NOT_FOUND */

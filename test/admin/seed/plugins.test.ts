@@ -49,7 +49,10 @@ test('no consumer, no unknown plugin, no unknown field', async (t) => {
     code: 'INPUT_INVALID',
     'config.foo': 'foo is an unknown field',
   });
-  assert.deepEqual((await send('POST', '/plugins', { json: {} })).body.name, 'name is required');
+  assert.deepEqual((await send('POST', '/plugins', { json: {} })).body, {
+    code: 'INPUT_INVALID',
+    name: 'name is required',
+  });
 });
 
 test('a key is answered as its placeholder, which may be sent back', async (t) => {
