@@ -142,6 +142,34 @@ describe('a catalog', () => {
     await catchUp(catalog, store);
     assert.equal(demandsHttps(), true);
   });
+
+  for (const { where, to, demanding } of [
+    { where: 'another API', to: 'two', demanding: ['two.test'] },
+    { where: 'every API', to: null, demanding: ['one.test', 'two.test'] },
+  ]) {
+    test(`takes along what a plugin demands when it moves to ${where}, and leaves nothing behind`, async () => {
+      await using temporary = await temporaryStore();
+      const { store, path } = temporary;
+      const config = { onlyHttps: true, acceptHttpIfAlreadyTerminated: false };
+      await store.transact('test', async (tx) => {
+        for (const id of ['one', 'two']) await tx.apis.insert(fakeApi(id));
+        await tx.certificates.insert(fakePluginCertificate('p'));
+        await tx.plugins.insert(fakePlugin('p', 'one', { config }));
+      });
+      using catalog = openSqliteCatalog(path);
+      const demandHttps = () =>
+        ['one.test', 'two.test'].filter((host) => catalog.matchRoute('GET', host, '/')?.route.httpsOnly === true);
+      assert.deepEqual(demandHttps(), ['one.test']);
+
+      await store.transact('test', (tx) => tx.plugins.replace(fakePlugin('p', to, { config })));
+      await catchUp(catalog, store);
+      assert.deepEqual(demandHttps(), demanding);
+
+      await store.transact('test', (tx) => tx.plugins.replace(fakePlugin('p', to, { config, enabled: false })));
+      await catchUp(catalog, store);
+      assert.deepEqual(demandHttps(), []);
+    });
+  }
 });
 
 async function catchUp(catalog: Catalog, store: Store): Promise<void> {
