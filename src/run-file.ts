@@ -3,7 +3,7 @@
 import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { PortunusError } from './lib/errors.ts';
+import { isPortunusError, PortunusError } from './lib/errors.ts';
 
 export interface RunningPort {
   readonly host: string;
@@ -28,15 +28,18 @@ export interface RunDirectory extends Disposable {
  * Makes the data directory (mode 0700) where it is missing and takes its lock, which the system lets go of however the
  * process ends.
  *
- * @throws ALREADY_RUNNING
+ * @throws ALREADY_RUNNING; STORE_UNAVAILABLE when the directory cannot be made or written
  */
 export function openRunDirectory(prefix: string): RunDirectory {
-  mkdirSync(prefix, { recursive: true, mode: 0o700 });
-  const lock = takeLock(prefix);
   const pidFile = path.join(prefix, 'portunus.pid');
   const factsFile = path.join(prefix, 'portunus.json');
-  rmSync(factsFile, { force: true });
-  writeFileSync(pidFile, `${process.pid}\n`);
+  const lock = orUnusable(prefix, () => {
+    mkdirSync(prefix, { recursive: true, mode: 0o700 });
+    const taken = takeLock(prefix);
+    rmSync(factsFile, { force: true });
+    writeFileSync(pidFile, `${process.pid}\n`);
+    return taken;
+  });
   return {
     publish(facts) {
       const draft = `${factsFile}.new`;
@@ -51,6 +54,20 @@ export function openRunDirectory(prefix: string): RunDirectory {
   };
 }
 
+/** What the system says of a directory that cannot be used, with its name and what to do. */
+function orUnusable<T>(prefix: string, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    if (isPortunusError(error)) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new PortunusError('STORE_UNAVAILABLE', `the data directory ${prefix} cannot be used: ${reason}`, {
+      hint: 'Give a directory that this user can write with prefix, on a disk with room.',
+      cause: error,
+    });
+  }
+}
+
 /** A file lock by way of SQLite: Node.js has none of its own, and this one cannot outlive its process. */
 function takeLock(prefix: string): DatabaseSync {
   const file = path.join(prefix, 'portunus.lock');
@@ -61,6 +78,8 @@ function takeLock(prefix: string): DatabaseSync {
     return lock;
   } catch (error) {
     lock.close();
+    // SQLITE_BUSY (sqlite.org/rescode.html): everything else is a directory or disk that does not work.
+    if ((error as { errcode?: number }).errcode !== 5) throw error;
     throw new PortunusError('ALREADY_RUNNING', `another gateway runs on ${prefix}`, {
       hint: 'Stop it with "portunus stop", or give this one a data directory of its own with prefix.',
       cause: error,
