@@ -89,7 +89,7 @@ async function readKeyringFile(file: string): Promise<string> {
   } catch (error) {
     if (isPortunusError(error)) throw error;
     const code = codeOf(error);
-    if (code === 'ENOENT') throw unreadable('missing', `${file} does not exist`, error);
+    if (code === 'ENOENT') throw unreadable('missing', `${file} does not exist`, error, restoreHint);
     throw unreadable('unreadable', `${file} cannot be read (${code})`, error);
   }
 }
@@ -117,8 +117,10 @@ function parseKeyring(text: string, where: string): Keyring {
   return { keys: [first, ...rest] };
 }
 
-function unreadable(reason: string, message: string, cause?: unknown): PortunusError {
-  return new PortunusError('KEYRING_UNREADABLE', `The keyring: ${message}.`, { facts: { reason }, cause });
+const restoreHint = 'Put back the copy you kept of it: no other keyring opens the store that is there.';
+
+function unreadable(reason: string, message: string, cause?: unknown, hint?: string): PortunusError {
+  return new PortunusError('KEYRING_UNREADABLE', `The keyring: ${message}.`, { facts: { reason }, cause, hint });
 }
 
 function codeOf(error: unknown): string {
