@@ -363,8 +363,10 @@ export class ClientConnection implements Downstream, Timed {
       exchange.onRequestEnd(undefined);
       return;
     }
-    // A client that sends no more has gone, as almost every one that does so has; what it asked for is given up.
-    this.#socket.destroy();
+    // A client that sends no more has gone, as almost every one that does so has; what it asked for is given up. Answers
+    // that are whole already still go out.
+    if (this.#phase === 'idle' && this.#socket.writableLength > 0) this.#linger();
+    else this.#socket.destroy();
   }
 
   #onClose(): void {

@@ -1,0 +1,111 @@
+// The small pure parts of the proxy: routing paths, the client's address, request ids, deadlines, dates.
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import fc from 'fast-check';
+import { clientAddress } from '../../src/proxy/client-address.ts';
+import { createDeadlines, type Timed } from '../../src/proxy/deadlines.ts';
+import { createHttpDate } from '../../src/proxy/http-date.ts';
+import { createRequestIds } from '../../src/proxy/request-ids.ts';
+import { routingPath, withoutPrefix } from '../../src/proxy/routing-path.ts';
+import { until } from '../support/until.ts';
+
+suite('a routing path', () => {
+  test('reads encoded unreserved characters as themselves, and nothing else, once', () => {
+    assert.equal(routingPath('/%61%2D%5f%7E'), '/a-_~');
+    assert.equal(routingPath('/%2F%3f%20%2541'), '/%2F%3f%20%2541');
+  });
+
+  test('is the same however often it is taken', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^\/([a-c/]|%61|%2[Ff]|%25){0,20}$/), (path) => {
+        const once = routingPath(path);
+        assert.equal(routingPath(once), once);
+      }),
+    );
+  });
+
+  test('less a prefix of whole segments is the routing path of the rest', () => {
+    fc.assert(
+      fc.property(fc.stringMatching(/^(\/{1,3}([a-c]|%61|%2F){1,3}){1,5}\/?$/), fc.nat(), (path, seed) => {
+        const routed = routingPath(path);
+        const segments = routed.split('/').length - 1;
+        const prefix = routed
+          .split('/')
+          .slice(0, 1 + (seed % segments))
+          .join('/');
+        const rest = withoutPrefix(path, prefix);
+        assert.ok(rest.startsWith('/'));
+        assert.equal(routingPath(rest), routed.slice(prefix.length) || '/');
+        assert.ok(path.endsWith(rest) || rest === '/');
+      }),
+    );
+  });
+});
+
+suite('the address of a client', () => {
+  const trusted = (address: string): boolean => address.startsWith('10.');
+  for (const [value, recursive, expected] of [
+    [undefined, false, 'peer'],
+    ['', false, 'peer'],
+    ['1.2.3.4', false, '1.2.3.4'],
+    ['unknown', false, 'peer'],
+    ['1.1.1.1, 2.2.2.2', false, '2.2.2.2'],
+    ['1.1.1.1, 10.0.0.2', false, '10.0.0.2'],
+    ['1.1.1.1, 10.0.0.2,10.0.0.3', true, '1.1.1.1'],
+    ['10.0.0.1, 10.0.0.2', true, '10.0.0.1'],
+    ['1.1.1.1, nonsense, 10.0.0.2', true, '10.0.0.2'],
+    ['1.2.3.4:5678', false, '1.2.3.4'],
+    ['[2001:db8::1]:443', false, '2001:db8::1'],
+    ['[2001:db8::1]', false, '2001:db8::1'],
+    ['2001:db8::1', false, '2001:db8::1'],
+  ] as const) {
+    test(`in ${JSON.stringify(value)}${recursive ? ', recursive' : ''} is ${expected}`, () => {
+      assert.equal(clientAddress('peer', value, recursive, trusted), expected);
+    });
+  }
+});
+
+test('request ids have 32 hexadecimal digits and do not repeat', () => {
+  const next = createRequestIds();
+  const ids = Array.from({ length: 10_000 }, next);
+  assert.equal(new Set(ids).size, ids.length);
+  assert.ok(ids.every((id) => /^[0-9a-f]{32}$/.test(id)));
+  assert.notEqual(createRequestIds()().slice(0, 18), ids[0]?.slice(0, 18));
+});
+
+test('a deadline is told once its time has come, again until it is moved, and not after it is deleted', async () => {
+  let time = 0;
+  using deadlines = createDeadlines(() => time, 1);
+  let told = 0;
+  const timed: Timed = {
+    deadline: 10,
+    onDeadline() {
+      told += 1;
+      if (told === 2) timed.deadline = Number.POSITIVE_INFINITY;
+    },
+  };
+  let swept = 0;
+  const always: Timed = {
+    deadline: 0,
+    onDeadline() {
+      swept += 1;
+    },
+  };
+  deadlines.add(timed);
+  deadlines.add(always);
+  await until('a sweep before the time', () => swept > 1);
+  assert.equal(told, 0);
+  time = 10;
+  await until('it is told twice', () => told === 2);
+  const before = swept;
+  await until('more sweeps', () => swept > before + 2);
+  assert.equal(told, 2);
+});
+
+test('Date is in the form of RFC 9110 and follows the clock', () => {
+  let time = Date.UTC(1994, 10, 6, 8, 49, 37);
+  const line = createHttpDate(() => time);
+  assert.equal(line(), 'Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n');
+  time += 1000;
+  assert.equal(line(), 'Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n');
+});
