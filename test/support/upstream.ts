@@ -8,7 +8,7 @@ export interface Upstream extends AsyncDisposable {
   readonly requests: number;
 }
 
-/** @param answer what it does; by default 200 with method, target and headers as JSON */
+/** @param answer what it does; by default 200, once the request is whole, with method, target and headers as JSON */
 export async function startUpstream(answer: http.RequestListener = echo): Promise<Upstream> {
   let requests = 0;
   const server = http.createServer((request, response) => {
@@ -33,6 +33,8 @@ export async function startUpstream(answer: http.RequestListener = echo): Promis
 function echo(request: http.IncomingMessage, response: http.ServerResponse): void {
   const { method, url, headers } = request;
   const body = JSON.stringify({ method, url, headers });
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
-  response.end(body);
+  request.resume().on('end', () => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+    response.end(body);
+  });
 }
