@@ -87,7 +87,7 @@ describe('a gateway among hostile clients', () => {
     ],
   ];
   for (const [what, bytes, answer] of requests) {
-    test(`${what}`, async () => {
+    test(what, async () => {
       const socket = net.connect(gateway.plainPort, '127.0.0.1');
       socket.write(bytes);
       assert.match(await everything(socket), answer);
