@@ -20,6 +20,7 @@ import { Exchange, type ExchangeServices } from './exchange.ts';
 import { peerFields } from './forward-request.ts';
 import { forwardResponse, type ResponseFraming, responseFraming } from './forward-response.ts';
 import type { OwnResponse } from './own-responses.ts';
+import { copyIfShared, readInto, ReadRoom } from './read-room.ts';
 
 /** How long, and for how many bytes, a client that still sends is listened to after our last response, so that it can read it. */
 export const lingerMs = 5000;
@@ -50,6 +51,8 @@ export class ClientConnection implements Downstream, Timed {
   #requests = 0;
   #input: Buffer | undefined;
   #inputAt = 0;
+  #inputEnd = 0;
+  readonly #room = new ReadRoom();
   #pumping = false;
   #paused = false;
   #sendBlocked = false;
@@ -76,7 +79,14 @@ export class ClientConnection implements Downstream, Timed {
     services.deadlines.add(this);
     socket.allowHalfOpen = true;
     socket.setNoDelay(true);
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
+    socket.on('data', (bytes: Buffer) => this.#onData(bytes, bytes.length));
+    readInto(socket, {
+      buffer: () => this.#room.next,
+      callback: (length, bytes) => {
+        this.#onData(bytes as Buffer, length);
+        return true;
+      },
+    });
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('finish', () => this.#onFinish());
@@ -209,16 +219,26 @@ export class ClientConnection implements Downstream, Timed {
     return this.#request.version === 10 ? 'Connection: keep-alive\r\n' : '';
   }
 
-  #onData(bytes: Buffer): void {
-    if (this.#input === undefined) {
-      this.#input = bytes;
+  #onData(bytes: Buffer, length: number): void {
+    const held = this.#input;
+    if (held === undefined) {
+      this.#input = this.#room.settle(bytes, length);
       this.#inputAt = 0;
+      this.#inputEnd = length;
     } else {
       // Read before the pause took hold.
-      this.#input = Buffer.concat([this.#input.subarray(this.#inputAt), bytes]);
+      this.#input = Buffer.concat([held.subarray(this.#inputAt, this.#inputEnd), bytes.subarray(0, length)]);
       this.#inputAt = 0;
+      this.#inputEnd = this.#input.length;
     }
     this.#pump();
+    const left = this.#input;
+    if (left !== undefined) {
+      this.#input = copyIfShared(left, this.#inputAt, this.#inputEnd);
+      this.#inputEnd -= this.#inputAt;
+      this.#inputAt = 0;
+    }
+    this.#room.after(length, this.#bodyOpen);
   }
 
   /** Uses what input there is as far as it can be used. */
@@ -226,7 +246,7 @@ export class ClientConnection implements Downstream, Timed {
     if (this.#pumping) return;
     this.#pumping = true;
     for (let input = this.#input; input !== undefined; input = this.#input) {
-      if (this.#inputAt === input.length) this.#input = undefined;
+      if (this.#inputAt === this.#inputEnd) this.#input = undefined;
       else if (!this.#step(input)) break;
     }
     this.#pumping = false;
@@ -249,24 +269,24 @@ export class ClientConnection implements Downstream, Timed {
       case 'exchange':
         return this.#bodyOpen && this.#readBody(input);
       case 'linger':
-        this.#lingered += input.length - this.#inputAt;
-        this.#inputAt = input.length;
+        this.#lingered += this.#inputEnd - this.#inputAt;
+        this.#inputAt = this.#inputEnd;
         if (this.#lingered > lingerMaxBytes) this.#socket.destroy();
         return true;
       default:
-        this.#inputAt = input.length;
+        this.#inputAt = this.#inputEnd;
         return true;
     }
   }
 
   #readHead(input: Buffer, now: number): boolean {
-    const behind = this.#parser.feed(input, this.#inputAt, input.length);
+    const behind = this.#parser.feed(input, this.#inputAt, this.#inputEnd);
     if (behind === progress.more) {
-      this.#inputAt = input.length;
+      this.#inputAt = this.#inputEnd;
       return true;
     }
     if (behind === progress.refused) {
-      this.#inputAt = input.length;
+      this.#inputAt = this.#inputEnd;
       this.#refuse(this.#parser.code);
       return true;
     }
@@ -275,7 +295,7 @@ export class ClientConnection implements Downstream, Timed {
     const request = this.#request;
     const code = request.read();
     if (code !== undefined) {
-      this.#inputAt = input.length;
+      this.#inputAt = this.#inputEnd;
       this.#refuse(code);
       return true;
     }
@@ -293,10 +313,10 @@ export class ClientConnection implements Downstream, Timed {
     const exchange = this.#exchange;
     if (exchange === undefined || !exchange.takesBody) return false;
     const decoder = this.#decoder;
-    const found = decoder.next(input, this.#inputAt, input.length);
+    const found = decoder.next(input, this.#inputAt, this.#inputEnd);
     this.#inputAt = decoder.offset;
     if (found === piece.refused) {
-      this.#inputAt = input.length;
+      this.#inputAt = this.#inputEnd;
       this.#closeAfter = true;
       exchange.refuse(decoder.code);
       return true;

@@ -5,15 +5,12 @@ import { BodyDecoder, piece } from '../http1/body-decoder.ts';
 import { progress } from '../http1/codes.ts';
 import type { FieldLines } from '../http1/field-lines.ts';
 import { type HeadLimits, HeadParser } from '../http1/head-parser.ts';
-import { gatheredMaxBytes, MessageWriter } from '../http1/message-writer.ts';
+import { MessageWriter } from '../http1/message-writer.ts';
 import { ResponseHead } from '../http1/response-head.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import type { UpstreamFailure } from '../observe/contract.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
-
-/** Room for what one read brings: enough for a small response, and more once a read has filled it. */
-const firstRoomBytes = 16 * 1024;
-const fullRoomBytes = 64 * 1024;
+import { ReadRoom } from './read-room.ts';
 
 export interface Failure {
   readonly code: Extract<ErrorCode, `UPSTREAM_${string}`>;
@@ -90,8 +87,7 @@ export class UpstreamConnection implements Timed {
   /** What a failure before the first request means. */
   #connectFailure: Failure = failure.connect;
 
-  /** What the socket reads into; see `readInto`. */
-  #room: Buffer = Buffer.allocUnsafeSlow(firstRoomBytes);
+  readonly #room = new ReadRoom();
 
   /**
    * @param open makes the socket, connecting, which reads as the options it is given say
@@ -107,7 +103,7 @@ export class UpstreamConnection implements Timed {
     limits: HeadLimits,
   ) {
     const socket = open({
-      buffer: () => this.#room,
+      buffer: () => this.#room.next,
       callback: (length, bytes) => this.#onData(bytes as Buffer, length),
     });
     this.#socket = socket;
@@ -260,12 +256,8 @@ export class UpstreamConnection implements Timed {
   #onData(bytes: Buffer, length: number): boolean {
     if (this.#state === 'idle') this.close();
     if (this.#state !== 'busy') return true;
-    this.#read(bytes, length);
-    // What was large went on from where it lies, and may be on its way still: that room is not read into again.
-    if (length > gatheredMaxBytes) {
-      const full = length === bytes.length;
-      this.#room = Buffer.allocUnsafeSlow(full ? fullRoomBytes : bytes.length);
-    }
+    this.#read(this.#room.settle(bytes, length), length);
+    this.#room.after(length, this.#sink !== undefined && !this.#responseRead);
     const sink = this.#sink;
     if (sink === undefined) return true;
     if (!this.#responseRead && !this.#sendBlocked) this.touch();
