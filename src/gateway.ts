@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import path from 'node:path';
 import { createAdminServer } from './admin/admin-server.ts';
 import type { Config, ListenAddress } from './config/config.ts';
+import { waitsForRestart } from './config/waits-for-restart.ts';
 import { ensureDefaultCertificate } from './default-certificate.ts';
 import { keyringSource } from './keyring-source.ts';
 import type { Log } from './observe/contract.ts';
@@ -97,7 +98,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     },
     'portunus serves',
   );
-  signals.onReload(() => renew(serving, options.reload, log));
+  signals.onReload(() => renew(serving, config, options.reload, log));
   signals.onReopen(() => serving.reopenLogs());
 
   const signal = await signals.stopRequested;
@@ -117,10 +118,14 @@ async function openKeyring(config: Config, storePath: string, env: NodeJS.Proces
   return loadKeyring(source);
 }
 
-async function renew(serving: Serving, reload: () => Config | undefined, log: Log): Promise<void> {
+/** @param running what the primary was started with */
+async function renew(serving: Serving, running: Config, reload: () => Config | undefined, log: Log): Promise<void> {
   const changed = reload();
   if (changed === undefined) return;
-  await serving.renew(changed);
+  // The store that is open stays, and so does what opens it.
+  await serving.renew({ ...changed, prefix: running.prefix, keyring: running.keyring });
+  const settings = waitsForRestart(running, changed);
+  if (settings.length > 0) log.warn({ settings }, 'these settings were changed and take effect at the next start');
   log.info({}, 'the configuration was read again and the workers renewed');
 }
 

@@ -1,7 +1,9 @@
 // Workers die and are replaced, and the gateway stops: no connection is refused that should not be, no request is lost.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { expectOk } from '../support/admin.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
@@ -96,6 +98,20 @@ describe('SIGTERM', () => {
     await gateway.exited;
     assert.notEqual(await answered, 200);
   });
+});
+
+test('SIGHUP replaces the workers, keeps the store, and tells which settings wait for the next start', async () => {
+  await using gateway = await startGateway({ workers: 1 });
+  const pair = makeSelfSigned({ names: ['kept.test'] });
+  await expectOk(gateway.admin, 'POST', '/certificates', { ...pair, snis: ['kept.test'] });
+  const [old] = gateway.workerPids();
+  // Read at a reload: the command line of the gateway says nothing of it.
+  writeFileSync(path.join(gateway.prefix, 'portunus.conf'), 'apply_timeout = 7s\n');
+  gateway.kill('SIGHUP');
+  await until('the workers are renewed', () => gateway.output().includes('workers renewed'));
+  await until('the old worker is gone', () => old !== undefined && !isAlive(old));
+  assert.match(gateway.output(), /"settings":\["apply_timeout"\]/);
+  assert.match((await servedCertificate(gateway.tlsPort, 'kept.test')).subject, /CN=kept\.test/);
 });
 
 test('a second gateway on the same data directory does not start, and says why', async () => {

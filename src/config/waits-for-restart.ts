@@ -1,0 +1,25 @@
+// Which changed settings a reload does not bring into force: those that the primary process reads, once, when it starts.
+import type { Config } from './config.ts';
+import type { SettingName } from './settings.ts';
+
+const readAtStart = {
+  prefix: 'prefix',
+  workers: 'workers',
+  proxyListen: 'proxy_listen',
+  adminListen: 'admin_listen',
+  statusListen: 'status_listen',
+  adminAuth: 'admin_auth',
+  adminPrivateKeys: 'admin_private_keys',
+  adminBodyMaxBytes: 'admin_body_max_size',
+  applyTimeoutMs: 'apply_timeout',
+  keyring: 'keyring',
+  metricsCertificatesMax: 'metrics_certificates_max',
+  sslMinRsaBits: 'ssl_min_rsa_bits',
+} as const satisfies Partial<Record<keyof Config, SettingName>>;
+
+/** @returns names as in the configuration, of settings that differ */
+export function waitsForRestart(running: Config, changed: Config): readonly SettingName[] {
+  return (Object.keys(readAtStart) as (keyof typeof readAtStart)[])
+    .filter((key) => JSON.stringify(running[key]) !== JSON.stringify(changed[key]))
+    .map((key) => readAtStart[key]);
+}
