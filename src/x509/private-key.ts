@@ -84,9 +84,12 @@ function openEncrypted(blob: KeyBlob, passphrase: string): Opened {
   const tooLong = Buffer.byteLength(passphrase) > passphraseMaxBytes;
   const input: PrivateKeyInput =
     blob.kind === 'encrypted-legacy'
-      ? { key: encodePem(blob.block.label, blob.block.bytes, blob.block.headers), format: 'pem', passphrase }
-      : { key: Buffer.from(blob.der), format: 'der', type: 'pkcs8', passphrase };
-  const key = tooLong ? undefined : tryOpen(input);
+      ? { key: encodePem(blob.block.label, blob.block.bytes, blob.block.headers), format: 'pem' }
+      : { key: Buffer.from(blob.der), format: 'der', type: 'pkcs8' };
+  // One that was read from a file comes with the file's last line break, which OpenSSL's own tools leave out.
+  const spellings = new Set(tooLong ? [] : [passphrase, passphrase.replace(/\r?\n$/, '')]);
+  let key: KeyObject | undefined;
+  for (const spelling of spellings) key ??= tryOpen({ ...input, passphrase: spelling });
   if (key !== undefined) return { kind: 'opened', key };
   // A wrong passphrase and damaged cipher text look alike.
   const message = tooLong

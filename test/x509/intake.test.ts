@@ -93,6 +93,7 @@ const forms: Readonly<Record<string, Form>> = {
   'PKCS#8 DER in base64': { key: der(plain.key).toString('base64') },
   'PKCS#8 DER in URL-safe base64, wrapped': { key: der(plain.key).toString('base64url').replace(/.{60}/g, '$&\r\n') },
   'encrypted PKCS#8': { key: encrypted('pkcs8', 'pem'), passphrase: 'correct horse' },
+  'a passphrase with the line break of its file': { key: encrypted('pkcs8', 'pem'), passphrase: 'correct horse\r\n' },
   'encrypted PKCS#8 DER': { key: encrypted('pkcs8', 'der'), passphrase: 'correct horse' },
   'encrypted PKCS#8 under the label of a plain key': {
     key: encrypted('pkcs8', 'pem').toString().replaceAll('ENCRYPTED PRIVATE KEY', 'PRIVATE KEY'),
