@@ -48,7 +48,10 @@ export function readStaticCertificates(certs: readonly PemSource[], keys: readon
     );
   }
   if (problems.length > 0) return { kind: 'wrong', problems };
-  const certificates = certs.map(({ pem = '' }, index) => ({ chain: pem, key: keys[index]?.pem ?? '' }));
+  const certificates = certs.map(({ pem = '' }, index) => ({
+    chain: leafFirst(pem, chains[index] ?? [], privateKeys[index]),
+    key: keys[index]?.pem ?? '',
+  }));
   return { kind: 'read', certificates };
 
   function report(name: StaticCertificateProblem['name'], message: string, expected: string): void {
@@ -69,6 +72,21 @@ function checkCounts(certs: number, keys: number): readonly StaticCertificatePro
   if (certs <= certificatesMax) return [];
   const message = `ssl_cert was specified ${certs} times, and ${certificatesMax} is the most`;
   return [{ name: 'ssl_cert', message, expected: oneOrPair }];
+}
+
+/** TLS wants the key's own certificate first, then each issuer (RFC 8446 section 4.4.2); files come in every order. */
+function leafFirst(pem: string, chain: readonly X509Certificate[], key: KeyObject | undefined): string {
+  const leaf = chain.find((certificate) => key !== undefined && certificate.checkPrivateKey(key));
+  if (leaf === undefined || leaf === chain[0]) return pem;
+  const rest = new Set(chain);
+  const ordered: X509Certificate[] = [];
+  for (let next: X509Certificate | undefined = leaf; next !== undefined;) {
+    const current: X509Certificate = next;
+    ordered.push(current);
+    rest.delete(current);
+    next = [...rest].find((certificate) => current.checkIssued(certificate));
+  }
+  return [...ordered, ...rest].map((certificate) => certificate.toString()).join('');
 }
 
 function readChain(pem: string | undefined): readonly X509Certificate[] | undefined {

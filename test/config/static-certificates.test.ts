@@ -37,6 +37,17 @@ test('two certificates of different key types pair by position', () => {
   );
 });
 
+test('a chain in any order is put in order, its own certificate first', () => {
+  const lower = authority.intermediate();
+  const pair = lower.issue({ names: ['a.test'] });
+  const issued = pair.cert;
+  const config = loaded({
+    ssl_cert: authority.certificate + lower.certificate + issued,
+    ssl_cert_key: pair.key,
+  });
+  assert.equal(config.sslCertificates[0]?.chain, issued + lower.certificate + authority.certificate);
+});
+
 test('both or none', () => {
   assert.deepEqual(messages({ ssl_cert: ec.chain }), ['ssl_cert_key must be specified']);
   assert.deepEqual(messages({ ssl_cert_key: ec.key }), ['ssl_cert must be specified']);
