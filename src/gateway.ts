@@ -103,8 +103,10 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
 
   const signal = await signals.stopRequested;
   log.info({ signal }, 'stopping: no new connections, what is in flight finishes');
-  await admin.close();
-  await Promise.race([serving.drain(config.drainTimeoutMs), signals.stopInsisted]);
+  const over = timeLimit(config.drainTimeoutMs);
+  const drained = Promise.all([Promise.race([admin.close(), over.reached]), serving.drain(config.drainTimeoutMs)]);
+  await Promise.race([drained, signals.stopInsisted]);
+  over.clear();
   log.info({}, 'stopped');
 }
 
@@ -127,6 +129,12 @@ async function renew(serving: Serving, running: Config, reload: () => Config | u
   const settings = waitsForRestart(running, changed);
   if (settings.length > 0) log.warn({ settings }, 'these settings were changed and take effect at the next start');
   log.info({}, 'the configuration was read again and the workers renewed');
+}
+
+function timeLimit(ms: number): { readonly reached: Promise<void>; clear(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  return { reached: promise, clear: () => clearTimeout(timer) };
 }
 
 async function listenAll(

@@ -19,7 +19,10 @@ const headersTimeoutMs = 30_000;
 export interface AdminServer extends AsyncDisposable {
   /** @returns the port, chosen by the system when it is 0. May be called for several addresses, one after the other. */
   listen(address: { readonly host: string; readonly port: number }): Promise<number>;
-  /** Stops listening, lets requests in flight finish, ends idle connections. Also before anything listens. */
+  /**
+   * Stops listening, lets requests in flight finish, ends idle connections. Also before anything listens. Disposing does not
+   * wait: it cuts what is in flight.
+   */
   close(): Promise<void>;
 }
 
@@ -38,7 +41,11 @@ export async function createAdminServer(deps: AdminDeps): Promise<AdminServer> {
       return typeof address === 'object' && address !== null ? address.port : port;
     },
     close,
-    [Symbol.asyncDispose]: close,
+    [Symbol.asyncDispose]() {
+      const closed = close();
+      for (const app of apps) app.server.closeAllConnections();
+      return closed;
+    },
   };
 }
 

@@ -76,6 +76,20 @@ describe('SIGTERM', () => {
     assert.ok(workers.every((pid) => !isAlive(pid)));
   });
 
+  test('is not held up by an Admin API request that never ends', async () => {
+    await using upstream = await startUpstream();
+    await using gateway = await startGateway({ workers: 1, settings: { drain_timeout: '300ms' } });
+    await publish(gateway, upstream.url);
+    const hanging = net.connect(Number(new URL(gateway.admin).port), '127.0.0.1');
+    hanging.on('error', () => undefined);
+    hanging.write('POST /apis HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n');
+    await new Promise((resolve) => hanging.once('data', resolve));
+    gateway.kill('SIGTERM');
+    await until('new connections are refused', () => isRefused(gateway.plainPort));
+    assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+    hanging.destroy();
+  });
+
   test('does not wait for idle connections', async () => {
     await using upstream = await startUpstream();
     await using gateway = await startGateway({ workers: 1 });
