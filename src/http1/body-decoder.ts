@@ -19,7 +19,7 @@ export const piece = {
 } as const;
 
 /** Of all extensions of one body together. */
-export const chunkExtensionsMaxBytes = 4096;
+const chunkExtensionsMaxBytes = 4096;
 /** Hexadecimal digits of a chunk size: below 2^52, so that counting stays exact. */
 const chunkSizeMaxDigits = 13;
 

@@ -47,7 +47,7 @@ export const field = {
 } as const;
 
 /** Their names in lower case, by number; `` for the first two. */
-export const fieldNames: readonly string[] = Object.entries(field)
+const fieldNames: readonly string[] = Object.entries(field)
   .sort(([, a], [, b]) => a - b)
   .map(([key, id]) => (id <= field.lookalike ? '' : key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)));
 

@@ -15,9 +15,9 @@ export interface HeadLimits {
 export type HeadKind = 'request' | 'response' | 'trailers';
 
 /** Longer method names than this are refused; the longest registered one has 17. */
-export const methodMaxLength = 32;
+const methodMaxLength = 32;
 /** Empty lines before a request line that are passed over (RFC 9112 section 2.2). */
-export const leadingEmptyLinesMax = 2;
+const leadingEmptyLinesMax = 2;
 
 const CR = 0x0d;
 const LF = 0x0a;
@@ -171,6 +171,10 @@ export class HeadParser {
           this.fields.add(this.#nameStart, this.#nameEnd, mark, last, this.#id, canonical);
           position += 1;
           at = state.lineLf;
+          if (position < end && bytes[base + position] === LF) {
+            position += 1;
+            at = state.fieldStart;
+          }
           break;
         }
         case state.name: {
@@ -187,6 +191,12 @@ export class HeadParser {
           this.#id = identify(hash, bytes, base + this.#nameStart, base + position);
           position += 1;
           at = state.valueStart;
+          // As nearly every line goes on: one space, and the value.
+          if (position + 1 < end && bytes[base + position] === SP && (bytes[base + position + 1] as number) > SP) {
+            position += 1;
+            mark = position;
+            at = state.value;
+          }
           break;
         }
         case state.valueStart:

@@ -23,8 +23,8 @@ import type { OwnResponse } from './own-responses.ts';
 import { copyIfShared, readInto, ReadRoom } from './read-room.ts';
 
 /** How long, and for how many bytes, a client that still sends is listened to after our last response, so that it can read it. */
-export const lingerMs = 5000;
-export const lingerMaxBytes = 16 * 1024 * 1024;
+const lingerMs = 5000;
+const lingerMaxBytes = 16 * 1024 * 1024;
 
 export interface ClientConnectionOwner {
   readonly draining: boolean;
@@ -180,6 +180,10 @@ export class ClientConnection implements Downstream, Timed {
     return false;
   }
 
+  get holdsBytes(): boolean {
+    return this.#socket.writableLength > 0;
+  }
+
   resumeBody(): void {
     this.#pump();
   }
@@ -221,6 +225,7 @@ export class ClientConnection implements Downstream, Timed {
 
   #onData(bytes: Buffer, length: number): void {
     const held = this.#input;
+    if (this.#room.lends && held === undefined && this.#exchange?.holdsRequest === false) this.#room.takeBack();
     if (held === undefined) {
       this.#input = this.#room.settle(bytes, length);
       this.#inputAt = 0;
@@ -238,7 +243,7 @@ export class ClientConnection implements Downstream, Timed {
       this.#inputEnd -= this.#inputAt;
       this.#inputAt = 0;
     }
-    this.#room.after(length, this.#bodyOpen);
+    this.#room.after(length, left !== undefined || this.#exchange?.holdsRequest !== false, this.#bodyOpen);
   }
 
   /** Uses what input there is as far as it can be used. */

@@ -15,7 +15,7 @@ export interface Deadlines extends Disposable {
 }
 
 /** How late a deadline may be noticed. */
-export const sweepIntervalMs = 200;
+const sweepIntervalMs = 200;
 
 /** @param now monotonic milliseconds */
 export function createDeadlines(now: () => number, intervalMs = sweepIntervalMs): Deadlines {

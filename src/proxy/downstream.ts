@@ -21,6 +21,8 @@ export interface Downstream {
   sendOwn(response: OwnResponse, requestId: string): void;
   /** False: wait for `onDownstreamDrain` before giving more. */
   flush(): boolean;
+  /** Bytes that were sent may not have left yet. */
+  readonly holdsBytes: boolean;
   /** The exchange can take request body again. */
   resumeBody(): void;
   /** The exchange is over; what was sent stands. @param now the present time */

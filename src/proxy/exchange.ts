@@ -114,6 +114,15 @@ export class Exchange implements UpstreamSink, AccessEntry {
   }
   #bodyBlocked = false;
 
+  /** May bytes of the request's body not have left for the upstream yet? */
+  get holdsRequest(): boolean {
+    return this.#upstream?.holdsBytes !== false;
+  }
+
+  get holdsResponse(): boolean {
+    return this.#downstream.holdsBytes;
+  }
+
   /** The request's head is read and refused by nothing. */
   begin(): void {
     const { settings, routes, forward, pool } = this.#services;

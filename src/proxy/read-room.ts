@@ -6,14 +6,31 @@ import { gatheredMaxBytes } from '../http1/message-writer.ts';
 
 const roomBytes = 64 * 1024;
 const shared = Buffer.allocUnsafeSlow(roomBytes);
+/** Rooms that nobody uses just now. */
+const free: Buffer[] = [];
+const freeMax = 64;
+const lentMax = 8;
 
 /** One for each socket. */
 export class ReadRoom {
   #own: Buffer | undefined;
+  /** Rooms of which pieces are on their way. */
+  readonly #lent: Buffer[] = [];
 
   /** The room for the next read. */
   get next(): Buffer {
     return this.#own ?? shared;
+  }
+
+  /** Is it worth knowing, before the bytes just read are used, that those of earlier reads have left? */
+  get lends(): boolean {
+    return this.#lent.length > 0;
+  }
+
+  /** They have. */
+  takeBack(): void {
+    for (const room of this.#lent) give(room);
+    this.#lent.length = 0;
   }
 
   /**
@@ -21,13 +38,42 @@ export class ReadRoom {
    * ones must not lie in the shared room.
    */
   settle(bytes: Buffer, length: number): Buffer {
-    return bytes === shared && length > gatheredMaxBytes ? Buffer.from(bytes.subarray(0, length)) : bytes;
+    if (bytes !== shared || length <= gatheredMaxBytes) return bytes;
+    this.#own = take();
+    bytes.copy(this.#own, 0, 0, length);
+    return this.#own;
   }
 
-  /** Called when the bytes are used, as far as they are. @param more the same body goes on: the next read is like this one */
-  after(length: number, more: boolean): void {
-    this.#own = more && length > gatheredMaxBytes ? Buffer.allocUnsafeSlow(roomBytes) : undefined;
+  /**
+   * Called when the bytes are used, as far as they are.
+   *
+   * @param length of what was read
+   * @param held pieces of this or an earlier read of the same body may not have left yet
+   * @param more the same body goes on
+   */
+  after(length: number, held: boolean, more: boolean): void {
+    const own = this.#own;
+    if (own === undefined) return;
+    if (!held) {
+      this.takeBack();
+      if (more && length > gatheredMaxBytes) return;
+      give(own);
+      this.#own = undefined;
+      return;
+    }
+    // Those of a body that is over are left to the garbage collector: nobody here learns when they have left.
+    if (!more || this.#lent.length === lentMax) this.#lent.length = 0;
+    if (more) this.#lent.push(own);
+    this.#own = more && length > gatheredMaxBytes ? take() : undefined;
   }
+}
+
+function take(): Buffer {
+  return free.pop() ?? Buffer.allocUnsafeSlow(roomBytes);
+}
+
+function give(room: Buffer): void {
+  if (free.length < freeMax) free.push(room);
 }
 
 /** Bytes to keep from a buffer that `ReadRoom` may have given. */

@@ -39,6 +39,8 @@ export interface UpstreamSink {
   onResponseEnd(trailers: FieldLines | undefined): void;
   /** All that one read brought has been told. */
   onResponsePause(): void;
+  /** Bytes that were told may still be in use. */
+  readonly holdsResponse: boolean;
   onUpstreamDrain(): void;
   /** The connection is gone. */
   onUpstreamFailed(failure: Failure): void;
@@ -191,6 +193,10 @@ export class UpstreamConnection implements Timed {
     return false;
   }
 
+  get holdsBytes(): boolean {
+    return this.#socket.writableLength > 0;
+  }
+
   /** Ends our side; after a change of protocol the other one may go on. */
   halfClose(): void {
     if (this.#state !== 'closed') this.#socket.end();
@@ -256,12 +262,13 @@ export class UpstreamConnection implements Timed {
   #onData(bytes: Buffer, length: number): boolean {
     if (this.#state === 'idle') this.close();
     if (this.#state !== 'busy') return true;
-    this.#read(this.#room.settle(bytes, length), length);
-    this.#room.after(length, this.#sink !== undefined && !this.#responseRead);
     const sink = this.#sink;
-    if (sink === undefined) return true;
-    if (!this.#responseRead && !this.#sendBlocked) this.touch();
-    sink.onResponsePause();
+    if (this.#room.lends && sink?.holdsResponse === false) this.#room.takeBack();
+    this.#read(this.#room.settle(bytes, length), length);
+    const more = sink !== undefined && this.#sink === sink && !this.#responseRead;
+    if (more && !this.#sendBlocked) this.touch();
+    if (this.#sink === sink) sink?.onResponsePause();
+    this.#room.after(length, sink?.holdsResponse !== false, more);
     return true;
   }
 

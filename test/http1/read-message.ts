@@ -5,7 +5,7 @@ import { type HeadKind, type HeadLimits, HeadParser } from '../../src/http1/head
 import { RequestHead } from '../../src/http1/request-head.ts';
 import { ResponseHead } from '../../src/http1/response-head.ts';
 
-export const limits: HeadLimits = { maxBytes: 4096, maxFields: 20, maxTargetBytes: 256 };
+const limits: HeadLimits = { maxBytes: 4096, maxFields: 20, maxTargetBytes: 256 };
 
 export interface Reading {
   /** `ok`, `incomplete`, or the code of the refusal. */

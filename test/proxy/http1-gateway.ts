@@ -7,7 +7,7 @@ import type { ProxySettings } from '../../src/proxy/settings.ts';
 import { createTrustedPeers } from '../../src/proxy/trusted-peers.ts';
 import { until } from '../support/until.ts';
 
-export const settings: ProxySettings = {
+const settings: ProxySettings = {
   trustedIps: [],
   realIpHeader: 'X-Real-IP',
   realIpRecursive: false,

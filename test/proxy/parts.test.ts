@@ -1,12 +1,17 @@
 // The small pure parts of the proxy: routing paths, the client's address, request ids, deadlines, dates.
 import assert from 'node:assert/strict';
+import net, { type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { suite, test } from 'node:test';
+import tls from 'node:tls';
 import fc from 'fast-check';
 import { clientAddress } from '../../src/proxy/client-address.ts';
 import { createDeadlines, type Timed } from '../../src/proxy/deadlines.ts';
 import { createHttpDate } from '../../src/proxy/http-date.ts';
+import { readInto } from '../../src/proxy/read-room.ts';
 import { createRequestIds } from '../../src/proxy/request-ids.ts';
 import { routingPath, withoutPrefix } from '../../src/proxy/routing-path.ts';
+import { makeSelfSigned } from '../support/certificates.ts';
 import { until } from '../support/until.ts';
 
 suite('a routing path', () => {
@@ -108,4 +113,33 @@ test('Date is in the form of RFC 9110 and follows the clock', () => {
   assert.equal(line(), 'Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n');
   time += 1000;
   assert.equal(line(), 'Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n');
+});
+
+test('an accepted socket reads into the room it is given, plain or TLS; anything else is left as it is', async () => {
+  const { cert, key } = makeSelfSigned({ names: ['localhost'] });
+  const room = Buffer.alloc(1024);
+  const seen: string[] = [];
+  const read = (socket: Socket): void => {
+    const taken = readInto(socket, {
+      buffer: () => room,
+      callback: (length, bytes) => {
+        assert.equal(bytes, room);
+        seen.push(room.toString('latin1', 0, length));
+        return true;
+      },
+    });
+    assert.ok(taken, 'the sockets of this Node are not as readInto expects');
+    socket.resume();
+  };
+  const plain = net.createServer({ pauseOnConnect: true }, read).listen(0, '127.0.0.1');
+  const secure = tls.createServer({ cert, key, pauseOnConnect: true }, read).listen(0, '127.0.0.1');
+  await until('both listen', () => plain.listening && secure.listening);
+  const ports = [plain, secure].map((server) => (server.address() as net.AddressInfo).port);
+  net.connect({ port: ports[0] ?? 0, host: '127.0.0.1' }).end('over TCP');
+  tls.connect({ port: ports[1] ?? 0, host: '127.0.0.1', ca: cert, servername: 'localhost' }).end('over TLS');
+  await until('both are read', () => seen.length === 2);
+  assert.deepEqual(seen.sort(), ['over TCP', 'over TLS']);
+  plain.close();
+  secure.close();
+  assert.equal(readInto(new Duplex() as Socket, { buffer: () => room, callback: () => true }), false);
 });
