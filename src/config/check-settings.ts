@@ -85,8 +85,9 @@ function checkCiphers({ ssl_cipher_suite, ssl_ciphers }: Values, tls13: boolean,
   return tls13 ? withTls13(ssl_ciphers) : ssl_ciphers;
 }
 
-function checkCertificates({ ssl_cert, ssl_cert_key }: Values, report: Report): readonly StaticCertificate[] {
-  const reading = readStaticCertificates(ssl_cert, ssl_cert_key);
+function checkCertificates(values: Values, report: Report): readonly StaticCertificate[] {
+  const { ssl_cert, ssl_cert_key, ssl_min_rsa_bits } = values;
+  const reading = readStaticCertificates(ssl_cert, ssl_cert_key, ssl_min_rsa_bits);
   if (reading.kind === 'read') return reading.certificates;
   for (const { name, message, expected } of reading.problems) report.problem(name, { message, expected });
   return [];

@@ -18,7 +18,12 @@ interface StaticCertificateProblem {
 /** One of each key type, which is what a client can choose between. */
 const certificatesMax = 2;
 
-export function readStaticCertificates(certs: readonly PemSource[], keys: readonly PemSource[]): StaticCertificates {
+/** @param minRsaBits shorter RSA keys are refused: the TLS library would not serve them */
+export function readStaticCertificates(
+  certs: readonly PemSource[],
+  keys: readonly PemSource[],
+  minRsaBits: number,
+): StaticCertificates {
   const problems = [...checkCounts(certs.length, keys.length)];
   const chains = certs.map(({ pem, shown }) => {
     const chain = readChain(pem);
@@ -40,6 +45,12 @@ export function readStaticCertificates(certs: readonly PemSource[], keys: readon
     const pair = `the key ${keys[index]?.shown ?? ''} does not belong to the certificate ${certs[index]?.shown ?? ''}`;
     report('ssl_cert_key', `ssl_cert_key: ${pair}`, 'the keys in the order of the certificates');
   });
+  for (const [index, key] of privateKeys.entries()) {
+    const bits = key?.asymmetricKeyType === 'rsa' ? (key.asymmetricKeyDetails?.modulusLength ?? 0) : Infinity;
+    if (bits >= minRsaBits) continue;
+    const short = `the key ${keys[index]?.shown ?? ''} is RSA ${bits}, shorter than ssl_min_rsa_bits`;
+    report('ssl_cert_key', `ssl_cert_key: ${short}`, `RSA of ${minRsaBits} bits or more, or EC`);
+  }
   if (new Set(privateKeys.map((key) => key?.asymmetricKeyType)).size < privateKeys.length) {
     report(
       'ssl_cert',

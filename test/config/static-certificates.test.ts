@@ -48,6 +48,13 @@ test('a chain in any order is put in order, its own certificate first', () => {
   assert.equal(config.sslCertificates[0]?.chain, issued + lower.certificate + authority.certificate);
 });
 
+test('an RSA key under the floor is refused, since no handshake would succeed with it', () => {
+  const short = authority.issue({ names: ['a.test'], keyType: 'rsa', bits: 1024 });
+  const given = { ssl_cert: short.chain, ssl_cert_key: short.key };
+  assert.match(messages(given)[0] ?? '', /is RSA 1024, shorter than ssl_min_rsa_bits$/);
+  assert.equal(loaded({ ...given, ssl_min_rsa_bits: '1024' }).sslCertificates.length, 1);
+});
+
 test('both or none', () => {
   assert.deepEqual(messages({ ssl_cert: ec.chain }), ['ssl_cert_key must be specified']);
   assert.deepEqual(messages({ ssl_cert_key: ec.key }), ['ssl_cert must be specified']);
