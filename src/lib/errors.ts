@@ -59,7 +59,10 @@ const table = {
   KEYRING_MISMATCH: { blame: 'operator', retry: false, summary: 'No key of the keyring opens what the store holds.' },
 
   // admin
-  BODY_UNPARSABLE: client(400, 'A request body does not follow its own media type, or has too many or too deep fields.'),
+  BODY_UNPARSABLE: client(
+    400,
+    'A request body does not follow its own media type, or has too many or too deep fields.',
+  ),
   BODY_TOO_LARGE: client(413, 'A request body is larger than `admin_body_max_size`.'),
   MEDIA_TYPE_UNSUPPORTED: client(415, 'A request body is neither JSON, urlencoded nor multipart/form-data.'),
   INPUT_INVALID: client(400, 'Fields of a request are missing, unknown or have an unusable value; each is named.'),
@@ -82,7 +85,7 @@ const table = {
   HTTP_METHOD_INVALID: client(400, 'The request method is not a token or is too long.'),
   HTTP_METHOD_UNSUPPORTED: client(501, 'CONNECT and TRACE are not served.'),
   HTTP_TARGET_INVALID: client(400, 'The request target is malformed or holds a dot segment.'),
-  HTTP_TARGET_TOO_LONG: client(414, 'The request target is longer than request_target_max_bytes.'),
+  HTTP_TARGET_TOO_LONG: client(414, 'The request target is longer than request_target_max_size.'),
   HTTP_TARGET_DISAGREES: client(400, 'The authority of an absolute target is not the one in Host.'),
   HTTP_VERSION_INVALID: client(400, 'The HTTP version is malformed or older than 1.0.'),
   HTTP_VERSION_UNSUPPORTED: client(505, 'The HTTP version has no meaning in HTTP/1.x.'),
@@ -113,7 +116,10 @@ const table = {
   UPSTREAM_CONNECT_FAILED: upstream(502, 'The upstream refused the connection or cannot be reached.'),
   UPSTREAM_TLS_FAILED: upstream(502, 'The TLS handshake with the upstream failed, or its certificate is not trusted.'),
   UPSTREAM_RESET: upstream(502, 'The upstream closed the connection before its response was whole.'),
-  UPSTREAM_RESPONSE_INVALID: upstream(502, 'The upstream answered with something that is not a valid HTTP/1.x response.'),
+  UPSTREAM_RESPONSE_INVALID: upstream(
+    502,
+    'The upstream answered with something that is not a valid HTTP/1.x response.',
+  ),
   UPSTREAM_EXHAUSTED: upstream(503, 'All upstream_connections_max connections are in use.'),
   UPSTREAM_CONNECT_TIMEOUT: upstream(504, 'The upstream did not accept the connection in time.'),
   UPSTREAM_SEND_TIMEOUT: upstream(504, 'The upstream did not take the request in time.'),

@@ -11,7 +11,7 @@ export function formatAccessLine(entry: AccessEntry, now: number): string {
     `,"response_bytes":${number(entry.responseBodyBytes)},"total_ms":${milliseconds(entry.totalMs)}` +
     `,"upstream_ms":${entry.upstreamMs < 0 ? 'null' : milliseconds(entry.upstreamMs)},"tls":${entry.tls ? 'true' : 'false'}` +
     `,"server_name":${text(entry.serverName)},"api":${text(entry.apiName)},"request_id":${text(entry.requestId)}` +
-    `,"user_agent":${text(entry.userAgent)}}\n`
+    `,"user_agent":${text(entry.userAgent)}${entry.errorCode === undefined ? '' : `,"error":"${entry.errorCode}"`}}\n`
   );
 }
 

@@ -65,6 +65,8 @@ export interface AccessEntry {
   readonly apiName: string | undefined;
   readonly requestId: string;
   readonly userAgent: string | undefined;
+  /** Of docs/errors.md, where Portunus answered itself. */
+  readonly errorCode: string | undefined;
 }
 
 export interface AccessLog {

@@ -37,6 +37,7 @@ const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT'
 export class Exchange implements UpstreamSink, AccessEntry {
   readonly requestId: string;
   status = 0;
+  errorCode: ErrorCode | undefined;
   responseBodyBytes = 0;
   requestBodyBytes = 0;
   totalMs = 0;
@@ -162,6 +163,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     if (this.status !== 0) return this.#abort();
     const response = ownResponse(code, this.requestId, this.#request);
     this.status = response.status;
+    this.errorCode = code;
     this.responseBodyBytes = this.#request.method === 'HEAD' ? 0 : response.body.length;
     this.#downstream.sendOwn(response, this.requestId);
     this.#downstream.exchangeEnded(this.#record());

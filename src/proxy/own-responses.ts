@@ -60,11 +60,12 @@ function bodyOf(
   request: { readonly host: string; readonly path: string },
 ): object {
   if (code === 'HTTP_TLS_REQUIRED') return { message };
-  if (code !== 'HTTP_ROUTE_NOT_FOUND') return { message, request_id: requestId };
+  if (code !== 'HTTP_ROUTE_NOT_FOUND') return { message, code, request_id: requestId };
   return {
     message: 'API not found with these values',
     request_host: request.host === '' ? [] : [request.host],
     request_path: request.path,
+    code,
     request_id: requestId,
   };
 }

@@ -21,6 +21,7 @@ const entry: AccessEntry = {
   apiName: 'mockbin',
   requestId: 'f00d',
   userAgent: 'curl/8',
+  errorCode: undefined,
 };
 
 test('a line has every field under its name', () => {
@@ -51,6 +52,11 @@ test('what is absent is null', () => {
   );
   const { upstream_ms, server_name, api, user_agent } = JSON.parse(line) as Record<string, unknown>;
   assert.deepEqual([upstream_ms, server_name, api, user_agent], [null, null, null, null]);
+});
+
+test('an answer of our own has its code', () => {
+  const line = formatAccessLine({ ...entry, status: 431, errorCode: 'HTTP_FIELDS_TOO_MANY' }, 0);
+  assert.equal((JSON.parse(line) as Record<string, unknown>)['error'], 'HTTP_FIELDS_TOO_MANY');
 });
 
 test('JSON.parse gives back the values, for any texts and numbers, and a line is one line', () => {

@@ -161,6 +161,7 @@ function entry(requestId: string): AccessEntry {
     apiName: 'mockbin',
     requestId,
     userAgent: 'curl/8',
+    errorCode: undefined,
   };
 }
 

@@ -151,6 +151,7 @@ suite('own answers', () => {
       message: 'API not found with these values',
       request_host: ['inexistent.com'],
       request_path: '/x',
+      code: 'HTTP_ROUTE_NOT_FOUND',
       request_id: fieldOf(head, 'X-Portunus-Request-Id'),
     });
     assert.equal(fieldOf(head, 'Server'), 'portunus');
@@ -229,8 +230,9 @@ suite('own answers', () => {
       const { status, head, body } = await client.response();
       assert.equal(status, errorCodes[code as ErrorCode].status, name);
       assert.match(fieldOf(head, 'Connection') ?? '', /close/, name);
-      const { request_id: id } = JSON.parse(body) as { readonly request_id: string };
-      assert.equal(id, fieldOf(head, 'X-Portunus-Request-Id'));
+      const said = JSON.parse(body) as { readonly code: string; readonly request_id: string };
+      assert.equal(said.code, code, name);
+      assert.equal(said.request_id, fieldOf(head, 'X-Portunus-Request-Id'));
       await client.rest();
       assert.equal(client.received, '', name);
     }

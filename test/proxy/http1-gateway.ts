@@ -259,7 +259,7 @@ async function listen(server: net.Server): Promise<number> {
 /** The log may not keep the entry, so this keeps what it said. */
 function copyOf(entry: AccessEntry): AccessEntry {
   const { remoteAddress, method, target, httpVersion, host, status, responseBodyBytes, requestBodyBytes } = entry;
-  const { totalMs, upstreamMs, tls, serverName, apiName, requestId, userAgent } = entry;
+  const { totalMs, upstreamMs, tls, serverName, apiName, requestId, userAgent, errorCode } = entry;
   return {
     remoteAddress,
     method,
@@ -276,5 +276,6 @@ function copyOf(entry: AccessEntry): AccessEntry {
     apiName,
     requestId,
     userAgent,
+    errorCode,
   };
 }

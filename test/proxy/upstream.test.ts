@@ -47,6 +47,7 @@ suite('an upstream that fails', () => {
     assert.equal(status, 502);
     assert.deepEqual(JSON.parse(body), {
       message: 'An invalid response was received from the upstream server',
+      code: 'UPSTREAM_CONNECT_FAILED',
       request_id: fieldOf(head, 'X-Portunus-Request-Id'),
     });
     assert.equal(gateway.counted.filter((kind) => kind === 'opened').length, 3);
