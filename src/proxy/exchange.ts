@@ -6,9 +6,10 @@ import { field } from '../http1/field-names.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { ErrorCode } from '../lib/errors.ts';
-import type { AccessEntry, AccessLog, Counters, Log } from '../observe/contract.ts';
+import type { AccessEntry, AccessLog, Counters } from '../observe/contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
+import type { UpstreamFailureReport } from './failure-log.ts';
 import { allowedUpgrade, forwardRequest, type ForwardSettings, realAddress } from './forward-request.ts';
 import { ownResponse } from './own-responses.ts';
 import { demandsTls } from './policies.ts';
@@ -26,7 +27,7 @@ export interface ExchangeServices {
   readonly deadlines: Deadlines;
   readonly counters: Counters;
   readonly accessLog: AccessLog | undefined;
-  readonly log: Log;
+  readonly tellFailure: (report: UpstreamFailureReport) => void;
   readonly nextRequestId: () => string;
   readonly dateLine: () => string;
 }
@@ -305,10 +306,12 @@ export class Exchange implements UpstreamSink, AccessEntry {
     // After a change of protocol silence or a reset is how many of them end.
     if (this.#switched) return this.abandon();
     this.#services.counters.upstreamFailed(reason.kind);
-    this.#services.log.warn(
-      { code: reason.code, requestId: this.requestId, api: this.apiName, upstream: this.#match?.route.upstream.key },
-      'an upstream failed',
-    );
+    this.#services.tellFailure({
+      code: reason.code,
+      requestId: this.requestId,
+      api: this.apiName,
+      upstream: this.#match?.route.upstream.key ?? '',
+    });
     this.refuse(reason.code);
   }
 

@@ -10,6 +10,7 @@ import { createHttpDate } from './http-date.ts';
 import { createRequestIds } from './request-ids.ts';
 import type { ProxySettings } from './settings.ts';
 import { createTrustedPeers } from './trusted-peers.ts';
+import { createFailureLog } from './failure-log.ts';
 import { createUpstreamPool } from './upstream-pool.ts';
 
 export interface Http1ServerOptions {
@@ -48,7 +49,7 @@ export function createHttp1Server(options: Http1ServerOptions): Http1Server {
     deadlines,
     counters,
     accessLog,
-    log,
+    tellFailure: createFailureLog(log, now),
     nextRequestId: createRequestIds(),
     dateLine: createHttpDate(),
   };

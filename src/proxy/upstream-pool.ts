@@ -29,6 +29,9 @@ export interface UpstreamPool extends Disposable {
   readonly connections: number;
 }
 
+/** Upstreams without a connection whose TLS session is kept for the next one. */
+const upstreamsRememberedMax = 1000;
+
 interface Peers {
   readonly idle: UpstreamConnection[];
   readonly connecting: Map<UpstreamSink, UpstreamConnection>;
@@ -199,6 +202,8 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     }
     const waiter = nextWaiter(peers);
     if (waiter !== undefined) open(upstream, peers, waiter.sink, waiter.timeouts);
-    else if (peers.total === 0 && peers.session === undefined) all.delete(upstream.key);
+    else if (peers.total === 0 && (peers.session === undefined || all.size > upstreamsRememberedMax)) {
+      all.delete(upstream.key);
+    }
   }
 }
