@@ -88,7 +88,12 @@ async function takeIn(tx: StoreTransaction, input: IntakeInput): Promise<IntakeR
 
 /** A file with both: its key is the one that is meant, not the stored one. */
 export function holdsKey(cert: string | Uint8Array | undefined): boolean {
-  return typeof cert === 'string' && cert.includes('PRIVATE KEY-----');
+  const line = 'PRIVATE KEY-----';
+  if (typeof cert === 'string') return cert.includes(line);
+  if (cert === undefined) return false;
+  // PEM comes as bytes when the text around it is not UTF-8, as the names in exported files often are.
+  const bytes = Buffer.from(cert.buffer, cert.byteOffset, cert.byteLength);
+  return bytes.includes(line, 0, 'latin1') || bytes.includes(line, 0, 'utf16le');
 }
 
 function sameText(cert: string | Uint8Array, chain: string): boolean {

@@ -54,6 +54,24 @@ test('snis come as a list, in every form spelling, and as the comma text of Kong
   );
 });
 
+test('one file is certificate and key, whatever stands around them in it', async (t) => {
+  const { send } = await startAdmin(t);
+  const pair = (bags: string, { cert, key }: { cert: string; key: string }) => `${bags}\r\n${cert}${bags}\r\n${key}`;
+  const exported = {
+    ascii: (text: string) => text,
+    latin1: (text: string) => Buffer.from(text, 'latin1'),
+    utf16: (text: string) => Buffer.from(`\uFEFF${text}`, 'utf16le'),
+  };
+  for (const [encoding, encode] of Object.entries(exported)) {
+    const file = encode(pair('friendlyName: Würm', other));
+    const { status, body } = await send('POST', '/certificates', { multipart: [['cert', file]] });
+    assert.equal(status, 201, `${encoding}: ${body.message}`);
+    const at = `/certificates/${body.id}`;
+    const replaced = await send('PATCH', at, { multipart: [['cert', encode(pair('friendlyName: Würm', rsa))]] });
+    assert.deepEqual([replaced.status, replaced.body.cert], [200, rsa.cert], encoding);
+  }
+});
+
 test('150 names are all answered', async (t) => {
   const { send } = await startAdmin(t);
   const snis = Array.from({ length: 150 }, (_, index) => `n${index}.test`);
