@@ -29,6 +29,7 @@ export interface DataPlaneReport {
   readonly connections: number;
   readonly tlsContexts: number;
   readonly unusableCertificates: readonly string[];
+  readonly unusableApis: readonly string[];
   readonly counters: CountersSnapshot;
   readonly residentBytes: number;
 }
@@ -86,6 +87,7 @@ export function createDataPlane({ config, storePath, sealer, ticketSecret, log }
       connections: http1.activeConnections,
       tlsContexts: tls.contexts,
       unusableCertificates: tls.unusableCertificates(),
+      unusableApis: catalog.unusableApis,
       counters: counters.snapshot(),
       residentBytes: process.memoryUsage.rss(),
     }),

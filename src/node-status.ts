@@ -53,7 +53,8 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
             resident_bytes: report.residentBytes,
           })),
         },
-        unusable_certificates: [...new Set(reports.flatMap(({ report }) => report.unusableCertificates))].toSorted(),
+        unusable_certificates: allOf(reports.map(({ report }) => report.unusableCertificates)),
+        unusable_apis: allOf(reports.map(({ report }) => report.unusableApis)),
       };
     },
 
@@ -90,4 +91,9 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
   function isServing(): boolean {
     return serving.listening >= serving.size;
   }
+}
+
+/** Each once, sorted. */
+function allOf(lists: readonly (readonly string[])[]): readonly string[] {
+  return [...new Set(lists.flat())].toSorted();
 }

@@ -43,6 +43,9 @@ async function receive(message: ToWorker, handle: object | undefined): Promise<v
     case 'report':
       say({ kind: 'report', request: message.request, report: (await plane()).report() });
       break;
+    case 'ping':
+      say({ kind: 'alive' });
+      break;
     case 'reopen-logs':
       (await plane()).reopenLogs();
       break;

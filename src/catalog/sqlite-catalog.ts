@@ -10,6 +10,8 @@ export interface Catalog extends CertificateCatalog, RouteCatalog, Disposable {
   /** The revision of the last `apply`, or the one found when the catalog was opened. */
   readonly revision: number;
   readonly routes: number;
+  /** Ids of APIs whose rows cannot be read as one: they have no route, and the others are served. */
+  readonly unusableApis: readonly string[];
   /** Follows changes up to `revision`. Repeating changes that are known does no harm. */
   apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[]): void;
 }
@@ -31,7 +33,7 @@ export function openSqliteCatalog(path: string): Catalog {
   const findDefault = one<CertificateRow>(
     `SELECT ${certificateColumns} FROM certificates c WHERE c.owner = 'default' ORDER BY c.sequence LIMIT 1`,
   );
-  const findApi = one<{ doc: string; sequence: number }>('SELECT doc, sequence FROM apis WHERE id = ?');
+  const findApi = one<ApiRow>('SELECT id, doc, sequence FROM apis WHERE id = ?');
   const findPlugin = one<{ doc: string }>('SELECT doc FROM plugins WHERE id = ?');
   const findRevision = one<{ revision: number }>('SELECT revision FROM revision');
 
@@ -39,6 +41,7 @@ export function openSqliteCatalog(path: string): Catalog {
   /** Enabled ssl plugins, by API; the global one under ''. */
   const plugins = new Map<string, Plugin>();
   const apiOfPlugin = new Map<string, string>();
+  const unusableApis = new Set<string>();
   let certificateEpoch = 0;
   let revision = loadAll();
 
@@ -48,6 +51,9 @@ export function openSqliteCatalog(path: string): Catalog {
     },
     get routes() {
       return router.size;
+    },
+    get unusableApis() {
+      return [...unusableApis];
     },
     get certificateEpoch() {
       return certificateEpoch;
@@ -95,19 +101,25 @@ export function openSqliteCatalog(path: string): Catalog {
   }
 
   function loadRoutes(): void {
-    for (const { doc, sequence } of many<{ doc: string; sequence: number }>('SELECT doc, sequence FROM apis')) {
-      const api = JSON.parse(doc) as Api;
-      router.set(api.id, compileRoute(api, sequence, plugins.get(api.id) ?? plugins.get('')));
-    }
+    for (const row of many<ApiRow>('SELECT id, doc, sequence FROM apis')) setRoute(row);
   }
 
   function loadRoute(id: string): void {
     const row = findApi(id);
-    if (row === undefined) {
+    unusableApis.delete(id);
+    if (row === undefined) router.set(id, []);
+    else setRoute(row);
+  }
+
+  /** A row that cannot be read leaves its own API without a route, and no other. */
+  function setRoute({ id, doc, sequence }: ApiRow): void {
+    try {
+      router.set(id, compileRoute(JSON.parse(doc) as Api, sequence, plugins.get(id) ?? plugins.get('')));
+      unusableApis.delete(id);
+    } catch {
       router.set(id, []);
-      return;
+      unusableApis.add(id);
     }
-    router.set(id, compileRoute(JSON.parse(row.doc) as Api, row.sequence, plugins.get(id) ?? plugins.get('')));
   }
 
   /** @returns the APIs whose routes it may have changed, the one it left included; '' for all */
@@ -133,6 +145,12 @@ export function openSqliteCatalog(path: string): Catalog {
   function many<Row>(sql: string): Iterable<Row> {
     return database.prepare(sql).iterate() as unknown as Iterable<Row>;
   }
+}
+
+interface ApiRow {
+  readonly id: string;
+  readonly doc: string;
+  readonly sequence: number;
 }
 
 interface CertificateRow {

@@ -73,6 +73,7 @@ export interface Config {
 
   readonly drainTimeoutMs: number;
   readonly applyTimeoutMs: number;
+  readonly workerTimeoutMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** A file path (absolute), `stdout`, or `off`. */
   readonly proxyAccessLog: string;

@@ -141,6 +141,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     workers: values.workers,
     drainTimeoutMs: values.drain_timeout,
     applyTimeoutMs: values.apply_timeout,
+    workerTimeoutMs: values.worker_timeout,
 
     proxyListen: values.proxy_listen,
     adminListen: values.admin_listen,

@@ -64,6 +64,13 @@ export const settings = {
     max: 10 * minute,
     description: 'How long an answer of the Admin API waits for every worker to apply the write.',
   },
+  worker_timeout: {
+    kind: 'duration',
+    default: '30s',
+    min: second,
+    max: 60 * minute,
+    description: 'A worker that gives no sign of life for so long is ended and replaced.',
+  },
 
   // listeners
   proxy_listen: {

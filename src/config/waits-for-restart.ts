@@ -12,6 +12,7 @@ const readAtStart = {
   adminPrivateKeys: 'admin_private_keys',
   adminBodyMaxBytes: 'admin_body_max_size',
   applyTimeoutMs: 'apply_timeout',
+  workerTimeoutMs: 'worker_timeout',
   keyring: 'keyring',
   metricsCertificatesMax: 'metrics_certificates_max',
   sslMinRsaBits: 'ssl_min_rsa_bits',

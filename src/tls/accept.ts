@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket, type SecureContext } from 'node:tls';
 import type { CertificateCatalog } from '../catalog/contract.ts';
+import { hostNameMaxLength } from '../model/host-name.ts';
 import { alertRecord, type Alert } from './alert.ts';
 import { chooseAlpn, type AlpnChoice, type AlpnProtocol } from './alpn.ts';
 import { parseClientHello, type ClientHello } from './client-hello.ts';
@@ -62,6 +63,8 @@ export interface TlsAcceptor extends AsyncDisposable {
 const namesPerContext = 4;
 /** How long a refused client may take to read why and close. */
 const lingerMs = 2000;
+/** Certificates that cannot be read are told of once in so long: every handshake for one of them fails. */
+const readFailureIntervalMs = 1000;
 
 /** @throws DEFAULT_CERTIFICATE_UNUSABLE */
 export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcceptor {
@@ -77,6 +80,7 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
   });
   /** The name under which an unusable certificate was last asked for, to see later whether it still is. */
   const unusableNames = new Map<string, string | undefined>();
+  let readFailureToldAt = Number.NEGATIVE_INFINITY;
   const pending = createDeadlines<Handshake>(config.handshakeTimeoutMs, (handshake) => handshake.fail('timeout'));
   const lingering = createDeadlines<Socket>(lingerMs, (socket) => socket.destroy());
   const shared: Shared = { maxBytes: config.clientHelloMaxBytes, counters, pending, lingering, choose };
@@ -94,9 +98,7 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
     unusableCertificates() {
       const failed = new Map(contexts.unusable().map(({ certificateId, revision }) => [certificateId, revision]));
       for (const [certificateId, serverName] of unusableNames) {
-        const { certificate } = selector.find(serverName);
-        const still = certificate?.id === certificateId && failed.get(certificateId) === certificate.revision;
-        if (!still) unusableNames.delete(certificateId);
+        if (!isStillUnusable(certificateId, serverName, failed)) unusableNames.delete(certificateId);
       }
       return [...unusableNames.keys()];
     },
@@ -108,7 +110,37 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
     },
   };
 
+  function isStillUnusable(id: string, serverName: string | undefined, failed: ReadonlyMap<string, number>): boolean {
+    try {
+      const { certificate } = selector.find(serverName);
+      return certificate?.id === id && failed.get(id) === certificate.revision;
+    } catch {
+      // What cannot be read can as little be used.
+      return true;
+    }
+  }
+
+  /** What cannot be read from the local file, a damaged page of it say, fails for the names it belongs to. */
   function choose(sentName: string | undefined): Choice {
+    try {
+      return chosen(sentName);
+    } catch (error) {
+      const now = performance.now();
+      if (now - readFailureToldAt >= readFailureIntervalMs) {
+        readFailureToldAt = now;
+        log.error(
+          {
+            serverName: sentName?.slice(0, hostNameMaxLength),
+            reason: error instanceof Error ? error.message : 'unknown',
+          },
+          'a certificate cannot be read; handshakes for its names fail',
+        );
+      }
+      return { kind: 'unusable' };
+    }
+  }
+
+  function chosen(sentName: string | undefined): Choice {
     const { serverName, certificate } = selector.find(sentName);
     if (certificate === undefined) return { kind: 'none' };
     let result = contexts.find(certificate.id, certificate.revision);

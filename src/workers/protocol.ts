@@ -13,6 +13,8 @@ export type ToWorker =
       readonly changes: readonly Pick<Change, 'entity' | 'id'>[];
     }
   | { readonly kind: 'report'; readonly request: number }
+  /** Answered with `alive`, to show that it still can. */
+  | { readonly kind: 'ping' }
   | { readonly kind: 'reopen-logs' }
   /** Accept nothing more, finish what is in flight, exit. */
   | { readonly kind: 'drain' };
@@ -21,4 +23,5 @@ export type FromWorker<Report> =
   | { readonly kind: 'loaded'; readonly revision: number }
   | { readonly kind: 'listening' }
   | { readonly kind: 'applied'; readonly revision: number }
+  | { readonly kind: 'alive' }
   | { readonly kind: 'report'; readonly request: number; readonly report: Report };

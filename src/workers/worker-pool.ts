@@ -15,6 +15,8 @@ const shortLifeMs = 2000;
 const pauseMinMs = 100;
 const pauseMaxMs = 5000;
 const reportTimeoutMs = 2000;
+/** How often the workers are looked after within `worker_timeout`. */
+const looksPerTimeout = 4;
 
 export interface WorkerPoolOptions {
   /** The module a worker process runs. */
@@ -51,6 +53,8 @@ interface Worker<Report> {
   readonly listening: PromiseWithResolvers<void>;
   readonly exited: Promise<void>;
   readonly asked: Map<number, (report: Report) => void>;
+  /** When it was last heard of. */
+  seenAt: number;
 }
 
 export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<Report> {
@@ -64,6 +68,9 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
   let lastRequest = 0;
 
   const first = sockets.map((_, slot) => startWorker(slot));
+  const intervalMs = options.start.config.workerTimeoutMs / looksPerTimeout;
+  const looking = setInterval(lookAfterWorkers, intervalMs).unref();
+  let lookedAt = performance.now();
 
   return {
     ready: Promise.all(first.map(firstListening)).then(() => undefined),
@@ -126,6 +133,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       listening: Promise.withResolvers<void>(),
       exited: exit.promise,
       asked: new Map(),
+      seenAt: performance.now(),
     };
     workers.set(worker.id, worker);
     child.on('message', (message) => receive(worker, message as FromWorker<Report>));
@@ -139,6 +147,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
   }
 
   function receive(worker: Worker<Report>, message: FromWorker<Report>): void {
+    worker.seenAt = performance.now();
     switch (message.kind) {
       case 'loaded':
         // Joins before it listens: what is published from here on reaches it before its first connection.
@@ -158,6 +167,8 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
         break;
       case 'report':
         worker.asked.get(message.request)?.(message.report);
+        break;
+      case 'alive':
         break;
     }
   }
@@ -218,8 +229,26 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     send(worker, { kind: 'drain' });
   }
 
+  /** A worker that is stopped or caught in a loop serves nobody: it is ended, and replaced as any that dies. */
+  function lookAfterWorkers(): void {
+    const now = performance.now();
+    // Where this process itself stood still, nothing it has not heard says anything about its workers.
+    const late = now - lookedAt > intervalMs * 2;
+    lookedAt = now;
+    for (const worker of workers.values()) {
+      if (worker.state === 'draining') continue;
+      if (late) worker.seenAt = now;
+      if (now - worker.seenAt <= options.start.config.workerTimeoutMs) send(worker, { kind: 'ping' });
+      else {
+        log.error({ worker: worker.id, pid: worker.child.pid }, 'a worker gives no sign of life and is ended');
+        worker.child.kill('SIGKILL');
+      }
+    }
+  }
+
   function stop(): void {
     stopping = true;
+    clearInterval(looking);
     for (const timer of respawns) clearTimeout(timer);
   }
 

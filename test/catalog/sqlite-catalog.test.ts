@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { openSqliteCatalog, type Catalog } from '../../src/catalog/sqlite-catalog.ts';
@@ -170,6 +171,25 @@ describe('a catalog', () => {
       assert.deepEqual(demandHttps(), []);
     });
   }
+});
+
+test('a row that cannot be read leaves its own API without a route, and names it', async () => {
+  await using temporary = await temporaryStore();
+  const { store, path } = temporary;
+  await store.transact('test', async (tx) => {
+    for (const id of ['whole', 'broken']) await tx.apis.insert(fakeApi(id, { hosts: [`${id}.test`] }));
+  });
+  const writer = new DatabaseSync(path);
+  writer.exec(`UPDATE apis SET doc = '{"id":"broken"}' WHERE id = 'broken'`);
+  writer.close();
+  using catalog = openSqliteCatalog(path);
+  assert.deepEqual(catalog.unusableApis, ['broken']);
+  assert.equal(catalog.matchRoute('GET', 'broken.test', '/'), undefined);
+  assert.equal(catalog.matchRoute('GET', 'whole.test', '/')?.route.apiId, 'whole');
+  await store.transact('test', (tx) => tx.apis.replace(fakeApi('broken', { hosts: ['broken.test'] })));
+  await catchUp(catalog, store);
+  assert.deepEqual(catalog.unusableApis, []);
+  assert.equal(catalog.matchRoute('GET', 'broken.test', '/')?.route.apiId, 'broken');
 });
 
 async function catchUp(catalog: Catalog, store: Store): Promise<void> {

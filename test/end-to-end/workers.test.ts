@@ -47,6 +47,18 @@ describe('a worker that is killed', () => {
     });
   }
 
+  test('or stopped, is ended and replaced when it gives no sign of life', async () => {
+    await using upstream = await startUpstream();
+    await using gateway = await startGateway({ workers: 1, settings: { worker_timeout: '1s' } });
+    await publish(gateway, upstream.url);
+    const [victim] = gateway.workerPids();
+    assert.ok(victim !== undefined);
+    process.kill(victim, 'SIGSTOP');
+    assert.equal(await freshRequest(gateway.plainPort, 'workers.test'), 200, 'it waits for the next worker');
+    assert.ok(!isAlive(victim));
+    assert.match(gateway.output(), /gives no sign of life/);
+  });
+
   test('is replaced by one that knows every certificate', async () => {
     await using gateway = await startGateway({ workers: 1 });
     const pair = makeSelfSigned({ names: ['known.test'] });

@@ -238,6 +238,31 @@ test('an unusable certificate fails for its own names alone, is logged once and 
   assert.deepEqual([...acceptor.acceptor.unusableCertificates()].sort(), ['empty', 'mismatch']);
 });
 
+test('a certificate that cannot be read fails for its own names alone, told of once, and serves again when it can', async () => {
+  const catalog = fakeCatalog();
+  const [good, damaged] = [issued('good.test'), issued('damaged.test')];
+  catalog.bind('good.test', makeRecord('good', [good]));
+  catalog.bind('damaged.test', makeRecord('damaged', [damaged]));
+  let isDamaged = true;
+  await using acceptor = await startAcceptor({
+    catalog: {
+      ...catalog,
+      findCertificate(names) {
+        if (isDamaged && names.includes('damaged.test')) throw new Error('database disk image is malformed');
+        return catalog.findCertificate(names);
+      },
+    },
+  });
+  for (let time = 0; time < 3; time += 1) {
+    assert.equal(await askInVain(acceptor.port, { servername: 'damaged.test' }), 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR');
+  }
+  assert.equal((await ask(acceptor.port, { servername: 'good.test' })).fingerprint, fingerprintOf(good.cert));
+  assert.equal(acceptor.errors.length, 1);
+  assert.deepEqual(acceptor.acceptor.unusableCertificates(), []);
+  isDamaged = false;
+  assert.equal((await ask(acceptor.port, { servername: 'damaged.test' })).fingerprint, fingerprintOf(damaged.cert));
+});
+
 test('a replaced certificate shows at the next handshake, and open connections go on', async () => {
   const catalog = fakeCatalog();
   const [before, behind] = [issued('a.test'), issued('a.test')];
