@@ -17,6 +17,9 @@ process.on('message', (message: ToWorker) => {
     case 'report':
       say({ kind: 'report', request: message.request, report: logLevel });
       break;
+    case 'ping':
+      say({ kind: 'alive' });
+      break;
     case 'drain':
       process.exit(0);
       break;
