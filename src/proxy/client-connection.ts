@@ -191,11 +191,12 @@ export class ClientConnection implements Downstream, Timed {
   exchangeEnded(now: number): void {
     this.#exchange = undefined;
     if (this.#phase === 'closed') return;
-    this.#writer.flush();
+    const flushed = this.#writer.flush();
     if (this.#closeAfter || this.#bodyOpen || this.#owner.draining) return this.#linger();
     this.#parser.reset();
     this.#phase = 'idle';
-    this.deadline = now + this.#services.settings.clientIdleTimeoutMs;
+    const { clientIdleTimeoutMs, clientSendTimeoutMs } = this.#services.settings;
+    this.deadline = now + (flushed ? clientIdleTimeoutMs : clientSendTimeoutMs);
     this.#pump();
   }
 
@@ -265,6 +266,8 @@ export class ClientConnection implements Downstream, Timed {
     // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- closed: whatever still comes is dropped
     switch (this.#phase) {
       case 'idle':
+        // Or answers to requests that came all at once would gather here for a client that reads none of them.
+        if (this.#socket.writableNeedDrain) return false;
         this.#startedAt = this.#services.deadlines.now();
         this.deadline = this.#startedAt + this.#services.settings.clientHeadTimeoutMs;
         this.#phase = 'head';
@@ -374,6 +377,10 @@ export class ClientConnection implements Downstream, Timed {
 
   #onDrain(): void {
     this.#sendBlocked = false;
+    if (this.#phase === 'idle') {
+      this.deadline = this.#services.deadlines.now() + this.#services.settings.clientIdleTimeoutMs;
+      this.#pump();
+    }
     if (this.#phase !== 'exchange') return;
     this.deadline = Number.POSITIVE_INFINITY;
     this.#regulate();

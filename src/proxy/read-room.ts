@@ -53,7 +53,11 @@ export class ReadRoom {
    */
   after(length: number, held: boolean, more: boolean): void {
     const own = this.#own;
-    if (own === undefined) return;
+    if (own === undefined) {
+      // What comes next is another body, whose bytes having left says nothing of these.
+      if (!more) this.#lent.length = 0;
+      return;
+    }
     if (!held) {
       this.takeBack();
       if (more && length > gatheredMaxBytes) return;

@@ -224,11 +224,16 @@ export class UpstreamConnection implements Timed {
     else this.deadline = Number.POSITIVE_INFINITY;
   }
 
-  /** The exchange is over. Kept when both messages were whole and the upstream goes on, else closed. */
+  /**
+   * The exchange is over. Kept when both messages were whole and the upstream goes on, else closed; also when it answered
+   * without having taken the whole request, which the next one would have to wait behind.
+   */
   release(now: number): void {
     if (this.#state !== 'busy') return;
     this.#sink = undefined;
-    if (!this.#reusable || !this.#responseRead || !this.#requestSent || this.#paused) return this.close();
+    if (!this.#reusable || !this.#responseRead || !this.#requestSent || this.#paused || this.holdsBytes) {
+      return this.close();
+    }
     this.#state = 'idle';
     this.#owner.idle(this, now);
   }

@@ -40,6 +40,29 @@ suite('persistence', () => {
     }
   });
 
+  test('pipelined requests of a client that reads no answers wait, and are answered when it reads', async () => {
+    const body = 'x'.repeat(60_000);
+    const count = 600;
+    await using upstream = await startRawUpstream(
+      answering(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`),
+    );
+    await using gateway = await startGateway({ upstreamPort: upstream.port });
+    using client = await gateway.connect();
+    client.socket.pause();
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(count));
+    let before = -1;
+    let still = 0;
+    await until('no more requests are taken', () => {
+      const answered = gateway.entries.length;
+      still = answered > 0 && answered === before ? still + 1 : 0;
+      before = answered;
+      return still === 20;
+    });
+    assert.ok(before < count, 'all 36 MB were answered into memory');
+    client.socket.resume();
+    for (let index = 0; index < count; index += 1) assert.equal((await client.response()).body.length, body.length);
+  });
+
   test('pipelined requests with own answers and bodies between keep their order', async () => {
     await using upstream = await startRawUpstream();
     await using gateway = await startGateway({

@@ -1,6 +1,6 @@
 // The small pure parts of the proxy: routing paths, the client's address, request ids, deadlines, dates.
 import assert from 'node:assert/strict';
-import net, { type Socket } from 'node:net';
+import net, { type OnReadOpts, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { suite, test } from 'node:test';
 import tls from 'node:tls';
@@ -8,9 +8,10 @@ import fc from 'fast-check';
 import { clientAddress } from '../../src/proxy/client-address.ts';
 import { createDeadlines, type Timed } from '../../src/proxy/deadlines.ts';
 import { createHttpDate } from '../../src/proxy/http-date.ts';
-import { readInto } from '../../src/proxy/read-room.ts';
+import { ReadRoom, readInto } from '../../src/proxy/read-room.ts';
 import { createRequestIds } from '../../src/proxy/request-ids.ts';
 import { routingPath, withoutPrefix } from '../../src/proxy/routing-path.ts';
+import { UpstreamConnection, type UpstreamSink } from '../../src/proxy/upstream-connection.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { until } from '../support/until.ts';
 
@@ -105,6 +106,63 @@ test('a deadline is told once its time has come, again until it is moved, and no
   const before = swept;
   await until('more sweeps', () => swept > before + 2);
   assert.equal(told, 2);
+});
+
+test('rooms of a body that is over are not taken back when bytes of the next one have left', () => {
+  const room = new ReadRoom();
+  const read = (length: number, more: boolean): Buffer => {
+    const bytes = room.settle(room.next, length);
+    room.after(length, true, more);
+    return bytes;
+  };
+  const first = read(5000, true);
+  assert.equal(read(100, true).length, first.length);
+  assert.notEqual(room.next, first);
+  assert.ok(room.lends, 'the bytes of this body may not have left');
+  read(100, false);
+  assert.ok(!room.lends);
+});
+
+test('an upstream connection that still holds bytes of an answered request is not kept for the next', () => {
+  using deadlines = createDeadlines(() => 0);
+  const gone: string[] = [];
+  let opened: UpstreamConnection | undefined;
+  let onread: OnReadOpts | undefined;
+  // Takes a write and never finishes it.
+  const socket = new Duplex({ read() {}, write() {} }) as Socket;
+  const sink: UpstreamSink = {
+    onUpstreamReady(connection) {
+      opened = connection;
+      connection.begin('POST', 'POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\n', false, 0);
+      connection.sendData(Buffer.from('body'), 0, 4);
+      connection.endRequest();
+    },
+    onInterimResponse: () => undefined,
+    onResponseHead: () => undefined,
+    onResponseData: () => undefined,
+    onResponseEnd: () => opened?.release(0),
+    onResponsePause: () => undefined,
+    holdsResponse: false,
+    onUpstreamDrain: () => undefined,
+    onUpstreamFailed: () => undefined,
+  };
+  new UpstreamConnection(
+    (options) => {
+      onread = options;
+      return socket;
+    },
+    false,
+    sink,
+    { connectTimeoutMs: 1, sendTimeoutMs: 1, readTimeoutMs: 1 },
+    { connected: () => undefined, idle: () => gone.push('idle'), gone: () => gone.push('gone') },
+    deadlines,
+    { maxBytes: 1000, maxFields: 10, maxTargetBytes: 0 },
+  );
+  socket.emit('connect');
+  const answer = Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+  onread?.callback(answer.length, answer);
+  assert.deepEqual(gone, ['gone']);
+  assert.ok(socket.destroyed);
 });
 
 test('Date is in the form of RFC 9110 and follows the clock', () => {

@@ -142,10 +142,14 @@ function decodeArray(
     );
     items = items.filter((item) => item !== '');
   }
-  const values = items.map(
-    // An item cannot be absent as a field can: it is empty, and whoever checks it says so.
-    (item, index) => decodeValue(shape.items ?? {}, item, `${field}.${index + 1}`, name, context) ?? '',
-  );
+  const values = items.map((item, index) => {
+    const place = `${field}.${index + 1}`;
+    const value = decodeValue(shape.items ?? {}, item, place, name, context);
+    if (value !== undefined) return value;
+    // An item cannot be absent, as a field can.
+    context.problems.push(invalid(place, phrases.emptyString));
+    return failed;
+  });
   return values.includes(failed) ? failed : values;
 }
 

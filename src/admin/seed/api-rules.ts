@@ -57,7 +57,6 @@ export function checkPath(text: string): Checked {
 }
 
 export function checkMethod(text: string): Checked {
-  if (text === '') return unsound('method is empty');
   return /^[A-Z]{1,32}$/.test(text) ? sound(text) : unsound('invalid value', 'Write methods in upper case.');
 }
 

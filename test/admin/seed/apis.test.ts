@@ -255,7 +255,7 @@ test('an empty item of a list is refused as empty, whatever it is written as', a
         json: { name: 'n', upstream_url: 'http://u', [field]: [item] },
       });
       assert.equal(status, 400, `${field}: ${JSON.stringify(item)}`);
-      assert.match(body[field], /is empty$|must not be empty/);
+      assert.equal(body[field], 'must not be empty');
     }
   }
 });
