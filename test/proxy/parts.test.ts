@@ -146,7 +146,7 @@ test('an upstream connection that still holds bytes of an answered request is no
     onUpstreamDrain: () => undefined,
     onUpstreamFailed: () => undefined,
   };
-  new UpstreamConnection(
+  const connection = new UpstreamConnection(
     (options) => {
       onread = options;
       return socket;
