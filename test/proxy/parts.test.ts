@@ -159,6 +159,7 @@ test('an upstream connection that still holds bytes of an answered request is no
     { maxBytes: 1000, maxFields: 10, maxTargetBytes: 0 },
   );
   socket.emit('connect');
+  assert.equal(opened, connection);
   const answer = Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
   onread?.callback(answer.length, answer);
   assert.deepEqual(gone, ['gone']);
