@@ -48,7 +48,7 @@ const taken: readonly (readonly [name: string, message: string, body: string])[]
   ['with an encoded slash', 'GET /group%2Fproject HTTP/1.1\r\nHost: a\r\n\r\n', ''],
   ['with a target of 256 bytes', `GET /${'a'.repeat(255)} HTTP/1.1\r\nHost: a\r\n\r\n`, ''],
   ['with 20 fields', `GET / HTTP/1.1\r\nHost: a\r\n${'X: a\r\n'.repeat(19)}\r\n`, ''],
-  ['with a body by length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 005\r\n\r\nhello', 'hello'],
+  ['with a body by length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello', 'hello'],
   ['with a length of zero', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n', ''],
   [
     'with a chunked body',

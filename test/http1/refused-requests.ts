@@ -173,6 +173,7 @@ export const refusedRequests: readonly Refused[] = [
       ['absurdly large', '9'.repeat(40)],
       ['not a number', 'five'],
       ['quoted', '"5"'],
+      ['octal to some', '010'],
     ] as const
   ).map(([name, length]) =>
     head(`a length that is ${name}`, `Content-Length: ${length}`, 'HTTP_CONTENT_LENGTH_INVALID'),
