@@ -193,6 +193,8 @@ export class Exchange implements UpstreamSink, AccessEntry {
 
   onRequestEnd(trailers: FieldLines | undefined): void {
     this.#requestWhole = true;
+    // Also of a chunked body without data: its last chunk is not at hand for a second time.
+    this.#bodyBegun = true;
     const upstream = this.#upstream;
     if (upstream === undefined) return;
     if (this.#switched) {

@@ -283,6 +283,17 @@ suite('a kept connection that turns out to be closed', () => {
     assert.equal(upstream.connections.length, 1);
   });
 
+  test('costs a chunked request whose empty body has gone a 502: it would go without its last chunk', async () => {
+    await using upstream = await startRawUpstream(once);
+    await using gateway = await startGateway({ upstreamPort: upstream.port });
+    using client = await gateway.connect();
+    client.send(get);
+    await client.response();
+    client.send('PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n');
+    assert.equal((await client.response()).status, 502);
+    assert.equal(upstream.connections.length, 1);
+  });
+
   test('is not tried a second time on a new one', async () => {
     await using upstream = await startRawUpstream((connection) => {
       if (upstream.connections.length === 1) return once(connection);
