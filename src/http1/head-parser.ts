@@ -95,6 +95,7 @@ export class HeadParser {
     this.#emptyLines = 0;
     this.#kept = undefined;
     this.#position = 0;
+    this.#mark = 0;
     this.fields.clear();
   }
 

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
 import { errorCodes } from '../../src/lib/errors.ts';
+import { progress } from '../../src/http1/codes.ts';
+import { HeadParser } from '../../src/http1/head-parser.ts';
 import { readMessage } from './read-message.ts';
 import { refusedRequests } from './refused-requests.ts';
 import { refusedResponses } from './refused-responses.ts';
@@ -164,6 +166,26 @@ const mutated = fc
     ),
   )
   .map(([message, mutations]) => mutations.reduce(mutate, message));
+
+test('no split of a head changes what is read of the next one on the same stream', () => {
+  const limits = { maxBytes: 4096, maxFields: 20, maxTargetBytes: 256 };
+  for (const [kind, text] of [
+    ['request', 'GET /a HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['response', 'HTTP/1.1 200 OK\r\nX: y\r\n\r\n'],
+    ['trailers', 'X: y\r\n\r\n'],
+  ] as const) {
+    const bytes = Buffer.from(text);
+    for (let cut = 1; cut < bytes.length; cut += 1) {
+      const parser = new HeadParser(kind, limits);
+      for (const message of ['first', 'second', 'third']) {
+        assert.equal(parser.feed(bytes, 0, cut), progress.more);
+        assert.equal(parser.feed(bytes, cut, bytes.length), bytes.length, `${message} ${kind} cut at ${cut}`);
+        assert.equal(parser.text, text);
+        parser.reset();
+      }
+    }
+  }
+});
 
 test('whatever comes is a message, unfinished, or refused with a code; and no split changes which', () => {
   fc.assert(
