@@ -26,6 +26,9 @@ import { copyIfShared, readInto, ReadRoom } from './read-room.ts';
 const lingerMs = 5000;
 const lingerMaxBytes = 16 * 1024 * 1024;
 
+/** How long a connection without a request yet is still waited for when the process drains. */
+const firstRequestGraceMs = 1000;
+
 export interface ClientConnectionOwner {
   readonly draining: boolean;
   gone(connection: ClientConnection): void;
@@ -96,9 +99,12 @@ export class ClientConnection implements Downstream, Timed {
     else socket.resume();
   }
 
-  /** Closes it as soon as no exchange is under way. */
+  /** Closes it as soon as no exchange is under way; before the first it has a moment to come. */
   drain(): void {
-    if (this.#phase === 'idle') this.#socket.destroySoon();
+    if (this.#phase !== 'idle') return;
+    if (this.#requests > 0) return this.#socket.destroySoon();
+    // The request that it was opened for may be on its way, and no client expects an end instead of an answer to that.
+    this.deadline = Math.min(this.deadline, this.#services.deadlines.now() + firstRequestGraceMs);
   }
 
   destroy(): void {

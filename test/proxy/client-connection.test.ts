@@ -140,8 +140,13 @@ suite('persistence', () => {
 
   test('drain closes idle connections at once and busy ones behind their response', async () => {
     await using upstream = await startRawUpstream();
-    await using gateway = await startGateway({ upstreamPort: upstream.port });
+    await using gateway = await startGateway({
+      upstreamPort: upstream.port,
+      match: (_method, _host, path, route) => (path === '/none' ? undefined : { route, prefix: '' }),
+    });
     using idle = await gateway.connect();
+    idle.send('GET /none HTTP/1.1\r\nHost: a\r\n\r\n');
+    assert.equal((await idle.response()).status, 404);
     using busy = await gateway.connect();
     busy.send(get);
     const connection = await upstream.connection(0);
@@ -160,6 +165,22 @@ suite('persistence', () => {
     busy.socket.destroy();
     await draining;
     assert.equal(gateway.server.activeConnections, 0);
+  });
+
+  test('drain waits a moment for the request that a new connection was opened for, and no longer', async () => {
+    await using upstream = await startRawUpstream(answering(ok));
+    await using gateway = await startGateway({ upstreamPort: upstream.port });
+    using asking = await gateway.connect();
+    using silent = await gateway.connect();
+    await until('both are served', () => gateway.server.activeConnections === 2);
+    const draining = gateway.server.drain();
+    asking.send(get);
+    const text = await asking.rest();
+    assert.equal(fieldOf(text, 'Connection'), 'close');
+    assert.ok(text.endsWith('ok'));
+    assert.equal(await silent.rest(), '');
+    for (const client of [asking, silent]) client.socket.destroy();
+    await draining;
   });
 });
 
