@@ -305,8 +305,9 @@ export class Exchange implements UpstreamSink, AccessEntry {
   }
 
   #failed(reason: Failure): void {
-    // After a change of protocol silence or a reset is how many of them end.
-    if (this.#switched) return this.abandon();
+    // After a change of protocol silence or a reset is how many of them end. When the upstream had ended its side before,
+    // the client still gets what it sent until then.
+    if (this.#switched) return this.#responseWhole ? this.#complete() : this.abandon();
     this.#services.counters.upstreamFailed(reason.kind);
     this.#services.tellFailure({
       code: reason.code,

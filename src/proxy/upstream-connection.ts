@@ -351,11 +351,6 @@ export class UpstreamConnection implements Timed {
 
   #onClose(): void {
     if (this.#state === 'closed') return;
-    // The response is whole already: the client must not lose what it was about to get.
-    if (this.#state === 'busy' && this.#responseRead) {
-      this.#reusable = false;
-      return;
-    }
     if (this.#state === 'idle') return this.close();
     this.#fail(this.#state === 'connecting' ? this.#connectFailure : failure.reset);
   }

@@ -555,6 +555,24 @@ suite('a change of protocol', () => {
     assert.equal(await connection.rest(), 'last words');
   });
 
+  test('an upstream that ends its side and then breaks off takes the connection with it, though the client still sends', async () => {
+    await using upstream = await startRawUpstream();
+    await using gateway = await startGateway({ upstreamPort: upstream.port });
+    using client = await gateway.connect();
+    client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    const connection = await upstream.connection(0);
+    await connection.take('\r\n\r\n');
+    connection.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nlast words');
+    connection.socket.end();
+    assert.ok((await client.rest()).endsWith('last words'));
+    connection.socket.resetAndDestroy();
+    await until('the exchange is over', () => {
+      if (!client.socket.destroyed) client.send('more');
+      return gateway.entries.length === 1;
+    });
+    assert.equal(gateway.entries[0]?.status, 101);
+  });
+
   test('an upstream that does not agree just answers', async () => {
     await using upstream = await startRawUpstream(answering(ok));
     await using gateway = await startGateway({ upstreamPort: upstream.port });
