@@ -338,6 +338,8 @@ export class ClientConnection implements Downstream, Timed {
     if (found === piece.data) exchange.onRequestData(input, decoder.dataStart, decoder.dataEnd);
     if (decoder.ended && this.#exchange === exchange) {
       this.#bodyOpen = false;
+      // From here on it is the upstream that is waited for.
+      if (!this.#sendBlocked) this.deadline = Number.POSITIVE_INFINITY;
       exchange.onRequestEnd(decoder.trailers);
     }
     return true;

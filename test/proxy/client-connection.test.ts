@@ -389,6 +389,22 @@ suite('request bodies', () => {
     assert.ok(!(await connection.rest()).includes('0\r\n\r\n'));
   });
 
+  test('that came in time leave the upstream all the time it needs', async () => {
+    await using upstream = await startRawUpstream();
+    await using gateway = await startGateway({
+      upstreamPort: upstream.port,
+      settings: { clientBodyTimeoutMs: 200 },
+      route: { readTimeoutMs: 1000 },
+    });
+    using client = await gateway.connect();
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo');
+    const connection = await upstream.connection(0);
+    await connection.take('\r\n\r\nbo');
+    client.send('dy');
+    // The upstream never answers, and that is what the client is told.
+    assert.equal((await client.response()).status, 504);
+  });
+
   test('that stop coming: 408', async () => {
     await using upstream = await startRawUpstream();
     await using gateway = await startGateway({ upstreamPort: upstream.port, settings: { clientBodyTimeoutMs: 30 } });
