@@ -7,6 +7,9 @@ export type BodyKind = 'none' | 'length' | 'chunked' | 'until-close';
 /** Digits of the longest Content-Length taken: below 2^53, so that counting stays exact. */
 const lengthMaxDigits = 15;
 
+/** Of all Transfer-Encoding values together. */
+const codingsMaxLength = 256;
+
 /**
  * One Content-Length value. Only digits: no sign, no list, no space (RFC 9110 section 8.6 permits refusing the list).
  *
@@ -26,6 +29,8 @@ export function parseContentLength(value: string): number {
 /** Every Transfer-Encoding value of a message, joined: `undefined` when it says `chunked` and nothing else. */
 export function checkTransferEncoding(value: string): HttpCode | undefined {
   if (value === 'chunked') return undefined;
+  // The expressions below would take the square of the length of what is made to be long.
+  if (value.length > codingsMaxLength) return 'HTTP_TRANSFER_CODING_INVALID';
   const codings = value.split(',').map((coding) => coding.replace(/^[ \t]+|[ \t]+$/g, ''));
   let unknown = false;
   for (const [index, coding] of codings.entries()) {

@@ -178,6 +178,7 @@ export const refusedRequests: readonly Refused[] = [
   ).map(([name, length]) =>
     head(`a length that is ${name}`, `Content-Length: ${length}`, 'HTTP_CONTENT_LENGTH_INVALID'),
   ),
+  head('more codings than any message has', `Transfer-Encoding: x${' '.repeat(300)};a`, 'HTTP_TRANSFER_CODING_INVALID'),
   head('two lengths that differ', 'Content-Length: 5\r\nContent-Length: 6', 'HTTP_CONTENT_LENGTH_INVALID'),
   head('two lengths that agree', 'Content-Length: 5\r\nContent-Length: 5', 'HTTP_CONTENT_LENGTH_INVALID'),
   head('length and chunked', 'Content-Length: 5\r\nTransfer-Encoding: chunked', 'HTTP_FRAMING_AMBIGUOUS'),
