@@ -31,6 +31,8 @@ export interface Router {
 /** The entries that one host name (or no host) leads to. */
 interface Bucket {
   readonly byUri: Map<string, Entry[]>;
+  /** No path in `byUri` is longer; never less while there are some. */
+  longestUri: number;
   readonly anyUri: Entry[];
 }
 
@@ -128,8 +130,13 @@ function place(bucket: Bucket, entry: Entry, act: (list: Entry[], entry: Entry) 
   for (const uri of entry.uris) {
     const list = bucket.byUri.get(uri) ?? [];
     act(list, entry);
-    if (list.length === 0) bucket.byUri.delete(uri);
-    else bucket.byUri.set(uri, list);
+    if (list.length === 0) {
+      bucket.byUri.delete(uri);
+      if (bucket.byUri.size === 0) bucket.longestUri = 0;
+    } else {
+      bucket.byUri.set(uri, list);
+      bucket.longestUri = Math.max(bucket.longestUri, uri.length);
+    }
   }
 }
 
@@ -162,14 +169,18 @@ function firstAnyUri(buckets: readonly Bucket[], method: string, byMethod: boole
 /** Whole segments, longest first: `/a/b/c`, `/a/b`, `/a`, `/`. */
 function findByUri(bucket: Bucket, method: string, path: string, byMethod: boolean): Hit | undefined {
   if (bucket.byUri.size === 0) return undefined;
-  let uri = path;
+  // Or a path of thousands of segments would cost the square of its length.
+  let uri = path.length > bucket.longestUri ? parentOf(path, path.lastIndexOf('/', bucket.longestUri)) : path;
   for (;;) {
     const hit = pick(bucket.byUri.get(uri), method, byMethod, uri);
     if (hit !== undefined) return hit;
     if (uri === '/') return undefined;
-    const slash = uri.lastIndexOf('/');
-    uri = slash <= 0 ? '/' : uri.slice(0, slash);
+    uri = parentOf(uri, uri.lastIndexOf('/'));
   }
+}
+
+function parentOf(path: string, slash: number): string {
+  return slash <= 0 ? '/' : path.slice(0, slash);
 }
 
 function findAnyUri(bucket: Bucket, method: string, byMethod: boolean): Hit | undefined {
@@ -195,5 +206,5 @@ function isUnder(path: string, uri: string): boolean {
 }
 
 function newBucket(): Bucket {
-  return { byUri: new Map(), anyUri: [] };
+  return { byUri: new Map(), longestUri: 0, anyUri: [] };
 }

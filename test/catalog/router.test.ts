@@ -127,6 +127,26 @@ test('an exact host goes before a wildcard, and the older API before the newer',
   assert.equal(matched(router, 'GET', 'h.test', '/'), 'old');
 });
 
+test(
+  'a path far deeper than every route is matched by its first segments, at no cost of the others',
+  { timeout: 30_000 },
+  () => {
+    const router = routerOf(
+      api('deep', { hosts: ['a.test'], uris: ['/a/b', '/a/b/c/d'] }),
+      api('wild', { hosts: ['*.test'], uris: ['/x'] }),
+      api('any', { uris: ['/a'] }),
+    );
+    const tail = '/e'.repeat(4000);
+    // Were each of its prefixes looked up, this would take minutes.
+    for (let count = 0; count < 300; count += 1) {
+      assert.equal(matched(router, 'GET', 'a.test', `/a/b/c${tail}${count}`), 'deep /a/b');
+      assert.equal(matched(router, 'GET', 'a.test', `/a/b/c/d${tail}${count}`), 'deep /a/b/c/d');
+      assert.equal(matched(router, 'GET', 'a.test', `/a/bb${tail}${count}`), 'any /a');
+      assert.equal(matched(router, 'GET', 'a.test', `/aa${tail}${count}`), undefined);
+    }
+  },
+);
+
 test('changed one by one, the index answers as one built anew', () => {
   const hosts = fc.subarray(['a.test', 'b.a.test', '*.test', '*.a.test', 'a.*']);
   const uris = fc.subarray(['/', '/a', '/a/b', '/c']);
