@@ -86,6 +86,13 @@ export function identify(hash: number, bytes: Uint8Array, start: number, end: nu
   return found;
 }
 
+/** A set of these numbers as a table: 1 where a number is in it. */
+export function fieldSet(ids: readonly number[]): Uint8Array {
+  const table = new Uint8Array(256);
+  for (const id of ids) table[id] = 1;
+  return table;
+}
+
 /** The number of a name given as text, in any case. */
 export function identifyName(text: string): number {
   const bytes = Buffer.from(text, 'latin1');

@@ -1,7 +1,7 @@
 // A request's head as the upstream gets it: target, Host, the client's fields less those that end here, and those that say
 // where it came from.
 import type { RouteMatch } from '../catalog/contract.ts';
-import { field } from '../http1/field-names.ts';
+import { field, fieldSet } from '../http1/field-names.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Connection } from '../tls/connection.ts';
 import { clientAddress } from './client-address.ts';
@@ -38,11 +38,11 @@ const endsHere: readonly number[] = [
   field.lookalike,
 ];
 
-const withBody = drop(endsHere);
-const withoutBody = drop([...endsHere, field.trailer]);
+const withBody = fieldSet(endsHere);
+const withoutBody = fieldSet([...endsHere, field.trailer]);
 /** RFC 7239's field is believed only where its X- forerunners are. */
-const withBodyUntrusted = drop([...endsHere, field.forwarded]);
-const withoutBodyUntrusted = drop([...endsHere, field.trailer, field.forwarded]);
+const withBodyUntrusted = fieldSet([...endsHere, field.forwarded]);
+const withoutBodyUntrusted = fieldSet([...endsHere, field.trailer, field.forwarded]);
 
 /** Changing to these would take the requests that follow out of sight. */
 const refusedUpgrade = /^(?:h2c|http|tls)\b/i;
@@ -152,10 +152,4 @@ function valueNamed(request: RequestHead, name: string): string | undefined {
     found = found === undefined ? fields.value(index) : `${found}, ${fields.value(index)}`;
   }
   return found;
-}
-
-function drop(ids: readonly number[]): Uint8Array {
-  const table = new Uint8Array(256);
-  for (const id of ids) table[id] = 1;
-  return table;
 }

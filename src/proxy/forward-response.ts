@@ -1,5 +1,5 @@
 // A response's head as the client gets it: the upstream's fields less those that end here, and what Portunus says.
-import { field } from '../http1/field-names.ts';
+import { field, fieldSet } from '../http1/field-names.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 
 const endsHere: readonly number[] = [
@@ -17,10 +17,10 @@ const endsHere: readonly number[] = [
   field.xPortunusProxyLatency,
 ];
 
-const chunked = drop(endsHere);
-const notChunked = drop([...endsHere, field.trailer]);
+const chunked = fieldSet(endsHere);
+const notChunked = fieldSet([...endsHere, field.trailer]);
 /** RFC 9110 section 8.6: no Content-Length in 1xx and 204. */
-const withoutLength = drop([...endsHere, field.trailer, field.contentLength]);
+const withoutLength = fieldSet([...endsHere, field.trailer, field.contentLength]);
 
 /** How the body reaches the client. */
 export type ResponseFraming = 'none' | 'length' | 'chunked' | 'until-close';
@@ -41,10 +41,4 @@ export function forwardResponse(head: ResponseHead, framing: ResponseFraming): s
   return `HTTP/1.1 ${head.statusText}${head.statusText.length === 3 ? ' ' : ''}\r\n${head.fields.serialize(dropped, head.connectionNames)}${
     framing === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : ''
   }${via === undefined ? 'Via: 1.1 portunus\r\n' : `Via: ${via}, 1.1 portunus\r\n`}`;
-}
-
-function drop(ids: readonly number[]): Uint8Array {
-  const table = new Uint8Array(256);
-  for (const id of ids) table[id] = 1;
-  return table;
 }

@@ -4,27 +4,10 @@ import fc from 'fast-check';
 import { compileRoute } from '../../src/catalog/compile-route.ts';
 import { createRouter, type Router } from '../../src/catalog/router.ts';
 import type { Api } from '../../src/model/entities.ts';
+import { fakeApi } from '../contracts/entities.ts';
 
 function api(name: string, fields: Partial<Api>): Api {
-  return {
-    id: name,
-    name,
-    dialect: '0.12',
-    hosts: [],
-    uris: [],
-    methods: [],
-    upstreamUrl: 'http://127.0.0.1:9000',
-    stripUri: true,
-    preserveHost: false,
-    httpsOnly: false,
-    httpIfTerminated: false,
-    retries: 5,
-    upstreamConnectTimeoutMs: 60_000,
-    upstreamSendTimeoutMs: 60_000,
-    upstreamReadTimeoutMs: 60_000,
-    createdAt: 0,
-    ...fields,
-  };
+  return fakeApi(name, { name, hosts: [], ...fields });
 }
 
 function routerOf(...apis: readonly Api[]): Router {
