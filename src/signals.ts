@@ -1,6 +1,9 @@
-// The signals of the primary: SIGTERM, SIGINT and SIGQUIT drain, a second one ends at once; SIGHUP reads the configuration
+// The signals of the primary: SIGTERM, SIGINT and SIGQUIT drain, a second one a second later ends at once; SIGHUP reads the configuration
 // again; SIGUSR2 opens the log files again.
 import type { Log } from './observe/contract.ts';
+
+/** Ctrl-C reaches a process from the terminal and again from each launcher before it: that is asking once. */
+const oneAskingMs = 1000;
 
 export interface Signals extends Disposable {
   /** Resolves with the signal that asks to stop. */
@@ -14,7 +17,7 @@ export interface Signals extends Disposable {
 export function listenForSignals(log: Log): Signals {
   const requested = Promise.withResolvers<NodeJS.Signals>();
   const insisted = Promise.withResolvers<NodeJS.Signals>();
-  let stopping = false;
+  let stopAskedAt: number | undefined;
   let reload: () => Promise<void> = () => Promise.resolve();
   let reopen: () => void = () => undefined;
   let reloading: Promise<void> = Promise.resolve();
@@ -49,8 +52,9 @@ export function listenForSignals(log: Log): Signals {
   };
 
   function stop(signal: NodeJS.Signals): void {
-    if (stopping) insisted.resolve(signal);
-    stopping = true;
+    const now = performance.now();
+    if (stopAskedAt !== undefined && now - stopAskedAt >= oneAskingMs) insisted.resolve(signal);
+    stopAskedAt ??= now;
     requested.resolve(signal);
   }
 }

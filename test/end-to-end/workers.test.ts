@@ -102,6 +102,35 @@ describe('SIGTERM', () => {
     hanging.destroy();
   });
 
+  test('that comes several times at once, from a terminal and its launchers, is one', async () => {
+    const held = Promise.withResolvers<http.ServerResponse>();
+    await using upstream = await startUpstream((_request, response) => held.resolve(response));
+    await using gateway = await startGateway({ workers: 1 });
+    await publish(gateway, upstream.url);
+    const answered = freshRequest(gateway.plainPort, 'workers.test');
+    const response = await held.promise;
+    for (const signal of ['SIGINT', 'SIGINT', 'SIGTERM'] as const) gateway.kill(signal);
+    await until('new connections are refused', () => isRefused(gateway.plainPort));
+    response.end();
+    assert.equal(await answered, 200);
+    assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+  });
+
+  test('that is repeated later ends at once', async () => {
+    const reached = Promise.withResolvers<void>();
+    await using upstream = await startUpstream(() => reached.resolve());
+    await using gateway = await startGateway({ workers: 1 });
+    await publish(gateway, upstream.url);
+    const answered = freshRequest(gateway.plainPort, 'workers.test');
+    await reached.promise;
+    const ended = gateway.exited.then(() => true);
+    await until('it gives in', async () => {
+      gateway.kill('SIGTERM');
+      return Promise.race([ended, new Promise<false>((resolve) => setImmediate(resolve, false))]);
+    });
+    assert.notEqual(await answered, 200);
+  });
+
   test('does not wait for idle connections', async () => {
     await using upstream = await startUpstream();
     await using gateway = await startGateway({ workers: 1 });
