@@ -34,7 +34,9 @@ async function receive(message: ToWorker, handle: object | undefined): Promise<v
     case 'listen':
       if (handle === undefined) throw new Error('no listening socket came with the message');
       await (await plane()).listen(message.address, handle);
-      if (message.last) say({ kind: 'listening' });
+      break;
+    case 'listeners-sent':
+      say({ kind: 'listening' });
       break;
     case 'changes':
       (await plane()).apply(message.revision, message.changes);

@@ -5,8 +5,10 @@ import type { Change } from '../model/entities.ts';
 export type ToWorker =
   /** First. The worker loads its catalog and answers `loaded`. */
   | { readonly kind: 'start'; readonly config: Config; readonly ticketSecret: string; readonly store: string }
-  /** Once a listener, with its listening socket; `last` on the last. The worker then answers `listening`. */
-  | { readonly kind: 'listen'; readonly address: ListenAddress; readonly last: boolean }
+  /** Once a listener, with its listening socket. */
+  | { readonly kind: 'listen'; readonly address: ListenAddress }
+  /** There are no more listeners. Answered with `listening`. */
+  | { readonly kind: 'listeners-sent' }
   | {
       readonly kind: 'changes';
       readonly revision: number;

@@ -152,10 +152,10 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       case 'loaded':
         // Joins before it listens: what is published from here on reaches it before its first connection.
         acknowledgements.join(worker.id, message.revision);
-        for (const [at, socket] of (sockets[worker.slot] ?? []).entries()) {
-          const last = at === (sockets[worker.slot]?.length ?? 0) - 1;
-          send(worker, { kind: 'listen', address: { ...socket.address, port: socket.port }, last }, socket.handle);
+        for (const socket of sockets[worker.slot] ?? []) {
+          send(worker, { kind: 'listen', address: { ...socket.address, port: socket.port } }, socket.handle);
         }
+        send(worker, { kind: 'listeners-sent' });
         break;
       case 'listening':
         if (worker.state === 'starting') worker.state = 'listening';

@@ -169,6 +169,12 @@ test('SIGHUP replaces the workers, keeps the store, and tells which settings wai
   assert.match((await servedCertificate(gateway.tlsPort, 'kept.test')).subject, /CN=kept\.test/);
 });
 
+test('a gateway without a proxy listener starts, for its Admin API', async () => {
+  await using gateway = await startGateway({ workers: 1, settings: { proxy_listen: 'off' } });
+  assert.equal((await fetch(`${gateway.admin}/status`)).status, 200);
+  assert.equal((await fetch(`${gateway.status}/status/ready`)).status, 200);
+});
+
 test('a second gateway on the same data directory does not start, and says why', async () => {
   await using gateway = await startGateway({ workers: 0 });
   await assert.rejects(startGateway({ workers: 0, prefix: gateway.prefix }), /already|another gateway/i);

@@ -11,8 +11,8 @@ process.on('message', (message: ToWorker) => {
       if (logLevel === 'silent') process.exit(1);
       say({ kind: 'loaded', revision: 0 });
       break;
-    case 'listen':
-      if (message.last) say({ kind: 'listening' });
+    case 'listeners-sent':
+      say({ kind: 'listening' });
       break;
     case 'report':
       say({ kind: 'report', request: message.request, report: logLevel });
@@ -23,6 +23,7 @@ process.on('message', (message: ToWorker) => {
     case 'drain':
       process.exit(0);
       break;
+    case 'listen':
     case 'changes':
     case 'reopen-logs':
       break;
