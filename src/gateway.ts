@@ -8,6 +8,7 @@ import type { Config, ListenAddress } from './config/config.ts';
 import { waitsForRestart } from './config/waits-for-restart.ts';
 import { ensureDefaultCertificate } from './default-certificate.ts';
 import { keyringSource } from './keyring-source.ts';
+import { reasonOf } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
 import { createLog } from './observe/log.ts';
 import { createStatusServer } from './observe/status-server.ts';
@@ -162,8 +163,4 @@ async function listenOrExplain(
 
 function urlOf({ host, port, ssl }: RunningPort): string {
   return `${ssl ? 'https' : 'http'}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

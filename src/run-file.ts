@@ -3,7 +3,7 @@
 import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { isPortunusError, PortunusError } from './lib/errors.ts';
+import { isPortunusError, PortunusError, reasonOf } from './lib/errors.ts';
 
 export interface RunningPort {
   readonly host: string;
@@ -60,7 +60,7 @@ function orUnusable<T>(prefix: string, use: () => T): T {
     return use();
   } catch (error) {
     if (isPortunusError(error)) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new PortunusError('STORE_UNAVAILABLE', `the data directory ${prefix} cannot be used: ${reason}`, {
       hint: 'Give a directory that this user can write with prefix, on a disk with room.',
       cause: error,

@@ -1,5 +1,6 @@
 // The signals of the primary: SIGTERM, SIGINT and SIGQUIT drain, a second one a second later ends at once; SIGHUP reads the configuration
 // again; SIGUSR2 opens the log files again.
+import { reasonOf } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
 
 /** Ctrl-C reaches a process from the terminal and again from each launcher before it: that is asking once. */
@@ -30,7 +31,7 @@ export function listenForSignals(log: Log): Signals {
       reloading = reloading
         .then(() => reload())
         .catch((error: unknown) => {
-          log.error({ reason: error instanceof Error ? error.message : String(error) }, 'the reload failed');
+          log.error({ reason: reasonOf(error) }, 'the reload failed');
         });
     },
     SIGUSR2: () => reopen(),

@@ -170,6 +170,11 @@ export function isPortunusError(value: unknown, code?: ErrorCode): value is Port
   return value instanceof PortunusError && (code === undefined || value.code === code);
 }
 
+/** What to write in a log of anything that was thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function upstream(status: number, summary: string): CodeFacts {
   return { status, blame: 'upstream', retry: true, summary };
 }

@@ -5,16 +5,11 @@ import { field, fieldSet } from '../http1/field-names.ts';
 import type { RequestHead } from '../http1/request-head.ts';
 import type { Connection } from '../tls/connection.ts';
 import { clientAddress } from './client-address.ts';
+import { hopByHop } from './hop-by-hop.ts';
 import { withoutPrefix } from './routing-path.ts';
 
-/** Ends here, with the reason where RFC 9110 section 7.6.1 alone does not give it. */
 const endsHere: readonly number[] = [
-  field.connection,
-  field.keepAlive,
-  field.proxyConnection,
-  field.te,
-  field.transferEncoding,
-  field.upgrade,
+  ...hopByHop,
   // Written anew.
   field.host,
   field.via,
@@ -32,8 +27,6 @@ const endsHere: readonly number[] = [
   field.http2Settings,
   // For a proxy in front that asked for it, not for an upstream.
   field.proxyAuthorization,
-  field.proxyAuthenticate,
-  field.proxyAuthenticationInfo,
   // `X_Forwarded_For` is X-Forwarded-For to a server that reads it from a CGI variable.
   field.lookalike,
 ];

@@ -1,16 +1,11 @@
 // A response's head as the client gets it: the upstream's fields less those that end here, and what Portunus says.
 import { field, fieldSet } from '../http1/field-names.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
+import { hopByHop } from './hop-by-hop.ts';
 
 const endsHere: readonly number[] = [
-  field.connection,
-  field.keepAlive,
-  field.proxyConnection,
-  field.te,
-  field.transferEncoding,
-  field.upgrade,
-  field.proxyAuthenticate,
-  field.proxyAuthenticationInfo,
+  ...hopByHop,
+  // Written anew.
   field.via,
   field.xPortunusRequestId,
   field.xPortunusUpstreamLatency,

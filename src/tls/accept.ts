@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket, type SecureContext } from 'node:tls';
 import type { CertificateCatalog } from '../catalog/contract.ts';
+import { reasonOf } from '../lib/errors.ts';
 import { hostNameMaxLength } from '../model/host-name.ts';
 import { alertRecord, type Alert } from './alert.ts';
 import { chooseAlpn, type AlpnChoice, type AlpnProtocol } from './alpn.ts';
@@ -131,7 +132,7 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
         log.error(
           {
             serverName: sentName?.slice(0, hostNameMaxLength),
-            reason: error instanceof Error ? error.message : 'unknown',
+            reason: reasonOf(error),
           },
           'a certificate cannot be read; handshakes for its names fail',
         );
