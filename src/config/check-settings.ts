@@ -94,15 +94,19 @@ function checkCertificates(values: Values, report: Report): readonly StaticCerti
 }
 
 /** PEM of all given roots, or undefined for the system's. */
-export function checkUpstreamRoots({ upstream_trusted_certificates }: Values, report: Report): string | undefined {
-  if (upstream_trusted_certificates.length === 0) return undefined;
-  for (const { pem, shown } of upstream_trusted_certificates) {
+export function checkRoots(
+  name: 'upstream_trusted_certificates' | 'pg_ssl_trusted_certificates',
+  values: Values,
+  report: Report,
+): string | undefined {
+  const sources = values[name];
+  if (sources.length === 0) return undefined;
+  for (const { pem, shown } of sources) {
     if (pem !== undefined && isCertificate(pem)) continue;
-    const message = `upstream_trusted_certificates: failed loading certificate from ${shown}`;
-    const expected = 'system, or PEM certificates: paths, texts, or base64';
-    report.problem('upstream_trusted_certificates', { message, expected });
+    const message = `${name}: failed loading certificate from ${shown}`;
+    report.problem(name, { message, expected: 'system, or PEM certificates: paths, texts, or base64' });
   }
-  return upstream_trusted_certificates.map(({ pem }) => pem ?? '').join('\n');
+  return sources.map(({ pem }) => pem ?? '').join('\n');
 }
 
 export function checkKeyring({ keyring }: Values, env: NodeJS.ProcessEnv, report: Report): void {

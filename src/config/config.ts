@@ -19,6 +19,28 @@ export interface StaticCertificate {
   readonly key: string;
 }
 
+/** How to reach the PostgreSQL that many nodes share. */
+export interface PostgresConfig {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  readonly schema: string;
+  /** Undefined: no TLS. */
+  readonly tls: PostgresTls | undefined;
+  /** For connecting, and for the answer to each query. */
+  readonly timeoutMs: number;
+  readonly poolSize: number;
+}
+
+export interface PostgresTls {
+  /** Whether its certificate must be valid for `host`. */
+  readonly verify: boolean;
+  /** PEM of trusted roots; undefined: the system's. */
+  readonly trustedCertificates: string | undefined;
+}
+
 export interface Config {
   /** The data directory, absolute. */
   readonly prefix: string;
@@ -78,6 +100,13 @@ export interface Config {
   /** A file path (absolute), `stdout`, or `off`. */
   readonly proxyAccessLog: string;
   readonly metricsCertificatesMax: number;
+  /** Undefined: the truth is in one SQLite file. Never sent to a worker. */
+  readonly postgres: PostgresConfig | undefined;
+  readonly nodeName: string;
+  readonly nodeAddress: string;
+  readonly nodeTimeoutMs: number;
+  readonly clusterWaitTimeoutMs: number;
+  readonly changesKeptForMs: number;
   /** `file`: `<prefix>/keyring`. `env`: PORTUNUS_KEYRING_KEYS, `id:base64` separated by commas, the first seals. */
   readonly keyring: 'file' | 'env';
 }

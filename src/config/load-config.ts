@@ -1,10 +1,12 @@
 // Loads the configuration: file, environment, flags, where the later wins; then checks all of it, and answers either a
 // Config or every problem at once.
+import { hostname } from 'node:os';
 import path from 'node:path';
-import { checkAdminAccess, checkKeyring, checkListeners, checkTls, checkUpstreamRoots } from './check-settings.ts';
+import { checkAdminAccess, checkKeyring, checkListeners, checkRoots, checkTls } from './check-settings.ts';
 import type { Report } from './check-settings.ts';
 import { closestName } from './closest-name.ts';
 import type { Config } from './config.ts';
+import { checkPostgres } from './check-postgres.ts';
 import { findConfigFile, readConfigFile } from './config-file.ts';
 import { createProblem, showValue } from './problem.ts';
 import type { Problem } from './problem.ts';
@@ -150,6 +152,12 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     adminPrivateKeys: values.admin_private_keys,
     adminBodyMaxBytes: values.admin_body_max_size,
     keyring: values.keyring,
+    postgres: checkPostgres(values, report),
+    nodeName: values.node_name === '' ? hostname() : values.node_name,
+    nodeAddress: values.node_address,
+    nodeTimeoutMs: values.node_timeout,
+    clusterWaitTimeoutMs: values.cluster_wait_timeout,
+    changesKeptForMs: values.changes_kept_for,
 
     ...checkTls(values, report),
     sslMinRsaBits: values.ssl_min_rsa_bits,
@@ -180,7 +188,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     upstreamConnectionsMax: values.upstream_connections_max,
     upstreamResponseHeadMaxBytes: values.upstream_response_head_max_size,
     upstreamTlsVerify: values.upstream_tls_verify,
-    upstreamTrustedCertificates: checkUpstreamRoots(values, report),
+    upstreamTrustedCertificates: checkRoots('upstream_trusted_certificates', values, report),
 
     logLevel: values.log_level,
     proxyAccessLog: values.proxy_access_log,
@@ -192,6 +200,7 @@ function shownSettings(values: Values, raw: ReadonlyMap<SettingName, RawSetting>
   const shown = names().map((name): [SettingName, string | number | boolean] => {
     const setting: Setting = settings[name];
     const value = values[name];
+    if (setting.kind === 'secret') return [name, value === '' ? '' : '(hidden)'];
     if (setting.kind === 'pem-sources') return [name, shownSources(value as Values['ssl_cert']) || setting.default];
     if (typeof value !== 'object' && setting.kind !== 'size' && setting.kind !== 'duration') return [name, value];
     const given = raw.get(name)?.value ?? setting.default;
@@ -211,9 +220,13 @@ function wrongValue(
   { expected, value }: { readonly expected: string; readonly value?: string },
 ) {
   const whole = typeof given === 'string' || given === undefined ? given : given.join(', ');
-  const shown = settings[name].kind === 'pem-sources' ? '(hidden)' : (value ?? whole);
+  const shown = isPrivate(settings[name]) ? '(hidden)' : (value ?? whole);
   const message = messages[name]?.(shown ?? '');
   return { name, value: shown, source, expected, ...(message === undefined ? {} : { message }) };
+}
+
+function isPrivate({ kind }: Setting): boolean {
+  return kind === 'pem-sources' || kind === 'secret';
 }
 
 /** Sentences that say more than "expected …". */
@@ -221,16 +234,11 @@ const messages: Partial<Record<SettingName, (value: string) => string>> = {
   ssl_cipher_suite: (value) => `Undefined cipher suite ${value}: expected modern, intermediate, old or custom`,
   trusted_ips: () =>
     'trusted_ips must be a comma separated list in the form of IPv4 or IPv6 addresses or CIDR ranges, such as 10.0.0.0/8, ::1',
-  database: (value) =>
-    value.toLowerCase() === 'postgres'
-      ? 'PostgreSQL is not available in this version: expected sqlite'
-      : 'expected sqlite, the one there is in this version',
 };
 
 /** What to write in the place of a name that is no setting. */
 function insteadOf(name: string): string {
   if (Object.hasOwn(retiredSettings, name)) return `; use ${retiredSettings[name] ?? ''}`;
-  if (name.startsWith('pg_')) return '; PostgreSQL is not available in this version';
   if (name.startsWith('nginx_')) return '; there is no nginx here, and each limit has a setting of its own';
   const closest = closestName(name, names());
   return closest === undefined ? '' : `; did you mean ${closest}?`;

@@ -24,6 +24,7 @@ interface KindValues {
   readonly 'header-name': string;
   readonly 'ip-ranges': readonly string[];
   readonly text: string;
+  readonly secret: string;
   readonly integer: number;
   readonly workers: number;
   readonly size: number;
@@ -100,6 +101,7 @@ const readers: { readonly [Kind in Setting['kind']]: (setting: SettingOf<Kind>, 
     /^[\w!#$%&'*+.^`|~-]{1,100}$/.test(text) ? read(text) : wrong('the name of a header'),
   ),
   text: single((_, text) => read(text)),
+  secret: single((_, text) => read(text)),
   listeners: ({ flags }, { value }) => {
     const parsed = parseListeners(items(value), flags);
     return parsed.kind === 'listeners' ? read(parsed.listeners) : wrong(parsed.expected, parsed.part);

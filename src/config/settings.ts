@@ -15,7 +15,7 @@ interface Bounded extends Described {
 }
 
 export type Setting =
-  | (Described & { readonly kind: 'switch' | 'path' | 'output' | 'header-name' | 'ip-ranges' | 'text' })
+  | (Described & { readonly kind: 'switch' | 'path' | 'output' | 'header-name' | 'ip-ranges' | 'text' | 'secret' })
   | (Bounded & { readonly kind: 'integer' | 'workers' | 'size' | 'duration' })
   /** `aliases`: other words for a choice, which Kong's files have. */
   | (Described & {
@@ -118,9 +118,110 @@ export const settings = {
   // the store
   database: {
     kind: 'choice',
-    choices: ['sqlite'],
+    choices: ['sqlite', 'postgres'],
     default: 'sqlite',
-    description: 'Where the truth is kept: one SQLite file in the data directory.',
+    description: 'Where the truth is kept: one SQLite file in the data directory, or PostgreSQL for many nodes.',
+  },
+  pg_url: {
+    kind: 'secret',
+    default: '',
+    description:
+      'PostgreSQL as postgres://user:password@host:port/database?sslmode=…, in the place of pg_host to pg_database.',
+  },
+  pg_host: {
+    kind: 'text',
+    default: '127.0.0.1',
+    description: 'The host name or address of PostgreSQL.',
+  },
+  pg_port: {
+    kind: 'integer',
+    default: '5432',
+    min: 1,
+    max: 65_535,
+    description: 'The port of PostgreSQL.',
+  },
+  pg_user: {
+    kind: 'text',
+    default: 'portunus',
+    description: 'The role that Portunus logs in with.',
+  },
+  pg_password: {
+    kind: 'secret',
+    default: '',
+    description: 'Its password.',
+  },
+  pg_database: {
+    kind: 'text',
+    default: 'portunus',
+    description: 'The database, which must exist; tables are made at first start.',
+  },
+  pg_schema: {
+    kind: 'text',
+    default: 'public',
+    description: 'The schema of the tables, made when it is missing.',
+  },
+  pg_ssl: {
+    kind: 'switch',
+    default: 'off',
+    description: 'Whether connections to PostgreSQL use TLS, and no others.',
+  },
+  pg_ssl_verify: {
+    kind: 'switch',
+    default: 'on',
+    description: 'Whether the certificate of PostgreSQL must be valid for pg_host.',
+  },
+  pg_ssl_trusted_certificates: {
+    kind: 'pem-sources',
+    word: 'system',
+    default: 'system',
+    description: 'The roots that PostgreSQL is verified against; system is those of the machine.',
+  },
+  pg_timeout: {
+    kind: 'duration',
+    default: '5s',
+    min: 100,
+    max: minute,
+    description: 'How long PostgreSQL may take to accept a connection or answer a query.',
+  },
+  pg_pool_size: {
+    kind: 'integer',
+    default: '4',
+    min: 1,
+    max: 100,
+    description: 'Connections to PostgreSQL for reading; three more write, follow and listen.',
+  },
+
+  // the cluster
+  node_name: {
+    kind: 'text',
+    default: '',
+    description: 'What this node is called in the cluster; the host name of the machine by default.',
+  },
+  node_address: {
+    kind: 'text',
+    default: '',
+    description: 'Where people find this node, shown in the list of nodes and not used otherwise.',
+  },
+  node_timeout: {
+    kind: 'duration',
+    default: '10s',
+    min: 2 * second,
+    max: 10 * minute,
+    description: 'A node that gives no sign of life for so long is taken for dead and no longer waited for.',
+  },
+  cluster_wait_timeout: {
+    kind: 'duration',
+    default: '5s',
+    min: 100,
+    max: 10 * minute,
+    description: 'How long a write with wait=cluster waits for every live node.',
+  },
+  changes_kept_for: {
+    kind: 'duration',
+    default: '1d',
+    min: minute,
+    max: 30 * day,
+    description: 'How long PostgreSQL keeps changes for nodes that are away; one that comes later compares everything.',
   },
   keyring: {
     kind: 'choice',

@@ -14,6 +14,12 @@ const readAtStart = {
   applyTimeoutMs: 'apply_timeout',
   workerTimeoutMs: 'worker_timeout',
   keyring: 'keyring',
+  postgres: 'database',
+  nodeName: 'node_name',
+  nodeAddress: 'node_address',
+  nodeTimeoutMs: 'node_timeout',
+  clusterWaitTimeoutMs: 'cluster_wait_timeout',
+  changesKeptForMs: 'changes_kept_for',
   metricsCertificatesMax: 'metrics_certificates_max',
   sslMinRsaBits: 'ssl_min_rsa_bits',
 } as const satisfies Partial<Record<keyof Config, SettingName>>;

@@ -45,7 +45,18 @@ const table = {
     retry: true,
     summary: 'The datastore cannot be reached or written.',
   },
-  STORE_NEWER: { blame: 'operator', retry: false, summary: 'The store was written by a newer version of Portunus.' },
+  STORE_OUTCOME_UNKNOWN: {
+    status: 503,
+    blame: 'operator',
+    retry: false,
+    summary: 'The datastore was lost during a commit: read back whether the write is there before you repeat it.',
+  },
+  STORE_NEWER: {
+    status: 503,
+    blame: 'operator',
+    retry: false,
+    summary: 'The store was written by a newer version of Portunus.',
+  },
   STORE_DAMAGED: {
     blame: 'operator',
     retry: false,

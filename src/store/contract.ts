@@ -3,6 +3,7 @@
 // One writer at a time: transactions are serialised, each takes the next revision, and commit order is revision order
 // without gaps. A transaction that writes nothing takes no revision. An acknowledged transaction survives kill -9 and
 // loss of power. A transaction whose work throws leaves no trace.
+import type { PortunusError } from '../lib/errors.ts';
 import type { Api, Binding, Certificate, Change, Plugin, Sni } from '../model/entities.ts';
 
 /** How long a transaction may hold up the others. */
@@ -69,6 +70,12 @@ export interface Expiry {
   readonly notAfter: number;
 }
 
+/** How many certificates hold a private key sealed under this master key of the keyring. */
+export interface KeyUse {
+  readonly keyId: string;
+  readonly certificates: number;
+}
+
 export interface StoreReader {
   readonly apis: Collection<Api, ApiFilter> & { findByName(name: string): Promise<Api | undefined> };
   readonly plugins: Collection<Plugin, PluginFilter>;
@@ -84,6 +91,10 @@ export interface StoreReader {
   intermediates(subjectKey: string): Promise<readonly string[]>;
   /** The `limit` certificates that expire first, whoever owns them. */
   soonestToExpire(limit: number): Promise<readonly Expiry[]>;
+  /** Every master key under which something is sealed, the store's own secrets included; in the order of their ids. */
+  keysInUse(): Promise<readonly KeyUse[]>;
+  /** Certificates of any owner with a private key that is sealed under another key, at most `limit`. */
+  certificatesNotSealedUnder(keyId: string, limit: number): Promise<readonly Certificate[]>;
   revision(): Promise<number>;
   /**
    * In order, those after `revision`: at most `limit` rows, save that a revision is never cut, its last rows come along.
@@ -113,8 +124,20 @@ export interface StoreTransaction extends StoreReader {
   readonly plugins: StoreReader['plugins'] & Writable<Plugin>;
   readonly certificates: StoreReader['certificates'] & Writable<Certificate>;
   readonly snis: StoreReader['snis'] & Writable<Sni>;
+  /**
+   * Inserts certificates with their SNIs, in order, as `certificates.insert` and `snis.insert` would, but many at once and
+   * so in few round trips. An item whose error is one of these codes is left out, whole, and the others are written.
+   * @returns for each item its error, or undefined
+   */
+  insertCertificates(items: readonly CertificateWithSnis[]): Promise<readonly (PortunusError | undefined)[]>;
   /** Remembers intermediates of an accepted chain: `subjectKey` → PEM. Not an entity: takes no revision by itself. */
   rememberIntermediates(found: readonly { readonly subjectKey: string; readonly pem: string }[]): Promise<void>;
+}
+
+export interface CertificateWithSnis {
+  readonly certificate: Certificate;
+  /** Of this certificate. */
+  readonly snis: readonly Sni[];
 }
 
 /**
@@ -137,13 +160,22 @@ export interface Store extends StoreReader, AsyncDisposable {
   /**
    * Transactions wait for one another: one inside another's `work` is a TypeError, and `work` that takes longer than
    * `transactionTimeoutMs` is given up.
-   * @throws whatever `work` throws, with nothing written; STORE_UNAVAILABLE (disk full, database gone, too many waiting)
+   * @throws whatever `work` throws, with nothing written; STORE_UNAVAILABLE (disk full, database gone, too many waiting),
+   *   with nothing written either; STORE_OUTCOME_UNKNOWN; STORE_NEWER
    */
   transact<T>(actor: string, work: (tx: StoreTransaction) => Promise<T>): Promise<Committed<T>>;
   /** For dry runs: the same work and the same errors, and never a commit. */
   rehearse<T>(actor: string, work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
-  /** Called after each commit with the revision; a nudge that carries no truth. Returns the way to stop. */
+  /**
+   * A nudge that carries no truth: at once after each commit of this store, with its revision; within a second or two
+   * after one of another process or node, with a revision that is at least there. Returns the way to stop.
+   */
   onCommit(nudge: (revision: number) => void): () => void;
   /** The cluster's secrets, sealed in the store, made on first use: 32 bytes. */
   secret(name: 'ticket'): Promise<Buffer>;
+  /**
+   * Seals the store's own secrets anew under the key that seals now, those that are under another one. Certificates are
+   * sealed anew by writing them.
+   */
+  resealSecrets(): Promise<void>;
 }

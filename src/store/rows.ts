@@ -21,6 +21,15 @@ export interface Rows {
   bind(binding: Binding): Promise<void>;
   unbind(name: string): Promise<void>;
 
+  /** Of these ids and names, those that are taken; a name by whoever binds it, or by an SNI. */
+  known(wanted: {
+    readonly certificateIds: readonly string[];
+    readonly sniIds: readonly string[];
+    readonly names: readonly string[];
+  }): Promise<Known>;
+  /** All of them, with their bindings and their changes from `position` on; the checks have been made. */
+  insertMany(many: ManyRows): Promise<void>;
+
   /** Takes the next revision; called once a transaction at most. */
   takeRevision(): Promise<number>;
   appendChange(change: Change, position: number): Promise<void>;
@@ -28,6 +37,20 @@ export interface Rows {
 
   /** Runs `work`; when it throws, what it wrote is undone, and the transaction goes on. */
   atomically<T>(work: () => Promise<T>): Promise<T>;
+}
+
+export interface Known {
+  readonly certificateIds: ReadonlySet<string>;
+  readonly sniIds: ReadonlySet<string>;
+  readonly names: ReadonlySet<string>;
+}
+
+export interface ManyRows {
+  readonly certificates: readonly Certificate[];
+  readonly snis: readonly Sni[];
+  readonly bindings: readonly Binding[];
+  readonly changes: readonly Change[];
+  readonly position: number;
 }
 
 /** `revision` is the one that last wrote the row. Update and delete are only called for a row that exists. */

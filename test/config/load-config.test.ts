@@ -137,7 +137,7 @@ test('every problem is told at once, with its name, value, source and what is ex
 });
 
 test('every setting refuses a value that is not of its kind', () => {
-  const anything = new Set(['text', 'path', 'output']);
+  const anything = new Set(['text', 'secret', 'path', 'output']);
   for (const [name, setting] of Object.entries(settings)) {
     if (anything.has(setting.kind)) continue;
     const problems = refused({ flags: { [name]: '\u0000 nonsense ,' } });
@@ -174,12 +174,11 @@ test('an unknown setting is a problem that names the closest one', () => {
 
 test('a setting of Kong that has another form here says which', () => {
   const messages = refused({
-    file: write('kong.conf', 'mem_cache_size = 128m\npg_host = db\nnginx_http_x = 1\nssl = on\n'),
+    file: write('kong.conf', 'mem_cache_size = 128m\nnginx_http_x = 1\nssl = on\n'),
   });
   assert.match(messages[0]?.message ?? '', /use tls_contexts_max/);
-  assert.match(messages[1]?.message ?? '', /PostgreSQL is not available/);
-  assert.match(messages[2]?.message ?? '', /no nginx/);
-  assert.match(messages[3]?.message ?? '', /flag ssl of a listener/);
+  assert.match(messages[1]?.message ?? '', /no nginx/);
+  assert.match(messages[2]?.message ?? '', /flag ssl of a listener/);
 });
 
 test('an unknown variable of the environment is a warning', () => {
@@ -223,9 +222,64 @@ test('TLS on the Admin API is refused with what to do', () => {
   assert.match(problem?.message ?? '', /not supported yet; keep it on 127\.0\.0\.1/);
 });
 
-test('PostgreSQL is refused with the reason', () => {
-  const [problem] = refused({ flags: { database: 'postgres' } });
-  assert.match(problem?.message ?? '', /PostgreSQL is not available in this version/);
+test('PostgreSQL by its parts', () => {
+  const { postgres } = loaded({
+    flags: { database: 'postgres', pg_host: 'db.test', pg_password: 'secret', pg_ssl: 'on', pg_timeout: '2s' },
+  });
+  assert.deepEqual(postgres, {
+    host: 'db.test',
+    port: 5432,
+    user: 'portunus',
+    password: 'secret',
+    database: 'portunus',
+    schema: 'public',
+    tls: { verify: true, trustedCertificates: undefined },
+    timeoutMs: 2000,
+    poolSize: 4,
+  });
+  assert.equal(loaded({}).postgres, undefined);
+});
+
+test('PostgreSQL by a URL', () => {
+  const of = (pg_url: string) => loaded({ flags: { database: 'postgres', pg_url } }).postgres;
+  const url = of('postgres://me:p%40ss@[::1]:6000/gate?sslmode=verify-full');
+  assert.deepEqual(
+    [url?.host, url?.port, url?.user, url?.password, url?.database, url?.tls?.verify],
+    ['::1', 6000, 'me', 'p@ss', 'gate', true],
+  );
+  assert.equal(of('postgresql://me@db/gate')?.tls, undefined);
+  assert.equal(of('postgres://me@db/gate?sslmode=require')?.tls?.verify, false);
+});
+
+test('a URL of PostgreSQL that is wrong is refused without being repeated', () => {
+  for (const pg_url of [
+    'nonsense-secret',
+    'mysql://me:secret@db/gate',
+    'postgres://me:secret@db',
+    'postgres://:secret@db/gate',
+    'postgres://me:secret@db/gate?sslmode=prefer',
+    'postgres://me:secret@db/gate?options=x',
+  ]) {
+    const problems = refused({ flags: { database: 'postgres', pg_url } });
+    assert.deepEqual(
+      problems.map(({ name, value }) => [name, value]),
+      [['pg_url', '(hidden)']],
+      pg_url,
+    );
+    assert.doesNotMatch(JSON.stringify(problems), /secret/);
+  }
+  const twice = refused({ flags: { database: 'postgres', pg_url: 'postgres://a@b/c', pg_host: 'd' } });
+  assert.deepEqual(
+    twice.map(({ name }) => name),
+    ['pg_host'],
+  );
+});
+
+test('what is private is not shown', () => {
+  const result = load({ flags: { database: 'postgres', pg_password: 'secret' } });
+  assert.equal(result.kind, 'loaded');
+  assert.equal(result.settings.pg_password, '(hidden)');
+  assert.doesNotMatch(JSON.stringify(result.settings), /secret/);
 });
 
 test('an unknown cipher suite is refused', () => {

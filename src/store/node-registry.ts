@@ -1,0 +1,44 @@
+// The nodes of a cluster as the shared store keeps them. Which of them count, and who waits for them, is replica/'s.
+
+/** How a node presents itself. `id` is kept in its data directory; `instance` is new with each start. */
+export interface NodeIdentity {
+  readonly id: string;
+  readonly instance: string;
+  readonly name: string;
+  /** Where people find it; `` when nobody said. */
+  readonly address: string;
+  readonly version: string;
+}
+
+export interface NodeReport {
+  /** The revision that all its workers have applied; undefined before there is one. */
+  readonly applied: number | undefined;
+  /** `filling`: its replica still lacks certificates, which it fetches one by one when a client asks. */
+  readonly state: 'filling' | 'serving' | 'stopping';
+  /** Ids of the keys of its keyring, the one that seals first. Ids are no secrets. */
+  readonly keyIds: readonly string[];
+}
+
+export interface NodeRecord extends NodeIdentity, NodeReport {
+  /** Milliseconds since the epoch, by the store's clock, as `silentMs` is. */
+  readonly startedAt: number;
+  /** How long it has given no sign of life. */
+  readonly silentMs: number;
+}
+
+/** All of these throw STORE_UNAVAILABLE. */
+export interface NodeRegistry {
+  /** Puts the node in, or in the place of an earlier instance of it. */
+  register(identity: NodeIdentity, report: NodeReport): Promise<void>;
+  /**
+   * A sign of life, which every node that listens hears of. Not durable: the next one follows soon.
+   * @returns false when another instance has taken this id: two data directories are copies of each other
+   */
+  report(identity: NodeIdentity, report: NodeReport): Promise<boolean>;
+  /** A node that stops in order leaves at once. */
+  leave(identity: NodeIdentity): Promise<void>;
+  /** In the order of their names. */
+  list(): Promise<readonly NodeRecord[]>;
+  /** Called with each report as it is heard, sooner than `list` is asked again. May be lost. Returns the way to stop. */
+  onReport(heard: (report: { readonly id: string; readonly applied: number | undefined }) => void): () => void;
+}

@@ -1,0 +1,44 @@
+// One way to PostgreSQL for everything that talks to it: statements with placeholders, transactions, notifications, and
+// what has become of the connection. What is stored is not known here.
+
+/** A value of a parameter; arrays of strings and numbers are for `= ANY($1)` and `unnest`. */
+export type PgValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly string[]
+  | readonly (number | null)[]
+  | readonly (string | null)[];
+
+export type PgRow = Readonly<Record<string, string | number | boolean | null>>;
+
+/** Statements of one transaction, or of any connection. @throws STORE_UNAVAILABLE where PostgreSQL cannot be reached or does not answer in time */
+export interface PgStatements {
+  /** @param sql placeholders are $1, $2, … 64-bit integers come back as numbers */
+  query(sql: string, ...values: readonly PgValue[]): Promise<readonly PgRow[]>;
+}
+
+export interface PgTransaction extends PgStatements {
+  /** Runs `work` under a savepoint: when it throws, what it wrote is undone, and the transaction goes on. */
+  savepoint<T>(work: () => Promise<T>): Promise<T>;
+}
+
+export type PgState =
+  | { readonly kind: 'connected' }
+  /** `reason` holds no secret. */
+  | { readonly kind: 'unreachable'; readonly since: number; readonly reason: string };
+
+export interface PgClient extends PgStatements, AsyncDisposable {
+  readonly state: PgState;
+  /** Called when `state` has changed kind. Returns the way to stop. */
+  onState(changed: (state: PgState) => void): () => void;
+  /**
+   * `write`: read committed, over the one connection that writes. `snapshot`: repeatable read, read only.
+   * @throws what `work` throws, rolled back; STORE_UNAVAILABLE; STORE_OUTCOME_UNKNOWN when the connection was lost while
+   *   it committed and PostgreSQL could not be asked in time what became of it
+   */
+  transact<T>(kind: 'write' | 'snapshot', work: (tx: PgTransaction) => Promise<T>): Promise<T>;
+  /** `listening` is called whenever notifications begin to arrive: at first, and after each time they were cut off. */
+  listen(channel: string, heard: (payload: string) => void, listening: () => void): () => void;
+}
