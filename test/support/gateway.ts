@@ -1,6 +1,6 @@
 // A real gateway: the command, its processes, its ports, a data directory of its own.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ export interface GatewayOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** A data directory that is kept; by default a new one that goes with the gateway. */
   readonly prefix?: string;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -51,10 +52,11 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     proxy_access_log: 'stdout',
     ...options.settings,
   };
+  mkdirSync(prefix, { recursive: true });
   const child = spawn(
     process.execPath,
     [main, 'start', ...Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])],
-    { stdio: ['ignore', 'pipe', 'pipe'], cwd: prefix },
+    { stdio: ['ignore', 'pipe', 'pipe'], cwd: prefix, env: { ...process.env, ...options.env } },
   );
   const gateway = await running(child, prefix);
   return {

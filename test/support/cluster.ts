@@ -1,0 +1,71 @@
+// Real gateways that share a PostgreSQL and a keyring, each with a data directory of its own that outlives it.
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { type Gateway, startGateway } from './gateway.ts';
+
+export interface ClusterOptions {
+  readonly nodes: number;
+  /** Where each node finds PostgreSQL, by its place. */
+  readonly port: number | ((node: number) => number);
+  readonly workers?: number;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export interface Cluster extends AsyncDisposable {
+  /** In their places; a node that was started again is another one in the same place. */
+  readonly nodes: readonly Gateway[];
+  /** Called `node-0`, `node-1`, … Ends the one that is in its place, with kill -9, and keeps its data directory. */
+  restart(node: number): Promise<Gateway>;
+  /** One more node. */
+  add(): Promise<Gateway>;
+}
+
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-cluster-'));
+  const keys = `shared:${randomBytes(32).toString('base64')}`;
+  const schema = `s${randomBytes(6).toString('hex')}`;
+  const nodes: Gateway[] = [];
+  // The first one alone, and then the others at once: both happen.
+  await start(0);
+  await Promise.all(Array.from({ length: options.nodes - 1 }, (_, index) => start(index + 1)));
+
+  return {
+    nodes,
+    async restart(node) {
+      await nodes[node]?.[Symbol.asyncDispose]();
+      return start(node);
+    },
+    add: () => start(nodes.length),
+    async [Symbol.asyncDispose]() {
+      await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+
+  async function start(node: number): Promise<Gateway> {
+    const { port, workers = 1, settings } = options;
+    const gateway = await startGateway({
+      workers,
+      prefix: mkdirFor(node),
+      env: { PORTUNUS_KEYRING_KEYS: keys },
+      settings: {
+        database: 'postgres',
+        keyring: 'env',
+        pg_port: String(typeof port === 'number' ? port : port(node)),
+        pg_database: 'postgres',
+        pg_schema: schema,
+        node_name: `node-${node}`,
+        proxy_access_log: 'off',
+        ...settings,
+      },
+    });
+    nodes[node] = gateway;
+    return gateway;
+  }
+
+  function mkdirFor(node: number): string {
+    return path.join(folder, `node-${node}`);
+  }
+}
