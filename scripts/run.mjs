@@ -14,6 +14,7 @@ const tasks = {
   portunus: (args) => node('bin/portunus.mjs', ...args),
   test: (args) => node('--test', '--test-concurrency=2', ...(args.length > 0 ? args : testFiles('test'))),
   bench: (args) => node('bench/bench.ts', ...args),
+  'bench:cluster': (args) => node('bench/cluster.ts', ...args),
   format: () => node(inBin('oxfmt'), '.'),
   build,
   check,
