@@ -52,7 +52,8 @@ export async function rebind(
   }
 }
 
-async function refuseHeld(rows: Rows, name: string): Promise<void> {
+/** @throws NAME_ALREADY_BOUND when the name is bound, by whomever */
+export async function refuseHeld(rows: Rows, name: string): Promise<void> {
   const held = await rows.read.binding(name);
   if (held === undefined) return;
   const subject = name === globalName ? 'The place of the default certificate' : name;

@@ -1,5 +1,5 @@
 // The rows of `changes` of one transaction, and the revision that the first of them takes.
-import type { EntityKind, Milliseconds, Operation } from '../model/entities.ts';
+import type { Change, EntityKind, Milliseconds, Operation } from '../model/entities.ts';
 import type { Rows } from './rows.ts';
 
 export interface ChangeLog {
@@ -7,6 +7,10 @@ export interface ChangeLog {
   readonly revision: number | undefined;
   /** @returns the transaction's revision, for the entity's row */
   record(entity: EntityKind, id: string, operation: Operation): Promise<number>;
+  /** As `record` for each, in order; the rows are for the caller to write, from `position` on. */
+  reserve(
+    records: readonly Pick<Change, 'entity' | 'id' | 'operation'>[],
+  ): Promise<{ readonly changes: readonly Change[]; readonly position: number }>;
   /** Runs `work` as `rows.atomically` does, and forgets what it recorded when it throws. */
   atomically<T>(work: () => Promise<T>): Promise<T>;
 }
@@ -24,6 +28,12 @@ export function createChangeLog(rows: Rows, actor: string, at: Milliseconds): Ch
       await rows.appendChange({ revision, entity, id, operation, actor, at }, position);
       position += 1;
       return revision;
+    },
+    async reserve(records) {
+      const taken = (revision ??= await rows.takeRevision());
+      const from = position;
+      position += records.length;
+      return { changes: records.map((record) => ({ revision: taken, ...record, actor, at })), position: from };
     },
     async atomically(work) {
       const before = { revision, position };

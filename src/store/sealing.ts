@@ -20,6 +20,8 @@ export function createSealer(keyring: Keyring): Sealer {
   const secrets = new Map(keyring.keys.map((key) => [key.id, key.secret]));
 
   return {
+    keyIds: [current.id, ...keyring.keys.slice(1).map((key) => key.id)],
+    keyIdOf: (sealed) => /^v1\.([^.]*)\./.exec(sealed)?.[1],
     seal(plain, binding) {
       const context = contextOf(current.id, binding);
       const dataKey = randomBytes(keyBytes);

@@ -31,6 +31,7 @@ export function openTransaction(rows: Rows, actor: string, at: Milliseconds): Op
       certificates: { ...wrapped(certificates, whileOpen), ...wrapped(writes.certificates, whole) },
       snis: { ...wrapped(snis, whileOpen), ...wrapped(writes.snis, whole) },
       ...wrapped(writes.intermediates, whole),
+      ...wrapped(writes.many, whole),
     },
     get revision() {
       return log.revision;

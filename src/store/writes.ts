@@ -6,7 +6,9 @@ import { PortunusError } from '../lib/errors.ts';
 import { bindingOfSni, bindingsOfPlugin, rebind } from './bindings.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { StoreTransaction, Writable } from './contract.ts';
+import { insertCertificates } from './insert-certificates.ts';
 import type { Rows } from './rows.ts';
+import { violation } from './violation.ts';
 
 export interface Writes {
   readonly apis: Writable<Api>;
@@ -14,10 +16,11 @@ export interface Writes {
   readonly certificates: Writable<Certificate>;
   readonly snis: Writable<Sni>;
   readonly intermediates: Pick<StoreTransaction, 'rememberIntermediates'>;
+  readonly many: Pick<StoreTransaction, 'insertCertificates'>;
 }
 
 /** Codes and TypeErrors as StoreTransaction promises. */
-export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record'>): Writes {
+export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserve'>): Writes {
   const { read } = rows;
 
   return {
@@ -108,6 +111,8 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record'>): Writes
         }
       },
     },
+
+    many: { insertCertificates: (items) => insertCertificates(rows, log, items) },
   };
 
   async function deletePlugin(plugin: Plugin): Promise<void> {
@@ -173,12 +178,6 @@ async function existing<E>(entity: EntityKind, id: string, collection: Gettable<
 
 function isSameOwner(a: CertificateOwner, b: CertificateOwner): boolean {
   return a.kind === 'plugin' && b.kind === 'plugin' ? a.pluginId === b.pluginId : a.kind === b.kind;
-}
-
-function violation(entity: EntityKind, field: string, value: string): PortunusError {
-  return new PortunusError('UNIQUE_VIOLATION', `Another ${entity} has this ${field} already: ${value}.`, {
-    facts: { entity, field, value },
-  });
 }
 
 function missing(entity: EntityKind, field: string, value: string): PortunusError {

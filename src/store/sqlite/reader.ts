@@ -4,6 +4,7 @@ import type { Collection, Expiry, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
+import { keyUse } from './key-use.ts';
 import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, sniQuery, type Query } from './filters.ts';
 
 /** Intermediates of one key that are given out at once. */
@@ -54,6 +55,7 @@ export function createReader(connection: Connection): StoreReader {
         )
         .map((row) => ({ ...(row as unknown as Expiry) }));
     },
+    ...keyUse(connection),
     async revision() {
       return readRevision(connection);
     },

@@ -7,7 +7,7 @@ import { createReader } from './reader.ts';
 import { apiTable, certificateTable, pluginTable, sniTable } from './tables.ts';
 
 export function createRows(connection: Connection): Rows {
-  return {
+  const rows: Rows = {
     read: createReader(connection),
     apis: apiTable(connection),
     plugins: pluginTable(connection),
@@ -48,6 +48,25 @@ export function createRows(connection: Connection): Rows {
       connection.run('DELETE FROM bindings WHERE name = ?', name);
     },
 
+    async known({ certificateIds, sniIds, names }) {
+      return {
+        certificateIds: found('SELECT id AS found FROM certificates WHERE id IN', certificateIds),
+        sniIds: found('SELECT id AS found FROM snis WHERE id IN', sniIds),
+        names: new Set([
+          ...found('SELECT name AS found FROM bindings WHERE name IN', names),
+          ...found('SELECT name AS found FROM snis WHERE name IN', names),
+        ]),
+      };
+    },
+    async insertMany({ certificates, snis, bindings, changes, position }) {
+      const [first] = changes;
+      if (first === undefined) return;
+      for (const certificate of certificates) await rows.certificates.insert(certificate, first.revision);
+      for (const sni of snis) await rows.snis.insert(sni, first.revision);
+      for (const binding of bindings) await rows.bind(binding);
+      for (const [index, change] of changes.entries()) await rows.appendChange(change, position + index);
+    },
+
     async takeRevision() {
       const row = connection.get('UPDATE revision SET revision = revision + 1 RETURNING revision');
       if (row === undefined) throw new Error('the table of the revision is empty');
@@ -86,4 +105,10 @@ export function createRows(connection: Connection): Rows {
       }
     },
   };
+  return rows;
+
+  function found(selection: string, wanted: readonly string[]): ReadonlySet<string> {
+    const list = connection.all(`${selection} (SELECT value FROM json_each(?))`, JSON.stringify(wanted));
+    return new Set(list.map((row) => String(row['found'])));
+  }
 }

@@ -1,5 +1,7 @@
 // The tables of the embedded store, which are those of every node's replica too. catalog/ reads them, read-only.
 
+import { keyIdSql } from './key-use.ts';
+
 /** One entry a schema version, applied in order, each in a transaction. Never edit one that has been released. */
 export const migrations: readonly string[] = [
   `
@@ -76,5 +78,11 @@ export const migrations: readonly string[] = [
 
   CREATE TABLE intermediates (subject_key TEXT NOT NULL, sha256 TEXT NOT NULL, pem TEXT NOT NULL,
     PRIMARY KEY (subject_key, sha256)) STRICT, WITHOUT ROWID;
+  `,
+  // The second one answers for certificates with two pairs: under which keys each of them is.
+  `
+  CREATE INDEX certificates_sealed_under ON certificates (${keyIdSql('sealed_key')});
+  CREATE INDEX certificates_sealed_under_alt ON certificates (${keyIdSql('sealed_key_alt')}, ${keyIdSql('sealed_key')})
+    WHERE sealed_key_alt IS NOT NULL;
   `,
 ];

@@ -14,6 +14,7 @@ import { openDatabase, openForReading } from './open-database.ts';
 import { createReader, readRevision } from './reader.ts';
 import { createRows } from './rows.ts';
 import { checkpointIfLong, pruneChanges } from './upkeep.ts';
+import { watchOthers } from './watch-others.ts';
 
 export interface SqliteStoreOptions {
   readonly path: string;
@@ -50,13 +51,14 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const current = new AsyncLocalStorage<{ open: boolean }>();
   const nudges = new Set<(revision: number) => void>();
   const secrets = new Map<string, Buffer>();
+  const others = watchOthers(writer, reader, nudgeAll);
   let closing: Promise<void> | undefined;
 
   return {
     ...createReader(reader),
     async transact(actor, work) {
       const { value, revision, wrote } = await inTurn(() => transaction(actor, work, 'COMMIT'));
-      if (wrote) for (const nudge of nudges) callNudge(nudge, revision);
+      if (wrote) nudgeAll(revision);
       return { value, revision };
     },
     async rehearse(actor, work) {
@@ -69,6 +71,9 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       nudges.add(entry);
       return () => void nudges.delete(entry);
     },
+    async resealSecrets() {
+      await inTurn(() => inDatabase('COMMIT', resealMeta));
+    },
     async secret(name) {
       const known = secrets.get(name);
       const value = known ?? (await inTurn(() => sealedValue(`secret_${name}`, () => randomBytes(32))));
@@ -76,6 +81,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       return Buffer.from(value);
     },
     async [Symbol.asyncDispose]() {
+      others[Symbol.dispose]();
       closing ??= queue.idle().then(() => {
         reader.close();
         writer.close();
@@ -83,6 +89,10 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       await closing;
     },
   };
+
+  function nudgeAll(revision: number): void {
+    for (const nudge of nudges) callNudge(nudge, revision);
+  }
 
   async function inTurn<T>(task: () => Promise<T>): Promise<T> {
     if (current.getStore()?.open === true) throw new TypeError('a transaction inside another would wait for itself');
@@ -157,6 +167,16 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       writer.run('INSERT OR IGNORE INTO meta VALUES (?, ?)', key, sealer.seal(make(), `meta ${key}`));
     });
     return sealedValue(key, make);
+  }
+
+  async function resealMeta(): Promise<void> {
+    for (const row of writer.all('SELECT key, value FROM meta')) {
+      const [key, value] = [String(row['key']), String(row['value'])];
+      const keyId = sealer.keyIdOf(value);
+      if (keyId === undefined || keyId === sealer.keyIds[0]) continue;
+      const binding = `meta ${key}`;
+      writer.run('UPDATE meta SET value = ? WHERE key = ?', sealer.seal(sealer.open(value, binding), binding), key);
+    }
   }
 }
 
