@@ -20,6 +20,7 @@ const defaultPort = 5432;
 
 /** @returns undefined for the embedded store */
 export function checkPostgres(values: Values, report: Report): PostgresConfig | undefined {
+  const trustedCertificates = checkRoots('pg_ssl_trusted_certificates', values, report);
   if (values.database === 'sqlite') {
     for (const name of ['pg_url', 'pg_host', 'pg_database'] as const) {
       if (report.isSet(name)) report.warning(name, 'is read only with database = postgres');
@@ -30,7 +31,6 @@ export function checkPostgres(values: Values, report: Report): PostgresConfig | 
     const expected = 'a name of lower case letters, digits and underscores';
     report.problem('pg_schema', { value: values.pg_schema, expected });
   }
-  const trustedCertificates = checkRoots('pg_ssl_trusted_certificates', values, report);
   const place = values.pg_url === '' ? placeOfSettings(values) : placeOfUrl(values, report);
   if (place === undefined) return undefined;
   const { tls: mode, ...where } = place;
