@@ -14,11 +14,13 @@ import { createLog } from './observe/log.ts';
 import { createStatusServer } from './observe/status-server.ts';
 import { createNodeStatus } from './node-status.ts';
 import { listenForSignals } from './signals.ts';
+import { reloadKeyring } from './reload-keyring.ts';
 import { createAcknowledgements } from './replica/acknowledgements.ts';
 import { follow } from './replica/follower.ts';
 import { openRunDirectory, type RunningPort } from './run-file.ts';
 import { type Serving, startServing } from './serving.ts';
 import { createKeyringFile, loadKeyring, type Keyring } from './store/keyring.ts';
+import { createReloadableSealer } from './store/reloadable-sealer.ts';
 import { createSealer } from './store/sealing.ts';
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
 import { bindListeningSockets, listenError } from './workers/listening-socket.ts';
@@ -45,7 +47,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   for (const socket of sockets.flat()) stack.use(socket);
 
   const storePath = path.join(config.prefix, 'portunus.db');
-  const sealer = createSealer(await openKeyring(config, storePath, env, log));
+  const sealer = createReloadableSealer(createSealer(await openKeyring(config, storePath, env, log)));
   const store = stack.use(await openSqliteStore({ path: storePath, sealer }));
   await ensureDefaultCertificate(store, sealer, startedAt);
 
@@ -99,7 +101,10 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     },
     'portunus serves',
   );
-  signals.onReload(() => renew(serving, config, options.reload, log));
+  signals.onReload(async () => {
+    const taken = await reloadKeyring({ source: keyringSource(config, env), reader: store, sealer, log });
+    if (taken) await renew(serving, config, options.reload, log);
+  });
   signals.onReopen(() => serving.reopenLogs());
 
   const signal = await signals.stopRequested;

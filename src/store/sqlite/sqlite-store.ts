@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PortunusError } from '../../lib/errors.ts';
 import type { Milliseconds } from '../../model/entities.ts';
+import { checkKeyring } from '../check-keyring.ts';
 import { transactionsWaitingMax, transactionTimeoutMs } from '../contract.ts';
 import type { Committed, Store, StoreTransaction } from '../contract.ts';
 import { createQueue } from '../queue.ts';
@@ -39,6 +40,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const writer = await openDatabase(path);
   let reader: Connection;
   try {
+    // Names every key that is missing, where the probe would name one.
+    await checkKeyring(createReader(writer), sealer);
     await sealedValue('keyring_probe', () => randomBytes(16));
     reader = openForReading(path);
   } catch (error) {
