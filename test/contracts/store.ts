@@ -276,10 +276,12 @@ export function storeContract(name: string, openStore: OpenStore): void {
         TypeError,
       );
       let later: Promise<unknown> | undefined;
+      const { promise: ended, resolve: end } = Promise.withResolvers<void>();
       await store.transact('test', async (tx) => {
-        later = new Promise(setImmediate).then(() => store.transact('test', (next) => next.apis.insert(fakeApi('b'))));
+        later = ended.then(() => store.transact('test', (next) => next.apis.insert(fakeApi('b'))));
         await tx.apis.insert(fakeApi('a'));
       });
+      end();
       await later;
       assert.equal(await store.apis.count(), 2);
     });

@@ -34,11 +34,11 @@ export interface PgClient extends PgStatements, AsyncDisposable {
   /** Called when `state` has changed kind. Returns the way to stop. */
   onState(changed: (state: PgState) => void): () => void;
   /**
-   * `write`: read committed, over the one connection that writes. `snapshot`: repeatable read, read only.
+   * `write`: read committed, over the one connection that writes; `rehearsal`: the same, never committed. `snapshot`: repeatable read, read only.
    * @throws what `work` throws, rolled back; STORE_UNAVAILABLE; STORE_OUTCOME_UNKNOWN when the connection was lost while
    *   it committed and PostgreSQL could not be asked in time what became of it
    */
-  transact<T>(kind: 'write' | 'snapshot', work: (tx: PgTransaction) => Promise<T>): Promise<T>;
+  transact<T>(kind: 'write' | 'rehearsal' | 'snapshot', work: (tx: PgTransaction) => Promise<T>): Promise<T>;
   /** `listening` is called whenever notifications begin to arrive: at first, and after each time they were cut off. */
   listen(channel: string, heard: (payload: string) => void, listening: () => void): () => void;
 }

@@ -1,0 +1,22 @@
+// Names of what belongs to a whole database, not to a schema: channels of notifications, advisory locks. Stores in several
+// schemas of one database do not hear or wait for one another.
+import { createHash } from 'node:crypto';
+
+/** Carries the revision of each commit. */
+export function commitChannel(schema: string): string {
+  return `portunus_${digest(schema).toString('hex').slice(0, 24)}`;
+}
+
+/** Carries the reports of nodes. */
+export function nodesChannel(schema: string): string {
+  return `${commitChannel(schema)}_nodes`;
+}
+
+/** A 32-bit number, and one for each kind of work beside it. */
+export function advisoryLock(schema: string, work: 'migrate' | 'prune'): readonly [number, number] {
+  return [digest(schema).readInt32BE(0), work === 'migrate' ? 1 : 2];
+}
+
+function digest(schema: string): Buffer {
+  return createHash('sha256').update(`portunus ${schema}`).digest();
+}

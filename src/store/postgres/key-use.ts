@@ -1,0 +1,49 @@
+// Which master keys the store's private keys and secrets are sealed under: indexes answer, whatever the number of rows.
+import type { KeyUse, StoreReader } from '../contract.ts';
+import type { PgStatements } from './client.ts';
+import { toCertificate } from './encoding.ts';
+import { keyIdSql } from './schema.ts';
+
+const primary = keyIdSql('sealed_key');
+const alternative = keyIdSql('sealed_key_alt');
+const hasAlternative = 'sealed_key_alt IS NOT NULL';
+
+/** From one distinct id to the next, a look into the index each. */
+const distinctIds = (id: string, where: string): string => `
+  WITH RECURSIVE ids (id) AS (
+    SELECT min(${id}) FROM certificates WHERE ${where}
+    UNION ALL
+    SELECT (SELECT min(${id}) FROM certificates WHERE ${where} AND ${id} > ids.id) FROM ids WHERE ids.id IS NOT NULL
+  )
+  SELECT id FROM ids WHERE id IS NOT NULL`;
+
+const usesSql = `
+  WITH used (id) AS (
+    SELECT id FROM (${distinctIds(primary, 'true')}) a
+    UNION SELECT id FROM (${distinctIds(alternative, hasAlternative)}) b
+    UNION SELECT ${keyIdSql('value')} FROM meta WHERE ${keyIdSql('value')} IS NOT NULL
+  )
+  SELECT id, (SELECT count(*) FROM certificates WHERE ${primary} = used.id)
+    + (SELECT count(*) FROM certificates WHERE ${hasAlternative} AND ${alternative} = used.id
+       AND ${primary} IS DISTINCT FROM used.id) AS certificates
+  FROM used ORDER BY id`;
+
+const notUnderSql = `
+  SELECT * FROM certificates WHERE sequence IN (
+    (SELECT sequence FROM certificates WHERE ${primary} < $1 LIMIT $2)
+    UNION (SELECT sequence FROM certificates WHERE ${primary} > $1 LIMIT $2)
+    UNION (SELECT sequence FROM certificates WHERE ${hasAlternative} AND ${alternative} < $1 LIMIT $2)
+    UNION (SELECT sequence FROM certificates WHERE ${hasAlternative} AND ${alternative} > $1 LIMIT $2)
+  ) ORDER BY sequence LIMIT $2`;
+
+export function keyUse(statements: PgStatements): Pick<StoreReader, 'keysInUse' | 'certificatesNotSealedUnder'> {
+  return {
+    async keysInUse() {
+      const rows = await statements.query(usesSql);
+      return rows.map((row): KeyUse => ({ keyId: String(row['id']), certificates: Number(row['certificates']) }));
+    },
+    async certificatesNotSealedUnder(keyId, limit) {
+      return (await statements.query(notUnderSql, keyId, limit)).map(toCertificate);
+    },
+  };
+}

@@ -1,0 +1,110 @@
+// The nodes of a cluster as rows of `nodes`; all times are by PostgreSQL's clock.
+import { PortunusError } from '../../lib/errors.ts';
+import type { NodeIdentity, NodeRecord, NodeRegistry, NodeReport } from '../node-registry.ts';
+import { nodesChannel } from './channels.ts';
+import type { PgClient, PgRow, PgValue } from './client.ts';
+import { nodesKeptForMs } from './upkeep.ts';
+
+export interface PostgresNodesOptions {
+  readonly client: PgClient;
+  readonly schema: string;
+  /** The store's: its tables are there. */
+  readonly ready: () => Promise<void>;
+}
+
+export function createNodeRegistry({ client, schema, ready }: PostgresNodesOptions): NodeRegistry {
+  const channel = nodesChannel(schema);
+  return {
+    async register(identity, report) {
+      await ask(
+        `INSERT INTO nodes (id, instance, name, address, version, applied, state, key_ids, started_at, seen_at)
+         VALUES ($1, $2, $3, $4, $5, $6::bigint, $7, $8, clock_timestamp(), clock_timestamp())
+         ON CONFLICT (id) DO UPDATE SET instance = excluded.instance, name = excluded.name,
+           address = excluded.address, version = excluded.version, applied = excluded.applied, state = excluded.state,
+           key_ids = excluded.key_ids, started_at = excluded.started_at, seen_at = excluded.seen_at`,
+        ...valuesOf(identity, report),
+      );
+    },
+    async report(identity, report) {
+      // One statement, one round trip. Nobody waits for the disk; a row that was forgotten meanwhile is put in again.
+      const rows = await ask(
+        `WITH reported AS (
+           INSERT INTO nodes AS n (id, instance, name, address, version, applied, state, key_ids, started_at, seen_at)
+           VALUES ($1, $2, $3, $4, $5, $6::bigint, $7, $8, clock_timestamp(), clock_timestamp())
+           ON CONFLICT (id) DO UPDATE SET applied = excluded.applied, state = excluded.state,
+             key_ids = excluded.key_ids, seen_at = excluded.seen_at
+             WHERE n.instance = excluded.instance
+           RETURNING id)
+         SELECT set_config('synchronous_commit', 'off', true), pg_notify($9, $10) FROM reported`,
+        ...valuesOf(identity, report),
+        channel,
+        JSON.stringify({ id: identity.id, applied: report.applied ?? null }),
+      );
+      return rows.length > 0;
+    },
+    async leave({ id, instance }) {
+      await ask('DELETE FROM nodes WHERE id = $1 AND instance = $2', id, instance);
+    },
+    async list() {
+      const rows = await ask(
+        `SELECT id, instance, name, address, version, applied, state, key_ids,
+           floor(extract(epoch FROM started_at) * 1000)::bigint AS started_at,
+           greatest(0, floor(extract(epoch FROM clock_timestamp() - seen_at) * 1000))::bigint AS silent_ms
+         FROM nodes WHERE seen_at > clock_timestamp() - $1::bigint * interval '1 millisecond' ORDER BY name, id`,
+        nodesKeptForMs,
+      );
+      return rows.map(toRecord);
+    },
+    onReport(heard) {
+      return client.listen(
+        channel,
+        (payload) => {
+          const report = parseReport(payload);
+          if (report !== undefined) heard(report);
+        },
+        () => undefined,
+      );
+    },
+  };
+
+  async function ask(sql: string, ...values: readonly PgValue[]): Promise<readonly PgRow[]> {
+    try {
+      await ready();
+    } catch (error) {
+      throw new PortunusError('STORE_UNAVAILABLE', 'The nodes of the cluster cannot be asked for.', { cause: error });
+    }
+    return client.query(sql, ...values);
+  }
+}
+
+function valuesOf(identity: NodeIdentity, report: NodeReport): readonly PgValue[] {
+  const { id, instance, name, address, version } = identity;
+  const { applied, state, keyIds } = report;
+  return [id, instance, name, address, version, applied ?? null, state, JSON.stringify(keyIds)];
+}
+
+function toRecord(row: PgRow): NodeRecord {
+  return {
+    id: String(row['id']),
+    instance: String(row['instance']),
+    name: String(row['name']),
+    address: String(row['address']),
+    version: String(row['version']),
+    applied: row['applied'] === null ? undefined : Number(row['applied']),
+    state: String(row['state']) as NodeReport['state'],
+    keyIds: JSON.parse(String(row['key_ids'])) as readonly string[],
+    startedAt: Number(row['started_at']),
+    silentMs: Number(row['silent_ms']),
+  };
+}
+
+/** Anyone who may connect to the database may notify: undefined for what is no report. */
+function parseReport(payload: string): { readonly id: string; readonly applied: number | undefined } | undefined {
+  try {
+    const { id, applied } = JSON.parse(payload) as { readonly id?: unknown; readonly applied?: unknown };
+    if (typeof id !== 'string') return undefined;
+    return { id, applied: typeof applied === 'number' ? applied : undefined };
+  } catch {
+    return undefined;
+  }
+}

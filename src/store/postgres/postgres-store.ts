@@ -1,0 +1,205 @@
+// The store in PostgreSQL, which many nodes share. It exists before PostgreSQL can be reached: whatever needs the tables
+// first sees to it that they are there.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { PortunusError } from '../../lib/errors.ts';
+import type { Milliseconds } from '../../model/entities.ts';
+import { transactionsWaitingMax, transactionTimeoutMs } from '../contract.ts';
+import type { Committed, Store, StoreTransaction } from '../contract.ts';
+import { createQueue } from '../queue.ts';
+import type { Sealer } from '../sealer.ts';
+import { openTransaction } from '../transaction.ts';
+import { commitChannel } from './channels.ts';
+import type { PgClient, PgRow, PgStatements, PgTransaction } from './client.ts';
+import { createCommitWatch } from './commit-watch.ts';
+import { migrate, refuseUnwritable } from './migrate.ts';
+import { createReader } from './reader.ts';
+import { createRows } from './rows.ts';
+import { schedulePruning } from './upkeep.ts';
+
+export interface PostgresStoreOptions {
+  /** Stays the caller's: it outlives the store. */
+  readonly client: PgClient;
+  /** Where the tables are; the client's connections look there first. */
+  readonly schema: string;
+  readonly sealer: Sealer;
+  readonly now?: () => Milliseconds;
+  /** For so long at least `changes` are kept that every node has applied. */
+  readonly changesKeptForMs?: number;
+}
+
+export interface PostgresStore extends Store {
+  /**
+   * The tables are there, and the keyring opens them. Every other call waits for this by itself; once it has been so it is
+   * not asked again.
+   * @throws STORE_UNAVAILABLE: call again; STORE_NEWER; KEYRING_MISMATCH
+   */
+  ready(): Promise<void>;
+}
+
+const changesKeptForDefaultMs = 3_600_000;
+
+/** Connects to nothing by itself. */
+export function createPostgresStore(options: PostgresStoreOptions): PostgresStore {
+  const { client, schema, sealer, now = Date.now, changesKeptForMs = changesKeptForDefaultMs } = options;
+  const channel = commitChannel(schema);
+  const queue = createQueue(transactionsWaitingMax);
+  const current = new AsyncLocalStorage<{ open: boolean }>();
+  const secrets = new Map<string, Buffer>();
+  let preparing: Promise<void> | undefined;
+  let closing: Promise<void> | undefined;
+  const whenReady: PgStatements = {
+    async query(sql, ...values) {
+      await ready();
+      return client.query(sql, ...values);
+    },
+  };
+  const reader = createReader(whenReady);
+  const commits = createCommitWatch(client, channel, () => reader.revision());
+  const pruning = schedulePruning({ client, schema, changesKeptForMs, now });
+
+  return {
+    ...reader,
+    ready,
+    async transact(actor, work) {
+      const { value, revision, wrote } = await inTurn(() => transaction('write', actor, work));
+      if (wrote) commits.committed(revision);
+      return { value, revision };
+    },
+    async rehearse(actor, work) {
+      const { value } = await inTurn(() => transaction('rehearsal', actor, work));
+      return value;
+    },
+    onCommit: commits.onCommit,
+    async secret(name) {
+      const value = secrets.get(name) ?? (await inTurn(() => sealedValue(`secret_${name}`, () => randomBytes(32))));
+      secrets.set(name, value);
+      return Buffer.from(value);
+    },
+    async resealSecrets() {
+      await inTurn(() => locked('write', resealMeta));
+    },
+    async [Symbol.asyncDispose]() {
+      commits[Symbol.dispose]();
+      pruning[Symbol.dispose]();
+      closing ??= queue.idle();
+      await closing;
+    },
+  };
+
+  async function ready(): Promise<void> {
+    refuseClosed();
+    preparing ??= prepare();
+    try {
+      await preparing;
+    } catch (error) {
+      preparing = undefined;
+      throw error;
+    }
+  }
+
+  async function prepare(): Promise<void> {
+    await migrate(client, schema);
+    await sealedValue('keyring_probe', () => randomBytes(16));
+    await metaValue('store_id', () => randomUUID());
+  }
+
+  async function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    if (current.getStore()?.open === true) throw new TypeError('a transaction inside another would wait for itself');
+    refuseClosed();
+    // The tasks that wait when the store is closed are carried out: their turn is taken before anything is awaited.
+    const prepared = ready();
+    prepared.catch(() => undefined);
+    return queue.run(async () => {
+      await prepared;
+      const marker = { open: true };
+      try {
+        return await current.run(marker, task);
+      } finally {
+        marker.open = false;
+      }
+    });
+  }
+
+  function refuseClosed(): void {
+    if (closing !== undefined) throw new PortunusError('STORE_UNAVAILABLE', 'The store is closed.');
+  }
+
+  async function transaction<T>(
+    kind: 'write' | 'rehearsal',
+    actor: string,
+    work: (tx: StoreTransaction) => Promise<T>,
+  ): Promise<Committed<T> & { readonly wrote: boolean }> {
+    return locked(kind, async (tx, row) => {
+      const open = openTransaction(createRows(tx), actor, now());
+      try {
+        const value = await inTime(work(open.tx));
+        await open.end();
+        const wrote = open.revision !== undefined;
+        const revision = open.revision ?? Number(row['revision']);
+        if (wrote && kind === 'write') await tx.query('SELECT pg_notify($1, $2)', channel, String(revision));
+        return { value, revision, wrote };
+      } finally {
+        await open.end();
+      }
+    });
+  }
+
+  /** Writes of all nodes are serial from here on, and no newer program has changed the tables. */
+  async function locked<T>(
+    kind: 'write' | 'rehearsal',
+    work: (tx: PgTransaction, row: PgRow) => Promise<T>,
+  ): Promise<T> {
+    return client.transact(kind, async (tx) => {
+      const [row] = await tx.query('SELECT revision, schema_version FROM revision FOR UPDATE');
+      if (row === undefined) throw new PortunusError('STORE_DAMAGED', 'The table of the revision is empty.');
+      refuseUnwritable(row);
+      return work(tx, row);
+    });
+  }
+
+  /** A value of `meta` under the keyring, made when it is first asked for. */
+  async function sealedValue(key: string, make: () => Buffer): Promise<Buffer> {
+    const binding = `meta ${key}`;
+    return sealer.open(await metaValue(key, () => sealer.seal(make(), binding)), binding);
+  }
+
+  async function metaValue(key: string, make: () => string): Promise<string> {
+    const read = async (from: PgStatements): Promise<string | undefined> => {
+      const [row] = await from.query('SELECT value FROM meta WHERE key = $1', key);
+      return row && String(row['value']);
+    };
+    const known = await read(client);
+    if (known !== undefined) return known;
+    return locked('write', async (tx) => {
+      // Another node may have come first.
+      await tx.query('INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING', key, make());
+      return (await read(tx)) ?? '';
+    });
+  }
+
+  async function resealMeta(tx: PgTransaction): Promise<void> {
+    for (const row of await tx.query('SELECT key, value FROM meta')) {
+      const [key, value] = [String(row['key']), String(row['value'])];
+      const keyId = sealer.keyIdOf(value);
+      if (keyId === undefined || keyId === sealer.keyIds[0]) continue;
+      const binding = `meta ${key}`;
+      const sealed = sealer.seal(sealer.open(value, binding), binding);
+      await tx.query('UPDATE meta SET value = $1 WHERE key = $2', sealed, key);
+    }
+  }
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      reject(new PortunusError('STORE_UNAVAILABLE', `A transaction took longer than ${transactionTimeoutMs} ms.`));
+    }, transactionTimeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

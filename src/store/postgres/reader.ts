@@ -1,0 +1,101 @@
+// The store's questions in SQL. Each is one statement, so that each answer is of one revision.
+import type { Change } from '../../model/entities.ts';
+import type { Collection, Expiry, StoreReader } from '../contract.ts';
+import { pageBounds, toPaged } from '../cursor.ts';
+import type { PgRow, PgStatements } from './client.ts';
+import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
+import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, type Query, sniQuery } from './filters.ts';
+import { keyUse } from './key-use.ts';
+
+/** Intermediates of one key that are given out at once. */
+const intermediatesMax = 16;
+
+export function createReader(statements: PgStatements): StoreReader {
+  return {
+    apis: {
+      ...collection('apis', toApi, apiQuery),
+      findByName: (name) => one(toApi, 'SELECT doc FROM apis WHERE name = $1', name),
+    },
+    plugins: collection('plugins', toPlugin, pluginQuery),
+    certificates: collection('certificates', toCertificate, certificateQuery),
+    snis: {
+      ...collection('snis', toSni, sniQuery),
+      findByName: (name) => one(toSni, 'SELECT * FROM snis WHERE name = $1', name),
+      async ofCertificate(certificateId) {
+        const rows = await statements.query(
+          'SELECT * FROM snis WHERE certificate_id = $1 ORDER BY name',
+          certificateId,
+        );
+        return rows.map(toSni);
+      },
+    },
+    binding: (name) => one(toBinding, 'SELECT * FROM bindings WHERE name = $1', name),
+    async intermediates(subjectKey) {
+      const rows = await statements.query(
+        'SELECT pem FROM intermediates WHERE subject_key = $1 ORDER BY sha256 LIMIT $2',
+        subjectKey,
+        intermediatesMax,
+      );
+      return rows.map((row) => String(row['pem']));
+    },
+    async soonestToExpire(limit) {
+      const rows = await statements.query(
+        `SELECT id, not_after, coalesce(
+           (SELECT name FROM bindings b WHERE b.certificate_id = c.id AND name <> '' ORDER BY name LIMIT 1),
+           facts::json ->> 'subject', '') AS name
+         FROM certificates c ORDER BY not_after LIMIT $1`,
+        limit,
+      );
+      return rows.map((row): Expiry => ({
+        id: String(row['id']),
+        name: String(row['name']),
+        notAfter: Number(row['not_after']),
+      }));
+    },
+    ...keyUse(statements),
+    revision: () => readRevision(statements),
+    async changesSince(revision, limit) {
+      const rows = await statements.query(
+        `SELECT revision, entity, id, operation, actor, at FROM changes
+         WHERE revision > $1 AND revision <= coalesce(
+           (SELECT revision FROM changes WHERE revision > $1 ORDER BY revision, position LIMIT 1 OFFSET $2),
+           9223372036854775807)
+         ORDER BY revision, position`,
+        revision,
+        Math.max(limit, 1) - 1,
+      );
+      return rows as unknown as readonly Change[];
+    },
+  };
+
+  async function one<E>(toEntity: (row: PgRow) => E, sql: string, value: string): Promise<E | undefined> {
+    const [row] = await statements.query(sql, value);
+    return row && toEntity(row);
+  }
+
+  function collection<E, F>(
+    table: string,
+    toEntity: (row: PgRow) => E,
+    toQuery: (filter: F | undefined) => Query,
+  ): Collection<E, F> {
+    return {
+      get: (id) => one(toEntity, `SELECT * FROM ${table} WHERE id = $1`, id),
+      async list(page, filter) {
+        const { after, limit } = pageBounds(page);
+        const query = toQuery(filter);
+        const rows = await statements.query(listSql(query), ...query.values, after, limit);
+        return toPaged(page, rows, (row) => Number(row['sequence']), toEntity);
+      },
+      async count(filter) {
+        const query = toQuery(filter);
+        const [row] = await statements.query(countSql(query), ...query.values);
+        return Number(row?.['count'] ?? 0);
+      },
+    };
+  }
+}
+
+export async function readRevision(statements: PgStatements): Promise<number> {
+  const [row] = await statements.query('SELECT revision FROM revision');
+  return Number(row?.['revision'] ?? 0);
+}
