@@ -29,7 +29,6 @@ export interface LinkOptions {
 
 /** The server gives a statement up before this side does. */
 const graceMs = 500;
-const applicationName = 'portunus';
 
 /** @throws STORE_UNAVAILABLE when it is not there, does not answer in time, or refuses the login */
 export async function openLink(config: PostgresConfig, options: LinkOptions): Promise<Link> {
@@ -41,6 +40,14 @@ export async function openLink(config: PostgresConfig, options: LinkOptions): Pr
   const { rejectUnauthorized, ca } = {
     rejectUnauthorized: config.tls?.verify === true,
     ca: config.tls?.trustedCertificates,
+  };
+  // The library would connect again by itself: there is one socket, and no other. Its types do not know of this option.
+  const theSocket = {
+    socket: () => {
+      if (given) throw new Error('the connection has ended');
+      given = true;
+      return socket;
+    },
   };
   const sql = postgres({
     host: config.host,
@@ -63,16 +70,9 @@ export async function openLink(config: PostgresConfig, options: LinkOptions): Pr
             host: config.host,
             ...(net.isIP(config.host) === 0 && { servername: config.host }),
           },
-    // The library would connect again by itself: there is one socket, and no other.
-    ...{
-      socket: () => {
-        if (given) throw new Error('the connection has ended');
-        given = true;
-        return socket;
-      },
-    },
+    ...theSocket,
     connection: {
-      application_name: applicationName,
+      application_name: `portunus ${config.schema}`,
       search_path: `"${config.schema.replaceAll('"', '""')}"`,
       statement_timeout: config.timeoutMs,
       // A node that stands still in the middle of a write holds up all others: its session ends.
