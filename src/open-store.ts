@@ -1,21 +1,60 @@
 // The store of a configuration, for whatever process: the gateway's, or a command's beside it.
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from './config/config.ts';
-import { PortunusError } from './lib/errors.ts';
-import type { Store } from './store/contract.ts';
+import { checkKeyring } from './store/check-keyring.ts';
+import type { Store, StoreReader } from './store/contract.ts';
+import type { NodeRegistry } from './store/node-registry.ts';
+import { migrate } from './store/postgres/migrate.ts';
+import { createNodeRegistry } from './store/postgres/node-registry.ts';
+import { createPgClient } from './store/postgres/postgres-client.ts';
+import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import { createReader as createPostgresReader } from './store/postgres/reader.ts';
 import type { Sealer } from './store/sealer.ts';
+import { openForReading } from './store/sqlite/open-database.ts';
+import { createReader } from './store/sqlite/reader.ts';
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
 
-/** The embedded store's file; with PostgreSQL, that of this node's replica is another one. */
+export interface OpenedStore extends Store {
+  /** The nodes that share the store; undefined for the embedded one. */
+  readonly nodes: NodeRegistry | undefined;
+}
+
+/** The embedded store's file; a node of a cluster keeps its replica in another one. */
 export function embeddedStorePath(config: Pick<Config, 'prefix'>): string {
   return path.join(config.prefix, 'portunus.db');
 }
 
 /**
- * Makes the embedded store when it is missing, in a data directory that is there.
+ * Open and ready. Makes the embedded store when it is missing, in a data directory that is there; makes PostgreSQL's tables.
  * @throws STORE_UNAVAILABLE, STORE_DAMAGED, STORE_NEWER, KEYRING_MISMATCH
  */
-export async function openStore(config: Config, sealer: Sealer): Promise<Store> {
-  if (config.postgres === undefined) return openSqliteStore({ path: embeddedStorePath(config), sealer });
-  throw new PortunusError('STORE_UNAVAILABLE', 'PostgreSQL is not there yet.');
+export async function openStore(config: Config, sealer: Sealer): Promise<OpenedStore> {
+  if (config.postgres === undefined) {
+    return { ...(await openSqliteStore({ path: embeddedStorePath(config), sealer })), nodes: undefined };
+  }
+  const { schema } = config.postgres;
+  await using stack = new AsyncDisposableStack();
+  const client = stack.use(createPgClient(config.postgres));
+  const store = stack.use(createPostgresStore({ client, schema, sealer, changesKeptForMs: config.changesKeptForMs }));
+  await store.ready();
+  await checkKeyring(store, sealer);
+  const nodes = createNodeRegistry({ client, schema, ready: store.ready });
+  const open = stack.move();
+  return { ...store, nodes, [Symbol.asyncDispose]: () => open.disposeAsync() };
+}
+
+/** What can be read without any key. Undefined when there is no embedded store yet. @throws as `openStore` */
+export async function openReader(config: Config): Promise<(StoreReader & AsyncDisposable) | undefined> {
+  if (config.postgres === undefined) {
+    const file = embeddedStorePath(config);
+    if (!existsSync(file)) return undefined;
+    const connection = openForReading(file);
+    return { ...createReader(connection), [Symbol.asyncDispose]: async () => connection.close() };
+  }
+  await using stack = new AsyncDisposableStack();
+  const client = stack.use(createPgClient(config.postgres));
+  await migrate(client, config.postgres.schema);
+  const open = stack.move();
+  return { ...createPostgresReader(client), [Symbol.asyncDispose]: () => open.disposeAsync() };
 }

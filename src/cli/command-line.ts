@@ -3,6 +3,8 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { ConfigInputs } from '../config/load-config.ts';
 import { check } from './check.ts';
 import { health } from './health.ts';
+import { addToKeyring, listKeyring, rotateKeyring } from './keyring.ts';
+import type { AddOptions, KeyringCommands, RotateOptions } from './keyring.ts';
 import { start } from './start.ts';
 import type { RunGateway } from './start.ts';
 import { stop } from './stop.ts';
@@ -15,6 +17,8 @@ export interface CommandLineOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly runGateway: RunGateway;
+  /** Loaded when it is needed. */
+  readonly keyringCommands: () => Promise<KeyringCommands>;
 }
 
 interface ConfigOptions {
@@ -26,7 +30,7 @@ interface ConfigOptions {
 /** @param args without the interpreter and the script. @returns the exit code, when the command has ended */
 export async function runCommandLine(
   args: readonly string[],
-  { terminal, env, cwd, runGateway }: CommandLineOptions,
+  { terminal, env, cwd, runGateway, keyringCommands }: CommandLineOptions,
 ): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = new Command('portunus')
@@ -62,6 +66,27 @@ export async function runCommandLine(
     .description('tell whether the running gateway serves clients')
     .action(async (options: ConfigOptions & JsonOption) => {
       code = await health(terminal, inputs(options), options);
+    });
+  const keyring = program.command('keyring').description('the master keys under which private keys are sealed');
+  withConfig(keyring.command('list'))
+    .option('--json', 'answer with JSON')
+    .description('list the keys, which one seals, and how many certificates need each')
+    .action(async (options: ConfigOptions & JsonOption) => {
+      code = await listKeyring(terminal, inputs(options), await keyringCommands(), options);
+    });
+  withConfig(keyring.command('add'))
+    .option('--id <name>', 'what to call the key')
+    .option('--print-key', 'print the key itself, for PORTUNUS_KEYRING_KEYS')
+    .description('add a fresh key, which opens and does not seal yet')
+    .action(async (options: ConfigOptions & AddOptions) => {
+      code = await addToKeyring(terminal, inputs(options), await keyringCommands(), options);
+    });
+  withConfig(keyring.command('rotate'))
+    .option('--to <id>', 'the key that shall seal; the newest by default')
+    .option('--json', 'answer with JSON')
+    .description('seal everything in the store anew, under another key, while gateways serve')
+    .action(async (options: ConfigOptions & RotateOptions) => {
+      code = await rotateKeyring(terminal, inputs(options), await keyringCommands(), options);
     });
   program
     .command('version')

@@ -44,12 +44,11 @@ export async function loadKeyring(from: KeyringSource): Promise<Keyring> {
  * without the keys it held, nothing sealed under them opens again.
  * @throws KEYRING_UNREADABLE when the file exists (facts.reason `exists`) or cannot be written
  */
-export async function createKeyringFile(file: string): Promise<Keyring> {
-  const id = `k${randomBytes(6).toString('hex')}`;
+export async function createKeyringFile(file: string, line = freshLine()): Promise<Keyring> {
   const text =
     '# Master keys of this gateway, one a line. The first seals, all of them open. Without them the private keys in the\n' +
     '# store are lost: keep a copy in a safe place, apart from copies of the store.\n' +
-    `${id}:${randomBytes(keyBytes).toString('base64')}\n`;
+    `${line}\n`;
   const draft = path.join(path.dirname(file), `.${path.basename(file)}.${randomBytes(6).toString('hex')}`);
   try {
     const handle = await open(draft, 'wx', 0o600);
@@ -72,6 +71,11 @@ export async function createKeyringFile(file: string): Promise<Keyring> {
     throw unreadable('unreadable', `${file} cannot be written (${code})`, error);
   }
   return parseKeyring(text, file);
+}
+
+/** A key with a made-up id, in the form of the file. */
+export function freshLine(id = `k${randomBytes(6).toString('hex')}`): string {
+  return `${id}:${randomBytes(keyBytes).toString('base64')}`;
 }
 
 async function readKeyringFile(file: string): Promise<string> {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
 import type { Store, StoreTransaction } from '../../src/store/contract.ts';
+import type { Sealer } from '../../src/store/sealer.ts';
 import {
   certificateIdOf,
   fakeApi,
@@ -12,6 +13,8 @@ import {
   fakePluginCertificate,
   fakeSni,
 } from './entities.ts';
+import { manyCertificatesContract } from './many-certificates.ts';
+import { sealingKeysContract } from './sealing-keys.ts';
 import { storeModelContract } from './store-model.ts';
 
 export interface StoreUnderTest extends AsyncDisposable {
@@ -21,7 +24,10 @@ export interface StoreUnderTest extends AsyncDisposable {
 }
 
 /** An empty store. */
-export type OpenStore = (options?: { readonly now?: () => number }) => Promise<StoreUnderTest>;
+export type OpenStore = (options?: {
+  readonly now?: () => number;
+  readonly sealer?: Sealer;
+}) => Promise<StoreUnderTest>;
 
 export function storeContract(name: string, openStore: OpenStore): void {
   describe(`${name}: transactions`, () => {
@@ -861,6 +867,8 @@ export function storeContract(name: string, openStore: OpenStore): void {
     });
   });
 
+  manyCertificatesContract(name, openStore);
+  sealingKeysContract(name, openStore);
   storeModelContract(name, openStore);
 }
 
