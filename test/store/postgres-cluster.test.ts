@@ -199,11 +199,11 @@ async function fill({ store }: TemporaryPostgres): Promise<void> {
 }
 
 function sourceOf({ client, store }: TemporaryPostgres) {
-  return createReplicaSource({ client, ready: store.ready, onCommit: store.onCommit });
+  return createReplicaSource({ client, store });
 }
 
 function registryOf({ client, config, store }: TemporaryPostgres) {
-  return createNodeRegistry({ client, schema: config.schema, ready: store.ready });
+  return createNodeRegistry({ client, schema: config.schema, store });
 }
 
 function prune({ client, config }: TemporaryPostgres, { now = Date.now(), changesMax = 100 } = {}): Promise<void> {

@@ -42,7 +42,7 @@ test('tables of a newer program that can still be read are read and followed, an
   await opened.client.query('UPDATE revision SET schema_version = $1', schemaVersion + 1);
   const store = await opened.reopen();
   assert.ok(await store.apis.get('a'));
-  const source = createReplicaSource({ client: opened.client, ready: store.ready, onCommit: store.onCommit });
+  const source = createReplicaSource({ client: opened.client, store });
   assert.equal(await source.snapshot(async (snapshot) => snapshot.revision), 1);
   await assert.rejects(
     store.transact('test', (tx) => tx.apis.insert(fakeApi('b'))),
@@ -54,7 +54,7 @@ test('tables of a newer program that can still be read are read and followed, an
 test('a program that runs while a newer one migrates stops writing, and goes on reading while it can', async () => {
   await using opened = await temporaryPostgres(server.port);
   const { store, client } = opened;
-  const source = createReplicaSource({ client, ready: store.ready, onCommit: store.onCommit });
+  const source = createReplicaSource({ client, store });
   await store.transact('test', (tx) => tx.apis.insert(fakeApi('a')));
   await store.apis.get('a');
   await client.query('ALTER TABLE apis ADD COLUMN more text');

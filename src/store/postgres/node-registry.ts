@@ -3,16 +3,17 @@ import { PortunusError } from '../../lib/errors.ts';
 import type { NodeIdentity, NodeRecord, NodeRegistry, NodeReport } from '../node-registry.ts';
 import { nodesChannel } from './channels.ts';
 import type { PgClient, PgRow, PgValue } from './client.ts';
+import type { PostgresStore } from './postgres-store.ts';
 import { nodesKeptForMs } from './upkeep.ts';
 
 export interface PostgresNodesOptions {
   readonly client: PgClient;
   readonly schema: string;
-  /** The store's: its tables are there. */
-  readonly ready: () => Promise<void>;
+  /** It sees to it that the tables are there. */
+  readonly store: Pick<PostgresStore, 'ready'>;
 }
 
-export function createNodeRegistry({ client, schema, ready }: PostgresNodesOptions): NodeRegistry {
+export function createNodeRegistry({ client, schema, store }: PostgresNodesOptions): NodeRegistry {
   const channel = nodesChannel(schema);
   return {
     async register(identity, report) {
@@ -69,7 +70,7 @@ export function createNodeRegistry({ client, schema, ready }: PostgresNodesOptio
 
   async function ask(sql: string, ...values: readonly PgValue[]): Promise<readonly PgRow[]> {
     try {
-      await ready();
+      await store.ready();
     } catch (error) {
       throw new PortunusError('STORE_UNAVAILABLE', 'The nodes of the cluster cannot be asked for.', { cause: error });
     }

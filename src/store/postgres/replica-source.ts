@@ -4,6 +4,7 @@ import { PortunusError } from '../../lib/errors.ts';
 import type { EntityTable, ReplicaRow, ReplicaSource, RowVersion, Snapshot } from '../replica-source.ts';
 import type { PgClient, PgRow, PgStatements } from './client.ts';
 import { refuseUnreadable } from './migrate.ts';
+import type { PostgresStore } from './postgres-store.ts';
 
 /** Named one by one: tables of a newer program may have more. */
 const columns: Readonly<Record<EntityTable, string>> = {
@@ -18,15 +19,13 @@ const bindingColumns = 'name, certificate_id, holder, holder_id';
 
 export interface PostgresSourceOptions {
   readonly client: PgClient;
-  /** The store's: its tables are there. */
-  readonly ready: () => Promise<void>;
-  readonly onCommit: (nudge: () => void) => () => void;
+  readonly store: Pick<PostgresStore, 'ready' | 'onCommit'>;
 }
 
-export function createReplicaSource({ client, ready, onCommit }: PostgresSourceOptions): ReplicaSource {
+export function createReplicaSource({ client, store }: PostgresSourceOptions): ReplicaSource {
   return {
     async snapshot(work) {
-      await ready();
+      await store.ready();
       return client.transact('snapshot', async (tx) => {
         const [row] = await tx.query('SELECT revision, schema_version, readable_from FROM revision');
         if (row === undefined) throw new PortunusError('STORE_DAMAGED', 'The table of the revision is empty.');
@@ -34,7 +33,7 @@ export function createReplicaSource({ client, ready, onCommit }: PostgresSourceO
         return work(createSnapshot(tx, Number(row['revision'])));
       });
     },
-    onCommit: (nudge) => onCommit(() => nudge()),
+    onCommit: (nudge) => store.onCommit(() => nudge()),
   };
 }
 
