@@ -39,7 +39,7 @@ export async function openStore(config: Config, sealer: Sealer): Promise<OpenedS
   const store = stack.use(createPostgresStore({ client, schema, sealer, changesKeptForMs: config.changesKeptForMs }));
   await store.ready();
   await checkKeyring(store, sealer);
-  const nodes = createNodeRegistry({ client, schema, ready: store.ready });
+  const nodes = createNodeRegistry({ client, schema, store });
   const open = stack.move();
   return { ...store, nodes, [Symbol.asyncDispose]: () => open.disposeAsync() };
 }
