@@ -15,6 +15,7 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
   const nudges = new Set<(revision: number) => void>();
   let latest = 0;
   let stop: (() => void) | undefined;
+  let looking = false;
   let closed = false;
 
   return {
@@ -53,11 +54,15 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
   }
 
   async function look(): Promise<void> {
+    if (looking) return;
+    looking = true;
     try {
       const revision = await readRevision();
       if (revision > latest) tell(revision);
     } catch {
       // Whoever reads or writes is told; the next look comes soon.
+    } finally {
+      looking = false;
     }
   }
 

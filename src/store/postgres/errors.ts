@@ -28,6 +28,11 @@ export function lostConnection(reason = 'the connection was lost', cause?: unkno
   });
 }
 
+/** What `lostConnection` was made of, and its like. */
+export function reasonIn(error: PortunusError): string {
+  return error.message.replace(/^PostgreSQL is not available: |\.$/g, '');
+}
+
 /** @throws STORE_UNAVAILABLE in the place of what the connection and the server say; anything else as it is */
 export async function translated<T>(work: () => Promise<T>): Promise<T> {
   try {

@@ -76,8 +76,9 @@ export async function openLink(config: PostgresConfig, options: LinkOptions): Pr
       search_path: `"${config.schema.replaceAll('"', '""')}"`,
       statement_timeout: config.timeoutMs,
       // A node that stands still in the middle of a write holds up all others: its session ends.
-      idle_in_transaction_session_timeout: config.timeoutMs,
-      lock_timeout: Math.ceil(config.timeoutMs * 0.8),
+      idle_in_transaction_session_timeout: Math.ceil(config.timeoutMs * 0.6),
+      // Longer: whoever waits for that write gets through.
+      lock_timeout: Math.ceil(config.timeoutMs * 0.9),
     },
     types: { int8: { to: 20, from: [20], serialize: String, parse: Number } },
     onnotice: () => undefined,

@@ -54,7 +54,9 @@ export async function pruneChanges(options: PruneOptions): Promise<void> {
                coalesce((SELECT revision FROM changes WHERE at >= $2 ORDER BY revision LIMIT 1),
                  (SELECT revision + 1 FROM revision)),
                (SELECT revision FROM changes ORDER BY revision DESC, position DESC LIMIT 1 OFFSET $3)),
-             (SELECT revision FROM changes ORDER BY revision, position LIMIT 1 OFFSET $4))
+             -- A batch, or one revision that is more than that.
+             (SELECT greatest(revision, (SELECT min(revision) + 1 FROM changes)) FROM changes
+              ORDER BY revision, position LIMIT 1 OFFSET $4))
            RETURNING 1)
          SELECT count(*) AS count FROM gone`,
         now() - changesKeptForMs,

@@ -1,0 +1,112 @@
+// The life of one transaction on one connection. What became of a commit whose answer was lost is asked on another one.
+import { setTimeout as delay } from 'node:timers/promises';
+import { PortunusError } from '../../lib/errors.ts';
+import type { PgClient, PgTransaction } from './client.ts';
+import { lostConnection } from './errors.ts';
+import type { Link } from './link.ts';
+
+const outcomeRetryMs = 50;
+
+/** How another connection is opened, to ask; and for how long it is tried. */
+export interface Asking {
+  readonly open: () => Promise<Link>;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** As `PgClient.transact` promises. */
+export async function transact<T>(
+  link: Link,
+  kind: Parameters<PgClient['transact']>[0],
+  work: (tx: PgTransaction) => Promise<T>,
+  asking: Asking,
+): Promise<T> {
+  if (kind === 'snapshot') {
+    const value = await begun(link, 'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', work);
+    await link.query('COMMIT', []);
+    return value;
+  }
+  if (kind === 'rehearsal') {
+    const value = await begun(link, 'BEGIN', work);
+    await link.query('ROLLBACK', []);
+    return value;
+  }
+  const { value, id } = await begun(link, 'BEGIN', async (tx) => {
+    // Sent after the first statement of `work`, which takes a lock: the number is given out then.
+    const [result, [row]] = await Promise.all([work(tx), tx.query('SELECT txid_current()::text AS id')]);
+    return { value: result, id: String(row?.['id']) };
+  });
+  await commit(link, id, asking);
+  return value;
+}
+
+async function begun<T>(link: Link, begin: string, work: (tx: PgTransaction) => Promise<T>): Promise<T> {
+  let savepoints = 0;
+  const tx: PgTransaction = {
+    query: async (sql, ...values) => (await link.query(sql, values)).rows,
+    async savepoint(inner) {
+      const name = `s${(savepoints += 1)}`;
+      try {
+        // Sent along with the first statement of `inner`, as BEGIN is with that of `work`.
+        const [, value] = await Promise.all([link.query(`SAVEPOINT ${name}`, []), inner()]);
+        await link.query(`RELEASE ${name}`, []);
+        return value;
+      } catch (error) {
+        if (link.alive) await link.query(`ROLLBACK TO ${name}`, []);
+        throw error;
+      }
+    },
+  };
+  try {
+    const [, value] = await Promise.all([link.query(begin, []), work(tx)]);
+    return value;
+  } catch (error) {
+    if (link.alive) await link.query('ROLLBACK', []).catch(() => link.destroy());
+    throw error;
+  }
+}
+
+async function commit(link: Link, id: string, asking: Asking): Promise<void> {
+  let command: string;
+  try {
+    ({ command } = await link.query('COMMIT', []));
+  } catch (error) {
+    link.destroy();
+    if (await askOutcome(id, asking)) return;
+    throw lostConnection('the connection was lost before the commit', error);
+  }
+  // PostgreSQL answers so when a statement before had failed.
+  if (command !== 'COMMIT') throw lostConnection('it gave the transaction up');
+}
+
+/** @returns whether it is committed. @throws STORE_OUTCOME_UNKNOWN */
+async function askOutcome(id: string, { open, timeoutMs, signal }: Asking): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (performance.now() < deadline && !signal.aborted) {
+    // Also `in progress`, as long as PostgreSQL has not noticed that the connection is gone.
+    const status = await statusOf(id, open);
+    if (status === 'committed') return true;
+    if (status === 'aborted') return false;
+    await delay(outcomeRetryMs);
+  }
+  throw new PortunusError(
+    'STORE_OUTCOME_UNKNOWN',
+    'PostgreSQL was lost while it committed, and did not come back in time to tell whether it did.',
+    { hint: 'Read back whether the write is there before you repeat it.' },
+  );
+}
+
+/** Undefined when it cannot be asked. */
+async function statusOf(id: string, open: Asking['open']): Promise<unknown> {
+  try {
+    const link = await open();
+    try {
+      const { rows } = await link.query('SELECT txid_status($1::text::bigint) AS status', [id]);
+      return rows[0]?.['status'];
+    } finally {
+      link.destroy();
+    }
+  } catch {
+    return undefined;
+  }
+}
