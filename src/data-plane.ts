@@ -37,7 +37,7 @@ export interface DataPlaneReport {
 export interface DataPlane extends AsyncDisposable {
   readonly revision: number;
   listen(address: ListenAddress, handle: object): Promise<void>;
-  apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[]): void;
+  apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[] | 'everything'): void;
   report(): DataPlaneReport;
   reopenLogs(): void;
   /** Accepts nothing more; resolves when what was in flight is done. */
@@ -78,6 +78,11 @@ export function createDataPlane({ config, storePath, sealer, ticketSecret, log }
       listeners.push(listener);
     },
     apply(revision, changes) {
+      if (changes === 'everything') {
+        // Contexts are kept under the revision of their certificate: those that are out of date are not found.
+        catalog.reload();
+        return;
+      }
       catalog.apply(revision, changes);
       for (const change of changes) if (change.entity === 'certificate') tls.forget(change.id);
     },

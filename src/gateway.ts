@@ -2,27 +2,28 @@
 // sockets and the workers. Everything is disposed in the reverse order of its making.
 import { existsSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
-import path from 'node:path';
 import { createAdminServer } from './admin/admin-server.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { waitsForRestart } from './config/waits-for-restart.ts';
-import { ensureDefaultCertificate } from './default-certificate.ts';
 import { keyringSource } from './keyring-source.ts';
 import { reasonOf } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
 import { createLog } from './observe/log.ts';
 import { createStatusServer } from './observe/status-server.ts';
 import { createNodeStatus } from './node-status.ts';
+import { openNodeStore } from './node-store.ts';
+import { embeddedStorePath } from './open-store.ts';
 import { listenForSignals } from './signals.ts';
 import { reloadKeyring } from './reload-keyring.ts';
 import { createAcknowledgements } from './replica/acknowledgements.ts';
+import { joinCluster } from './replica/cluster.ts';
 import { follow } from './replica/follower.ts';
+import { loadIdentity, renewId } from './replica/node-identity.ts';
 import { openRunDirectory, type RunningPort } from './run-file.ts';
 import { type Serving, startServing } from './serving.ts';
 import { createKeyringFile, loadKeyring, type Keyring } from './store/keyring.ts';
 import { createReloadableSealer } from './store/reloadable-sealer.ts';
 import { createSealer } from './store/sealing.ts';
-import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
 import { bindListeningSockets, listenError } from './workers/listening-socket.ts';
 
 export interface GatewayOptions {
@@ -46,31 +47,43 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   const sockets = bindListeningSockets(config.proxyListen, Math.max(1, config.workers));
   for (const socket of sockets.flat()) stack.use(socket);
 
-  const storePath = path.join(config.prefix, 'portunus.db');
-  const sealer = createReloadableSealer(createSealer(await openKeyring(config, storePath, env, log)));
-  const store = stack.use(await openSqliteStore({ path: storePath, sealer }));
-  await ensureDefaultCertificate(store, sealer, startedAt);
+  const sealer = createReloadableSealer(createSealer(await openKeyring(config, env, log)));
+  const nodeStore = stack.use(await openNodeStore({ config, sealer, log, startedAt }));
+  const { store, changes, file: storePath, ticketSecret } = nodeStore;
 
-  const acknowledgements = createAcknowledgements();
-  const revision = await store.revision();
-  const ticketSecret = await store.secret('ticket');
+  const acknowledgements = createAcknowledgements(() => cluster.changed());
+  const cluster = stack.use(
+    joinCluster({
+      registry: nodeStore.registry,
+      identity: loadIdentity(config.prefix, { name: config.nodeName, address: config.nodeAddress, version }),
+      renewId: () => renewId(config.prefix),
+      report: () => ({ applied: acknowledgements.applied(), state: nodeStore.state(), keyIds: sealer.keyIds }),
+      nodeTimeoutMs: config.nodeTimeoutMs,
+      log,
+    }),
+  );
+  const revision = await changes.revision();
   const serving = stack.use(startServing({ config, storePath, sealer, ticketSecret, sockets, acknowledgements, log }));
   stack.use(
     follow(
-      store,
+      changes,
       revision,
-      (upTo, changes) => serving.publish(upTo, changes),
+      (upTo, changed) => serving.publish(upTo, changed),
       (error) => log.error({ reason: reasonOf(error) }, 'the store could not be read; changes wait'),
     ),
   );
 
-  const node = createNodeStatus({ store, serving, acknowledgements, version, startedAt, config });
+  const node = createNodeStatus({ nodeStore, serving, acknowledgements, version, startedAt, config });
   const admin = stack.use(
     await createAdminServer({
       store,
       sealer,
       config: { ...config, trustedIpsConfigured: config.trustedIps.length > 0 },
       whenApplied: async (wanted) => ({ applied: await acknowledgements.whenApplied(wanted, config.applyTimeoutMs) }),
+      whenAppliedByAll: (wanted, committedAt, timeoutMs = config.clusterWaitTimeoutMs) =>
+        cluster.whenAppliedByAll(wanted, committedAt, timeoutMs),
+      nodes: () => cluster.nodes(),
+      storeTrouble: nodeStore.trouble,
       status: node.status,
       countUpload: node.countUpload,
       log,
@@ -116,10 +129,11 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   log.info({}, 'stopped');
 }
 
-/** A keyring is made beside a new store only: beside an old one it could not open what is there. */
-async function openKeyring(config: Config, storePath: string, env: NodeJS.ProcessEnv, log: Log): Promise<Keyring> {
+/** A keyring is made beside a new embedded store only: one made here opens nothing that others have sealed. */
+async function openKeyring(config: Config, env: NodeJS.ProcessEnv, log: Log): Promise<Keyring> {
   const source = keyringSource(config, env);
-  if (source.source === 'file' && !existsSync(source.path) && !existsSync(storePath)) {
+  const isAlone = config.postgres === undefined && !existsSync(embeddedStorePath(config));
+  if (source.source === 'file' && !existsSync(source.path) && isAlone) {
     log.info({ keyring: source.path }, 'made a keyring; keep a copy of it apart from copies of the store');
     return createKeyringFile(source.path);
   }

@@ -4,10 +4,10 @@ import { createMetrics } from './observe/metrics.ts';
 import type { Readiness } from './observe/status-server.ts';
 import type { Acknowledgements } from './replica/acknowledgements.ts';
 import type { Serving } from './serving.ts';
-import type { Store } from './store/contract.ts';
+import type { NodeStore } from './node-store.ts';
 
 export interface NodeStatusOptions {
-  readonly store: Store;
+  readonly nodeStore: Pick<NodeStore, 'local' | 'state' | 'trouble'>;
   readonly serving: Serving;
   readonly acknowledgements: Acknowledgements;
   readonly version: string;
@@ -25,7 +25,8 @@ export interface NodeStatus {
 }
 
 export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
-  const { store, serving, acknowledgements, version, startedAt } = options;
+  const { nodeStore, serving, acknowledgements, version, startedAt } = options;
+  const { local: store, state, trouble } = nodeStore;
   const { metricsCertificatesMax } = options.config;
   const metrics = createMetrics(metricsCertificatesMax);
 
@@ -38,6 +39,7 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
         version,
         uptime_seconds: Math.round((Date.now() - startedAt) / 1000),
         ready: isServing(),
+        state: state(),
         revision,
         applied_revision: acknowledgements.applied() ?? null,
         workers: {
@@ -61,7 +63,10 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
     ready() {
       return Promise.resolve({
         ready: isServing(),
-        details: { workers: { wanted: serving.size, serving: serving.listening } },
+        details: {
+          workers: { wanted: serving.size, serving: serving.listening },
+          store: { reachable: trouble() === undefined },
+        },
       });
     },
 
@@ -82,6 +87,7 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
         })),
         workersWanted: serving.size,
         storeRevision,
+        storeReachable: trouble() === undefined,
         appliedRevision: acknowledgements.applied(),
         certificates,
       });

@@ -2,9 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import type { Config } from './config/config.ts';
 import { createDataPlane, type DataPlaneReport } from './data-plane.ts';
-import type { Change } from './model/entities.ts';
 import type { Log } from './observe/contract.ts';
 import type { Acknowledgements } from './replica/acknowledgements.ts';
+import type { Publish } from './replica/follower.ts';
 import type { Sealer } from './store/sealer.ts';
 import type { ListeningSocket } from './workers/listening-socket.ts';
 import { startWorkerPool } from './workers/worker-pool.ts';
@@ -15,7 +15,7 @@ export interface Serving extends AsyncDisposable {
   /** Data planes that accept connections now, and how many there should be. */
   readonly listening: number;
   readonly size: number;
-  publish(revision: number, changes: readonly Change[]): void;
+  readonly publish: Publish;
   reports(): Promise<readonly WorkerReport[]>;
   reopenLogs(): void;
   /** Replaces the workers by new ones with this configuration. */
@@ -45,15 +45,28 @@ export function startServing(options: ServingOptions): Serving {
   return options.config.workers === 0 ? serveInProcess(options) : serveInWorkers(options);
 }
 
+function withoutDatabase(config: Config): Config {
+  return { ...config, postgres: undefined };
+}
+
 function serveInWorkers({ config, storePath, ticketSecret, sockets, acknowledgements, log }: ServingOptions): Serving {
   const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
-  return startWorkerPool<DataPlaneReport>({
+  const pool = startWorkerPool<DataPlaneReport>({
     module: fileURLToPath(new URL(`./worker.${extension}`, import.meta.url)),
     sockets,
-    start: { config, store: storePath, ticketSecret: ticketSecret.toString('base64') },
+    // Workers do not talk to PostgreSQL, and do not hear its password.
+    start: { config: withoutDatabase(config), store: storePath, ticketSecret: ticketSecret.toString('base64') },
     acknowledgements,
     log,
   });
+  return {
+    ...pool,
+    get listening() {
+      return pool.listening;
+    },
+    renew: (changed) => pool.renew(withoutDatabase(changed)),
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  };
 }
 
 function serveInProcess(options: ServingOptions): Serving {

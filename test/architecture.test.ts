@@ -33,6 +33,7 @@ const composition = new Set([
   'keyring-commands.ts',
   'keyring-source.ts',
   'node-status.ts',
+  'node-store.ts',
   'open-store.ts',
   'reload-keyring.ts',
   'run-file.ts',

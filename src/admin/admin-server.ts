@@ -5,16 +5,20 @@ import { BlockList, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { guardAgainstBrowsers } from './browser-guard.ts';
+import { observeStaleness } from '../store/reading-fallback.ts';
 import type { AdminDeps, Answer, Dialect, Route } from './contract.ts';
 import { answerForError, clientErrorAnswer } from './error-answers.ts';
 import { createPathTable, type PathTable } from './path-table.ts';
 import { readCall } from './read-call.ts';
 import { adminRoutes } from './routes.ts';
+import { warningHeader } from './warning-header.ts';
 
 /** Longer than a host name in any spelling. */
 const paramMaxLength = 4096;
 const requestTimeoutMs = 120_000;
 const headersTimeoutMs = 30_000;
+const retryAfterSeconds = 2;
+const staleWarning = warningHeader('the store is not available: this is the copy that this node has of it');
 
 export interface AdminServer extends AsyncDisposable {
   /** @returns the port, chosen by the system when it is 0. May be called for several addresses, one after the other. */
@@ -91,7 +95,11 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
       method: route.method,
       url: route.path,
       config: { dialect: route.dialect },
-      handler: async (request, reply) => send(reply, await route.handle(readCall(request))),
+      handler: async (request, reply) => {
+        const { value: answer, stale } = await observeStaleness(() => route.handle(readCall(request)));
+        if (stale) reply.header('portunus-stale', 'yes').header('warning', staleWarning);
+        return send(reply, answer);
+      },
     });
   }
   app.setNotFoundHandler((request, reply) => answerUnrouted(paths, request, reply));
@@ -100,6 +108,7 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
     const answer = answerForError(error, dialect);
     if (answer.status >= 500)
       log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'an Admin API request failed');
+    if (answer.status === 503) reply.header('retry-after', String(retryAfterSeconds));
     // The rest of a body that is too large is read and dropped, so that the client gets to see the answer.
     if (answer.status === 413) reply.removeHeader('connection');
     return send(reply, answer);

@@ -2,8 +2,10 @@
 import type { TObject, TSchema } from 'typebox';
 import type { Log } from '../observe/contract.ts';
 import type { Store } from '../store/contract.ts';
+import type { NodeRecord } from '../store/node-registry.ts';
 import type { Sealer } from '../store/sealer.ts';
 import type { RequestBody } from './bodies/fields.ts';
+import type { Wait } from './wait.ts';
 
 /** The part of the configuration that the Admin API reads. */
 export interface AdminConfig {
@@ -19,12 +21,35 @@ export interface AdminConfig {
   readonly trustedIpsConfigured: boolean;
 }
 
+/** Who has applied a revision, and who has not. */
+export interface AppliedByAll {
+  readonly revision: number;
+  readonly applied: readonly { readonly id: string; readonly name: string; readonly ms: number }[];
+  readonly lagging: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly applied: number | undefined;
+    readonly silentMs: number;
+  }[];
+  /** False when the nodes could not be asked for. */
+  readonly known: boolean;
+}
+
 export interface AdminDeps {
   readonly store: Store;
   readonly sealer: Sealer;
   readonly config: AdminConfig;
   /** Resolves when every worker of this node has applied the revision, or after a bounded time with `applied: false`. */
   whenApplied(revision: number): Promise<{ readonly applied: boolean }>;
+  /**
+   * What each live node has applied by the time that all have, or `timeoutMs` (by default the configuration's) is over.
+   * @param committedAt as `performance.now()` tells it
+   */
+  whenAppliedByAll(revision: number, committedAt: number, timeoutMs: number | undefined): Promise<AppliedByAll>;
+  /** @throws STORE_UNAVAILABLE */
+  nodes(): Promise<readonly (NodeRecord & { readonly live: boolean; readonly thisNode: boolean })[]>;
+  /** Undefined while the store can be reached; else why not. */
+  storeTrouble(): string | undefined;
   /** What `/status` adds: connections, workers, certificates that cannot be used. */
   status(): Promise<object>;
   /** Called once for every certificate sent. `code` is the first problem of a refused one. Dry runs do not count. */
@@ -53,6 +78,8 @@ export interface Call {
   readonly origin: string;
   readonly dryRun: boolean;
   readonly force: boolean;
+  /** Whether the answer of a write waits for every node. */
+  readonly wait: Wait;
 }
 
 export interface Answer {
@@ -68,7 +95,7 @@ export interface Route {
   readonly path: string;
   readonly dialect: Dialect;
   readonly summary: string;
-  /** Query parameters. Writes take dry_run besides. */
+  /** Query parameters. Writes take dry_run and wait besides. */
   readonly query?: TObject | undefined;
   readonly body?: TObject | undefined;
   /** The body of the success answer by status; null: none. */

@@ -4,6 +4,7 @@ import { emptyBody } from './bodies/fields.ts';
 import { parseRequestBody } from './bodies/request-body.ts';
 import type { Call } from './contract.ts';
 import { inputInvalid, invalid } from './problems.ts';
+import { readWait } from './wait.ts';
 
 /** @throws BODY_UNPARSABLE, MEDIA_TYPE_UNSUPPORTED, INPUT_INVALID */
 export function readCall(request: FastifyRequest): Call {
@@ -21,6 +22,7 @@ export function readCall(request: FastifyRequest): Call {
     origin: `http://${headers.host ?? 'localhost'}`,
     dryRun: flag(query, 'dry_run'),
     force: flag(query, 'force'),
+    wait: readWait(query),
   };
 }
 

@@ -6,6 +6,7 @@ import type { Finding } from '../x509/findings.ts';
 import type { AdminDeps, Answer, Call } from './contract.ts';
 import { describePair } from './describe-pair.ts';
 import { problemsOf } from './problems.ts';
+import { afterAllNodes } from './wait.ts';
 import { warningHeader } from './warning-header.ts';
 
 export interface Written {
@@ -42,6 +43,7 @@ export async function write(
 ): Promise<Answer> {
   if (call.dryRun) return report(await deps.store.rehearse(call.actor, work));
   const { value, revision } = await counted(deps, () => deps.store.transact(call.actor, work));
+  const committedAt = performance.now();
   if (value.uploaded === true) deps.countUpload('accepted', undefined);
   const applied = await isApplied(deps, revision);
   const warnings = noticeHeaders(value.notices ?? noNotices);
@@ -50,7 +52,7 @@ export async function write(
       warningHeader(`revision ${revision} is stored, but not every worker of this node has applied it yet`),
     );
   }
-  return {
+  const answer = {
     status: value.status,
     body: value.body,
     headers: {
@@ -59,6 +61,7 @@ export async function write(
       ...(warnings.length > 0 && { warning: warnings }),
     },
   };
+  return call.wait === undefined ? answer : afterAllNodes(deps, answer, call.wait, { revision, committedAt });
 }
 
 /** What is stored is answered as stored, whatever becomes of the waiting. */

@@ -14,6 +14,8 @@ export interface Catalog extends CertificateCatalog, RouteCatalog, Disposable {
   readonly unusableApis: readonly string[];
   /** Follows changes up to `revision`. Repeating changes that are known does no harm. */
   apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[]): void;
+  /** Reads everything anew. */
+  reload(): void;
 }
 
 const certificateColumns = `c.id, c.revision, c.chain, c.sealed_key, c.public_key_sha256, c.fingerprint,
@@ -42,6 +44,7 @@ export function openSqliteCatalog(path: string): Catalog {
   const plugins = new Map<string, Plugin>();
   const apiOfPlugin = new Map<string, string>();
   const unusableApis = new Set<string>();
+  const loadedApis = new Set<string>();
   let certificateEpoch = 0;
   let revision = loadAll();
 
@@ -84,6 +87,10 @@ export function openSqliteCatalog(path: string): Catalog {
       if (changes.length > 0) certificateEpoch += 1;
       revision = Math.max(revision, upTo);
     },
+    reload() {
+      revision = loadAll();
+      certificateEpoch += 1;
+    },
     [Symbol.dispose]() {
       database.close();
     },
@@ -92,7 +99,13 @@ export function openSqliteCatalog(path: string): Catalog {
   function loadAll(): number {
     database.exec('BEGIN');
     try {
+      plugins.clear();
+      apiOfPlugin.clear();
+      unusableApis.clear();
       for (const { id } of many<{ id: string }>('SELECT id FROM plugins')) loadPlugin(id);
+      const gone = new Set(loadedApis);
+      for (const { id } of many<{ id: string }>('SELECT id FROM apis')) gone.delete(id);
+      for (const id of gone) loadRoute(id);
       loadRoutes();
       return findRevision()?.revision ?? 0;
     } finally {
@@ -107,12 +120,15 @@ export function openSqliteCatalog(path: string): Catalog {
   function loadRoute(id: string): void {
     const row = findApi(id);
     unusableApis.delete(id);
-    if (row === undefined) router.set(id, []);
-    else setRoute(row);
+    if (row === undefined) {
+      loadedApis.delete(id);
+      router.set(id, []);
+    } else setRoute(row);
   }
 
   /** A row that cannot be read leaves its own API without a route, and no other. */
   function setRoute({ id, doc, sequence }: ApiRow): void {
+    loadedApis.add(id);
     try {
       router.set(id, compileRoute(JSON.parse(doc) as Api, sequence, plugins.get(id) ?? plugins.get('')));
       unusableApis.delete(id);

@@ -11,7 +11,9 @@ export interface MetricsFacts {
   readonly startedAt: number;
   readonly workers: readonly WorkerFacts[];
   readonly workersWanted: number;
+  /** As far as this node knows. */
   readonly storeRevision: number;
+  readonly storeReachable: boolean;
   /** Undefined while no worker has applied any. */
   readonly appliedRevision: number | undefined;
   /** By result. */
@@ -175,10 +177,16 @@ export const metrics = {
       certificates.map(({ id, name, notAfter }) => ({ labels: { id, name }, value: notAfter / 1000 })),
   },
   portunus_store_revision: {
-    help: 'The last revision of the store.',
+    help: 'The last revision of the store, as far as this node knows.',
     type: 'gauge',
     labels: [],
     read: ({ storeRevision }) => one(storeRevision),
+  },
+  portunus_store_reachable: {
+    help: 'Whether the store can be reached: 1 or 0. Without it this node serves what it has.',
+    type: 'gauge',
+    labels: [],
+    read: ({ storeReachable }) => one(Number(storeReachable)),
   },
   portunus_applied_revision: {
     help: 'The revision that every worker of this node has applied.',

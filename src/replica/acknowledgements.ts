@@ -16,7 +16,8 @@ interface Waiting {
   readonly settle: (applied: boolean) => void;
 }
 
-export function createAcknowledgements(): Acknowledgements {
+/** @param changed called when any worker has joined, left or applied something */
+export function createAcknowledgements(changed: () => void = () => undefined): Acknowledgements {
   const revisions = new Map<number, number>();
   const waiting = new Set<Waiting>();
 
@@ -64,5 +65,6 @@ export function createAcknowledgements(): Acknowledgements {
 
   function settleWaiting(): void {
     for (const entry of waiting) if (isApplied(entry.revision)) entry.settle(true);
+    changed();
   }
 }

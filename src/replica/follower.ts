@@ -7,19 +7,23 @@ import type { Store } from '../store/contract.ts';
 const pageSize = 1000;
 const retryAfterMs = 1000;
 
+/** What the workers are told of: changes to follow, or that all they hold may be out of date. */
+export type Publish = (revision: number, changes: readonly Change[] | 'everything') => void;
+
 export interface Follower extends AsyncDisposable {
   /** The last revision handed on. */
   readonly revision: number;
 }
 
 /**
- * @param publish called with the changes of one or more whole revisions, in order, never twice for one revision
+ * @param publish called with the changes of one or more whole revisions, in order, never twice for one revision; with
+ *   `everything` when what changed since the last revision is not known any more
  * @param failed called when the store could not be read, which is tried again after a second or at the next nudge
  */
 export function follow(
-  store: Pick<Store, 'changesSince' | 'onCommit'>,
+  store: Pick<Store, 'changesSince' | 'onCommit' | 'revision'>,
   from: number,
-  publish: (revision: number, changes: readonly Change[]) => void,
+  publish: Publish,
   failed: (error: unknown) => void,
 ): Follower {
   let revision = from;
@@ -62,11 +66,18 @@ export function follow(
     while (nudged && !stopped) {
       nudged = false;
       for (;;) {
+        // Asked first: what is committed between the two questions is in the changes.
+        const latest = await store.revision();
         const changes = await store.changesSince(revision, pageSize);
         const last = changes.at(-1);
-        if (last === undefined) break;
-        revision = last.revision;
-        publish(revision, changes);
+        if (last === undefined ? latest === revision : changes[0]?.revision === revision + 1) {
+          if (last === undefined) break;
+          revision = last.revision;
+          publish(revision, changes);
+        } else {
+          revision = latest;
+          publish(revision, 'everything');
+        }
       }
     }
   }

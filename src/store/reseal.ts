@@ -31,6 +31,8 @@ export async function resealStore(store: Store, sealer: Sealer, options: ResealO
   let total = uses.reduce((sum, { keyId, certificates }) => sum + (keyId === target ? 0 : certificates), 0);
   let done = 0;
   const unopened = new Set<string>();
+  // First: what follows makes every replica take over the secrets too.
+  await store.resealSecrets();
   for (;;) {
     const { value } = await store.transact('keyring', (tx) => resealBatch(tx, sealer, batchSize, unopened));
     if (value === 0) break;
@@ -39,7 +41,6 @@ export async function resealStore(store: Store, sealer: Sealer, options: ResealO
     total = Math.max(total, done + unopened.size);
     progress?.(done, total);
   }
-  await store.resealSecrets();
   return { certificates: done, unopened: [...unopened] };
 }
 

@@ -12,7 +12,8 @@ export type ToWorker =
   | {
       readonly kind: 'changes';
       readonly revision: number;
-      readonly changes: readonly Pick<Change, 'entity' | 'id'>[];
+      /** `everything`: all that was loaded may be out of date. */
+      readonly changes: readonly Pick<Change, 'entity' | 'id'>[] | 'everything';
     }
   | { readonly kind: 'report'; readonly request: number }
   /** Answered with `alive`, to show that it still can. */

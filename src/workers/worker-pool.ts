@@ -4,9 +4,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import { PortunusError } from '../lib/errors.ts';
-import type { Change } from '../model/entities.ts';
 import type { Log } from '../observe/contract.ts';
 import type { Acknowledgements } from '../replica/acknowledgements.ts';
+import type { Publish } from '../replica/follower.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import type { FromWorker, ToWorker } from './protocol.ts';
 
@@ -33,7 +33,7 @@ export interface WorkerPool<Report> extends AsyncDisposable {
   /** How many accept connections now, and how many there should be. */
   readonly listening: number;
   readonly size: number;
-  publish(revision: number, changes: readonly Change[]): void;
+  readonly publish: Publish;
   /** Of those that answer in time. `worker` never names two processes. */
   reports(): Promise<readonly { readonly worker: number; readonly pid: number; readonly report: Report }[]>;
   reopenLogs(): void;
@@ -79,7 +79,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       return [...workers.values()].filter((worker) => worker.state === 'listening').length;
     },
     publish(revision, changes) {
-      const told = changes.map(({ entity, id }) => ({ entity, id }));
+      const told = changes === 'everything' ? changes : changes.map(({ entity, id }) => ({ entity, id }));
       for (const worker of workers.values()) send(worker, { kind: 'changes', revision, changes: told });
     },
     async reports() {

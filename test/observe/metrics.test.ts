@@ -70,6 +70,7 @@ test('what is counted shows under its labels', async () => {
     'portunus_request_duration_seconds_sum 0.104',
     'portunus_upstream_duration_seconds_count 2',
     'portunus_store_revision 7',
+    'portunus_store_reachable 1',
     'portunus_applied_revision 6',
     'portunus_workers{state="serving"} 1',
     'portunus_workers{state="wanted"} 2',
@@ -141,6 +142,7 @@ function facts(): NodeFacts {
     workers: [{ worker: 1, counters: counters.snapshot(), residentBytes: 1, tlsContexts: 1 }],
     workersWanted: 2,
     storeRevision: 7,
+    storeReachable: true,
     appliedRevision: 6,
     certificates: [{ id: 'a', name: 'a.test', notAfter: 1000 }],
   };

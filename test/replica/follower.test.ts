@@ -31,6 +31,9 @@ function scriptedStore() {
         const last = after[limit - 1]?.revision ?? Infinity;
         return after.filter((change, at) => at < limit || change.revision === last);
       },
+      async revision() {
+        return log.at(-1)?.revision ?? 0;
+      },
       onCommit(nudge: (revision: number) => void) {
         nudges.add(nudge);
         return () => nudges.delete(nudge);
@@ -61,6 +64,7 @@ test('whatever the nudges, every revision is handed on once, whole and in order'
         0,
         (revision, changes) => {
           revisions.push(revision);
+          assert.ok(changes !== 'everything');
           assert.equal(changes.at(-1)?.revision, revision);
           for (const change of changes) seen.push(change.id);
         },
@@ -111,5 +115,27 @@ test('a store that cannot be read is told of, and the next nudge catches up', as
   scripted.nudge();
   await settled();
   assert.deepEqual(seen, [1]);
+  await follower[Symbol.asyncDispose]();
+});
+
+test('when changes are forgotten, or a revision has none, everything is to be read anew', async () => {
+  const scripted = scriptedStore();
+  const seen: unknown[] = [];
+  const follower = follow(
+    scripted.store,
+    1,
+    (revision, changes) => seen.push([revision, changes === 'everything']),
+    (error) => assert.fail(String(error)),
+  );
+  scripted.append(4, 1);
+  scripted.nudge();
+  await settled();
+  scripted.append(5, 2);
+  scripted.nudge();
+  await settled();
+  assert.deepEqual(seen, [
+    [4, true],
+    [5, false],
+  ]);
   await follower[Symbol.asyncDispose]();
 });

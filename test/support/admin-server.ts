@@ -78,6 +78,14 @@ export async function startAdmin(
       waitedFor.push(revision);
       return { applied: true };
     },
+    whenAppliedByAll: async (revision) => ({
+      revision,
+      applied: [{ id: 'n1', name: 'one', ms: 3 }],
+      lagging: [],
+      known: true,
+    }),
+    nodes: async () => [],
+    storeTrouble: () => undefined,
     status: async () => ({}),
     countUpload: (result, code) => void uploads.push([result, code]),
     log: { debug: silent, info: silent, warn: silent, error: (...line) => void errors.push(line) },

@@ -40,7 +40,8 @@ export function nodeRoutes(deps: AdminDeps): readonly Route[] {
         body: {
           ...(await deps.status()),
           database: {
-            reachable: true,
+            reachable: deps.storeTrouble() === undefined,
+            ...(deps.storeTrouble() !== undefined && { reason: deps.storeTrouble() }),
             revision: await store.revision(),
             apis: await store.apis.count(),
             plugins: await store.plugins.count(),

@@ -1,0 +1,129 @@
+// What this node stands on: the store that the Admin API writes to, the SQLite file that its workers read, and its place
+// among the nodes. Embedded, store and file are one and the node is alone; in a cluster the store is PostgreSQL and the
+// file its replica.
+import path from 'node:path';
+import type { Config } from './config/config.ts';
+import { ensureDefaultCertificate } from './default-certificate.ts';
+import type { Log } from './observe/contract.ts';
+import { embeddedStorePath } from './open-store.ts';
+import { cannotServe, isFilled, startCopier } from './replica/copier.ts';
+import { checkKeyring } from './store/check-keyring.ts';
+import type { Store, StoreReader } from './store/contract.ts';
+import { createLocalRegistry } from './store/local-registry.ts';
+import type { NodeRegistry, NodeReport } from './store/node-registry.ts';
+import { createNodeRegistry } from './store/postgres/node-registry.ts';
+import { createPgClient } from './store/postgres/postgres-client.ts';
+import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import { createReplicaSource } from './store/postgres/replica-source.ts';
+import { withFallback } from './store/reading-fallback.ts';
+import type { Sealer } from './store/sealer.ts';
+import { openReplicaFile } from './store/sqlite/replica-file.ts';
+import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
+
+export interface NodeStore extends AsyncDisposable {
+  /** Of the Admin API. */
+  readonly store: Store;
+  /** Answers from this machine alone. */
+  readonly local: StoreReader;
+  /** What the workers follow. */
+  readonly changes: Pick<Store, 'changesSince' | 'onCommit' | 'revision'>;
+  readonly file: string;
+  /** 32 bytes. */
+  readonly ticketSecret: Buffer;
+  readonly registry: NodeRegistry;
+  readonly state: () => NodeReport['state'];
+  /** Undefined while the store can be reached; else why not. */
+  readonly trouble: () => string | undefined;
+}
+
+export interface NodeStoreOptions {
+  readonly config: Config;
+  readonly sealer: Sealer;
+  readonly log: Log;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+/** Ready to serve. @throws STORE_UNAVAILABLE, STORE_DAMAGED, STORE_NEWER, KEYRING_MISMATCH */
+export async function openNodeStore(options: NodeStoreOptions): Promise<NodeStore> {
+  return options.config.postgres === undefined ? openEmbedded(options) : openCluster(options);
+}
+
+async function openEmbedded({ config, sealer, startedAt }: NodeStoreOptions): Promise<NodeStore> {
+  const file = embeddedStorePath(config);
+  await using stack = new AsyncDisposableStack();
+  const store = stack.use(await openSqliteStore({ path: file, sealer }));
+  await ensureDefaultCertificate(store, sealer, startedAt);
+  const ticketSecret = await store.secret('ticket');
+  const open = stack.move();
+  return {
+    store,
+    local: store,
+    changes: store,
+    file,
+    ticketSecret,
+    registry: createLocalRegistry(),
+    state: () => 'serving',
+    trouble: () => undefined,
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+/** With a complete replica nothing here waits for PostgreSQL. */
+async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions): Promise<NodeStore> {
+  if (config.postgres === undefined) throw new TypeError('there is no PostgreSQL in this configuration');
+  const { schema } = config.postgres;
+  await using stack = new AsyncDisposableStack();
+  const client = stack.use(createPgClient(config.postgres));
+  const store = stack.use(createPostgresStore({ client, schema, sealer, changesKeptForMs: config.changesKeptForMs }));
+  const replica = stack.use(await openReplicaFile(path.join(config.prefix, 'replica.db')));
+  if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
+  else {
+    await prepareStore(store, sealer, startedAt);
+  }
+  const source = createReplicaSource({ client, store });
+  const copier = stack.use(startCopier({ source, replica, log }));
+  if (!isFilled(replica)) {
+    log.info({}, 'the replica of this node is being filled; it serves when that is done');
+    await copier.filled;
+  }
+  const sealed = replica.meta('secret_ticket');
+  if (sealed === undefined) throw new Error('the replica holds no secret for session tickets');
+  const stopTelling = client.onState((state) => {
+    if (state.kind === 'connected') log.info({}, 'PostgreSQL is available again');
+    else log.warn({ reason: state.reason }, 'PostgreSQL is not available: serving goes on, writes are refused');
+  });
+  stack.defer(() => stopTelling());
+  const open = stack.move();
+  return {
+    store: withFallback(store, replica.reader, () => isFilled(replica)),
+    local: replica.reader,
+    changes: {
+      changesSince: (revision, limit) => replica.reader.changesSince(revision, limit),
+      revision: () => replica.reader.revision(),
+      onCommit: copier.onCommit,
+    },
+    file: replica.path,
+    ticketSecret: sealer.open(sealed, 'meta secret_ticket'),
+    registry: createNodeRegistry({ client, schema, store }),
+    state: () => (copier.state === 'filled' ? 'serving' : 'filling'),
+    trouble: () => (client.state.kind === 'connected' ? undefined : client.state.reason),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+/** What every replica needs is in the store before the first one is filled. */
+async function prepareStore(
+  store: Store & { ready(): Promise<void> },
+  sealer: Sealer,
+  startedAt: number,
+): Promise<void> {
+  try {
+    await store.ready();
+  } catch (error) {
+    throw cannotServe(error);
+  }
+  await checkKeyring(store, sealer);
+  await ensureDefaultCertificate(store, sealer, startedAt);
+  await store.secret('ticket');
+}

@@ -1,0 +1,172 @@
+// This node among the others: gives signs of life, tells what it has applied, and knows when all have applied a revision.
+import type { NodeIdentity, NodeRecord, NodeRegistry, NodeReport } from '../store/node-registry.ts';
+
+/** How often a node gives a sign of life, and looks for those of the others while somebody waits for them. */
+const heartbeatMs = 1000;
+const lookMs = 200;
+const leaveTimeoutMs = 1000;
+
+export interface ClusterNode extends NodeRecord {
+  readonly live: boolean;
+  readonly thisNode: boolean;
+}
+
+export interface AppliedByAll {
+  readonly revision: number;
+  /** Milliseconds since the commit, as this node heard of it. */
+  readonly applied: readonly { readonly id: string; readonly name: string; readonly ms: number }[];
+  readonly lagging: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly applied: number | undefined;
+    readonly silentMs: number;
+  }[];
+  /** False when the other nodes could not be asked for: nothing is known of them. */
+  readonly known: boolean;
+}
+
+export interface Cluster extends AsyncDisposable {
+  /** What this node has applied has grown, or its state has changed. */
+  changed(): void;
+  /** @throws STORE_UNAVAILABLE */
+  nodes(): Promise<readonly ClusterNode[]>;
+  /**
+   * Resolves when every live node has applied `revision`, or after `timeoutMs`. A node that gives no sign of life for
+   * `nodeTimeoutMs` is no longer waited for; one that joins meanwhile is, since it loads what is there.
+   * @param committedAt as `performance.now()` tells it
+   */
+  whenAppliedByAll(revision: number, committedAt: number, timeoutMs: number): Promise<AppliedByAll>;
+}
+
+export interface ClusterOptions {
+  readonly registry: NodeRegistry;
+  readonly identity: NodeIdentity;
+  readonly report: () => NodeReport;
+  readonly nodeTimeoutMs: number;
+  /** Keeps a fresh id for this node, in the place of one that another has too. */
+  readonly renewId: () => string;
+  readonly log: { warn(facts: object, message: string): void; error(facts: object, message: string): void };
+}
+
+export function joinCluster(options: ClusterOptions): Cluster {
+  const { registry, nodeTimeoutMs, report, log } = options;
+  let { identity } = options;
+  const applied = new Map<string, number>();
+  const waiting = new Set<() => void>();
+  let registered = false;
+  let stopped = false;
+  let due = true;
+  let reporting: Promise<void> | undefined;
+
+  const stopHearing = registry.onReport((heard) => {
+    if (heard.applied === undefined) return;
+    applied.set(heard.id, heard.applied);
+    for (const look of waiting) look();
+  });
+  const timer = setInterval(changed, heartbeatMs).unref();
+  changed();
+
+  return {
+    changed,
+    nodes,
+    async whenAppliedByAll(revision, committedAt, timeoutMs) {
+      const heardAfterMs = new Map<string, number>();
+      let known: readonly ClusterNode[] | undefined;
+      const deadline = performance.now() + timeoutMs;
+      for (;;) {
+        // The list is asked for at each turn: whoever died meanwhile is not waited for.
+        known = await nodes().catch(() => undefined);
+        const behind = note();
+        const leftMs = deadline - performance.now();
+        if ((known !== undefined && behind === 0) || leftMs <= 0) break;
+        await heardOrLater(Math.min(lookMs, leftMs), () => note() === 0);
+      }
+      const live = (known ?? []).filter(({ live: isLive }) => isLive);
+      return {
+        revision,
+        known: known !== undefined,
+        applied: live
+          .filter(({ id }) => heardAfterMs.has(id))
+          .map(({ id, name }) => ({ id, name, ms: heardAfterMs.get(id) ?? 0 })),
+        lagging: live
+          .filter(({ id }) => !heardAfterMs.has(id))
+          .map((node) => ({ id: node.id, name: node.name, applied: appliedBy(node), silentMs: node.silentMs })),
+      };
+
+      /** @returns how many live nodes are behind */
+      function note(): number {
+        const live = (known ?? []).filter((node) => node.live);
+        for (const node of live) {
+          if ((appliedBy(node) ?? 0) < revision || heardAfterMs.has(node.id)) continue;
+          heardAfterMs.set(node.id, Math.max(0, Math.round(performance.now() - committedAt)));
+        }
+        return known === undefined ? 1 : live.length - live.filter(({ id }) => heardAfterMs.has(id)).length;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      stopped = true;
+      clearInterval(timer);
+      stopHearing();
+      const left = (reporting ?? Promise.resolve()).then(() => registry.leave(identity)).catch(() => undefined);
+      let late: NodeJS.Timeout | undefined;
+      await Promise.race([left, new Promise((resolve) => (late = setTimeout(resolve, leaveTimeoutMs)))]);
+      clearTimeout(late);
+    },
+  };
+
+  function appliedBy({ id, thisNode, applied: told }: ClusterNode): number | undefined {
+    if (thisNode) return report().applied;
+    const heard = applied.get(id);
+    return heard === undefined || told === undefined ? (heard ?? told) : Math.max(heard, told);
+  }
+
+  async function nodes(): Promise<readonly ClusterNode[]> {
+    const found = await registry.list();
+    return found.map((node) => {
+      const thisNode = node.id === identity.id;
+      return { ...node, ...(thisNode && report()), thisNode, live: thisNode || node.silentMs <= nodeTimeoutMs };
+    });
+  }
+
+  /** One report at a time; what changes meanwhile is in the next. */
+  function changed(): void {
+    due = true;
+    reporting ??= tell().finally(() => {
+      reporting = undefined;
+      if (due && registered && !stopped) changed();
+    });
+  }
+
+  async function tell(): Promise<void> {
+    due = false;
+    if (stopped) return;
+    try {
+      if (registered && !(await registry.report(identity, report()))) {
+        log.error(
+          { id: identity.id },
+          'another node has the id of this one: its data directory is a copy; this one takes a new id',
+        );
+        identity = { ...identity, id: options.renewId() };
+        registered = false;
+      }
+      if (!registered) {
+        await registry.register(identity, report());
+        registered = true;
+      }
+    } catch {
+      // The store is away, which is told elsewhere; the next sign of life is a second away.
+    }
+  }
+
+  async function heardOrLater(ms: number, enough: () => boolean): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = (): void => {
+      if (enough()) resolve();
+    };
+    waiting.add(look);
+    const later = setTimeout(resolve, ms);
+    await promise;
+    clearTimeout(later);
+    waiting.delete(look);
+  }
+}

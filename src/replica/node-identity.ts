@@ -1,0 +1,31 @@
+// Who this node is: an id that its data directory keeps, so that it is the same node after a restart.
+import { randomUUID } from 'node:crypto';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { NodeIdentity } from '../store/node-registry.ts';
+
+const fileName = 'node-id';
+
+/** `instance` is new each time. A file that holds no id is written anew: nothing depends on the old one. */
+export function loadIdentity(prefix: string, facts: Pick<NodeIdentity, 'name' | 'address' | 'version'>): NodeIdentity {
+  return { ...facts, id: readId(prefix) ?? renewId(prefix), instance: randomUUID() };
+}
+
+/** @returns a fresh id, which the data directory keeps from now on */
+export function renewId(prefix: string): string {
+  const id = randomUUID();
+  const file = path.join(prefix, fileName);
+  writeFileSync(`${file}.new`, `${id}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+  return id;
+}
+
+function readId(prefix: string): string | undefined {
+  try {
+    return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.exec(
+      readFileSync(path.join(prefix, fileName), 'utf8').trim(),
+    )?.[0];
+  } catch {
+    return undefined;
+  }
+}

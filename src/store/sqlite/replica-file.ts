@@ -1,0 +1,195 @@
+// The SQLite file that is a node's copy of the shared store: written here, in whole batches, and read by the workers. What
+// goes into it, and when, is replica/copier.ts's.
+import type { Change } from '../../model/entities.ts';
+import type { StoreReader } from '../contract.ts';
+import { createQueue } from '../queue.ts';
+import type { EntityTable, ReplicaRow, RowVersion } from '../replica-source.ts';
+import type { Connection } from './connection.ts';
+import { openDatabase, openForReading } from './open-database.ts';
+import { createReader, readRevision } from './reader.ts';
+import { checkpointIfLong, pruneChanges } from './upkeep.ts';
+
+/** Rows of `changes` kept for the workers' sake. */
+const changesKept = 100_000;
+
+export interface ReplicaFile extends Disposable {
+  readonly path: string;
+  readonly revision: number;
+  /** What is committed. */
+  readonly reader: StoreReader;
+  meta(key: string): string | undefined;
+  /** One transaction at a time; when `work` throws nothing of it is written. It may wait, for the source say. */
+  write(work: (writer: ReplicaWriter) => Promise<void>): Promise<void>;
+}
+
+export interface ReplicaWriter {
+  /** Rows that are not there: see `remove`. */
+  insert(table: EntityTable, rows: readonly ReplicaRow[]): void;
+  /** With all that is looked up by them; ids that are not there are passed over. */
+  remove(table: EntityTable, ids: readonly string[]): void;
+  unbind(holderIds: readonly string[]): void;
+  unbindAll(): void;
+  bind(rows: readonly ReplicaRow[]): void;
+  /** In the order of `sequence`, those after it, at most `limit`. */
+  versions(table: EntityTable, after: number, limit: number): readonly RowVersion[];
+  version(table: EntityTable, id: string): number | undefined;
+  appendChanges(changes: readonly Change[]): void;
+  forgetChanges(): void;
+  setRevision(revision: number): void;
+  setMeta(key: string, value: string): void;
+  /** Everything goes. */
+  clear(): void;
+}
+
+/** @throws STORE_UNAVAILABLE, STORE_DAMAGED, STORE_NEWER */
+export async function openReplicaFile(path: string): Promise<ReplicaFile> {
+  const connection = await openDatabase(path);
+  // What a loss of power takes is copied again; and the truth has looked after references.
+  connection.exec('PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF;');
+  const reading = openForReading(path);
+  const queue = createQueue();
+  const writer = createWriter(connection);
+  let writes = 0;
+
+  return {
+    path,
+    get revision() {
+      return readRevision(reading);
+    },
+    reader: createReader(reading),
+    meta(key) {
+      const row = reading.get('SELECT value FROM meta WHERE key = ?', key);
+      return row && String(row['value']);
+    },
+    write: (work) =>
+      queue.run(async () => {
+        connection.run('BEGIN IMMEDIATE');
+        try {
+          await work(writer);
+          if ((writes += 1) % 1000 === 0) pruneChanges(connection, changesKept);
+          connection.run('COMMIT');
+        } finally {
+          if (connection.inTransaction) connection.run('ROLLBACK');
+        }
+        checkpointIfLong(connection, path);
+      }),
+    [Symbol.dispose]() {
+      reading.close();
+      connection.close();
+    },
+  };
+}
+
+const entityTables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis'];
+const tagTables: Partial<Record<EntityTable, string>> = { certificates: 'certificate_tags', snis: 'sni_tags' };
+
+function createWriter(connection: Connection): ReplicaWriter {
+  return {
+    insert(table, rows) {
+      for (const row of rows) {
+        const columns = Object.keys(row);
+        connection.run(
+          `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`,
+          ...Object.values(row),
+        );
+        addLookups(table, row);
+      }
+    },
+    remove(table, ids) {
+      for (const id of ids) {
+        dropLookups(table, id);
+        connection.run(`DELETE FROM ${table} WHERE id = ?`, id);
+      }
+    },
+    unbind(holderIds) {
+      for (const id of holderIds) connection.run('DELETE FROM bindings WHERE holder_id = ?', id);
+    },
+    unbindAll() {
+      connection.run('DELETE FROM bindings');
+    },
+    bind(rows) {
+      for (const { name = '', certificate_id = '', holder = '', holder_id = '' } of rows) {
+        connection.run('INSERT INTO bindings VALUES (?, ?, ?, ?)', name, certificate_id, holder, holder_id);
+      }
+    },
+    versions: (table, after, limit) =>
+      connection
+        .all(`SELECT sequence, id, revision FROM ${table} WHERE sequence > ? ORDER BY sequence LIMIT ?`, after, limit)
+        .map((row) => ({ ...(row as unknown as RowVersion) })),
+    version(table, id) {
+      const row = connection.get(`SELECT revision FROM ${table} WHERE id = ?`, id);
+      return row && Number(row['revision']);
+    },
+    appendChanges(changes) {
+      let position = 0;
+      let last = 0;
+      for (const { revision, entity, id, operation, actor, at } of changes) {
+        position = revision === last ? position + 1 : 0;
+        last = revision;
+        connection.run(
+          'INSERT OR REPLACE INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)',
+          revision,
+          position,
+          entity,
+          id,
+          operation,
+          actor,
+          at,
+        );
+      }
+    },
+    forgetChanges() {
+      connection.run('DELETE FROM changes');
+    },
+    setRevision(revision) {
+      connection.run('UPDATE revision SET revision = ?', revision);
+    },
+    setMeta(key, value) {
+      connection.run('INSERT OR REPLACE INTO meta VALUES (?, ?)', key, value);
+    },
+    clear() {
+      const tables = [
+        ...entityTables,
+        'api_hosts',
+        'api_uris',
+        'certificate_tags',
+        'sni_tags',
+        'bindings',
+        'changes',
+        'meta',
+      ];
+      for (const table of tables) connection.run(`DELETE FROM ${table}`);
+      connection.run('UPDATE revision SET revision = 0');
+    },
+  };
+
+  function addLookups(table: EntityTable, row: ReplicaRow): void {
+    const id = String(row['id']);
+    const tags = tagTables[table];
+    if (tags !== undefined && row['tags'] !== '[]') {
+      connection.run(
+        `INSERT OR IGNORE INTO ${tags} (tag, sequence)
+           SELECT j.value, e.sequence FROM ${table} e, json_each(e.tags) j WHERE e.id = ?`,
+        id,
+      );
+    }
+    if (table !== 'apis') return;
+    const { hosts, uris } = JSON.parse(String(row['doc'])) as { hosts: readonly string[]; uris: readonly string[] };
+    for (const host of hosts) connection.run('INSERT OR IGNORE INTO api_hosts VALUES (?, ?)', host, id);
+    for (const uri of uris) connection.run('INSERT OR IGNORE INTO api_uris VALUES (?, ?)', uri, id);
+  }
+
+  function dropLookups(table: EntityTable, id: string): void {
+    const tags = tagTables[table];
+    if (tags !== undefined) {
+      connection.run(
+        `DELETE FROM ${tags} WHERE (tag, sequence) IN
+           (SELECT j.value, e.sequence FROM ${table} e, json_each(e.tags) j WHERE e.id = ?)`,
+        id,
+      );
+    }
+    if (table !== 'apis') return;
+    connection.run('DELETE FROM api_hosts WHERE api_id = ?', id);
+    connection.run('DELETE FROM api_uris WHERE api_id = ?', id);
+  }
+}
