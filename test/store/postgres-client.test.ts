@@ -1,5 +1,6 @@
 // The way to PostgreSQL: TLS, what is said when it cannot be gone, and that nothing secret is in it.
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { isPortunusError, type PortunusError } from '../../src/lib/errors.ts';
@@ -56,6 +57,25 @@ for (const [what, fields, message] of refusals) {
     assert.equal(client.state.kind, 'unreachable');
   });
 }
+
+test('a password is proven, never sent, and a wrong one is refused', async () => {
+  await using admin = createPgClient(postgresConfig(server.port));
+  await admin.query(`CREATE ROLE keeper LOGIN PASSWORD 'swordfish'`);
+  const [row] = await admin.query('SHOW hba_file');
+  const file = String(row?.['hba_file']);
+  writeFileSync(file, `host all keeper all scram-sha-256\n${readFileSync(file, 'utf8')}`);
+  await admin.query('SELECT pg_reload_conf()');
+  const wrong = await until('the rule is in force', async () => {
+    await using client = createPgClient(postgresConfig(server.port, { user: 'keeper', password: 'swordfisch' }));
+    return client.query('SELECT 1').then(
+      () => undefined,
+      (error: unknown) => error as PortunusError,
+    );
+  });
+  assert.match(wrong.message, /refuses the login/);
+  await using client = createPgClient(postgresConfig(server.port, { user: 'keeper', password: 'swordfish' }));
+  assert.equal((await client.query('SELECT current_user AS name'))[0]?.['name'], 'keeper');
+});
 
 test('a server that refuses connections is not available, and neither is one that speaks no TLS when TLS is asked for', async () => {
   const closed = net.createServer().listen(0, '127.0.0.1');

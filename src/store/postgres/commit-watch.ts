@@ -1,6 +1,7 @@
 // Who is told of commits: at once of this store's own; of other nodes' by notification, by looking after each time that
 // notifications were cut off, and by looking once a second, so that a lost one costs time and nothing else.
 import type { Store } from '../contract.ts';
+import { createNudges } from '../nudges.ts';
 import type { PgClient } from './client.ts';
 
 const lookEveryMs = 1000;
@@ -12,7 +13,7 @@ export interface CommitWatch extends Disposable {
 }
 
 export function createCommitWatch(client: PgClient, channel: string, readRevision: () => Promise<number>): CommitWatch {
-  const nudges = new Set<(revision: number) => void>();
+  const nudges = createNudges();
   let latest = 0;
   let stop: (() => void) | undefined;
   let looking = false;
@@ -20,11 +21,8 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
 
   return {
     onCommit(nudge) {
-      // Wrapped, so that one function given twice is called twice and stopped once.
-      const entry = (revision: number): void => nudge(revision);
-      nudges.add(entry);
       if (!closed) stop ??= begin();
-      return () => void nudges.delete(entry);
+      return nudges.onCommit(nudge);
     },
     committed(revision) {
       // The notification may have been faster.
@@ -68,17 +66,6 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
 
   function tell(revision: number): void {
     latest = Math.max(latest, revision);
-    for (const nudge of nudges) callNudge(nudge, revision);
-  }
-}
-
-/** The transaction is committed whatever a listener does; its error surfaces as uncaught, not as a failed write. */
-function callNudge(nudge: (revision: number) => void, revision: number): void {
-  try {
-    nudge(revision);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    nudges.tell(revision);
   }
 }

@@ -4,8 +4,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { PortunusError } from '../../lib/errors.ts';
 import type { Milliseconds } from '../../model/entities.ts';
-import { transactionsWaitingMax, transactionTimeoutMs } from '../contract.ts';
+import { transactionsWaitingMax } from '../contract.ts';
 import type { Committed, Store, StoreTransaction } from '../contract.ts';
+import { inTime } from '../in-time.ts';
 import { createQueue } from '../queue.ts';
 import type { Sealer } from '../sealer.ts';
 import { openTransaction } from '../transaction.ts';
@@ -187,19 +188,5 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
       const sealed = sealer.seal(sealer.open(value, binding), binding);
       await tx.query('UPDATE meta SET value = $1 WHERE key = $2', sealed, key);
     }
-  }
-}
-
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new PortunusError('STORE_UNAVAILABLE', `A transaction took longer than ${transactionTimeoutMs} ms.`));
-    }, transactionTimeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -5,8 +5,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { PortunusError } from '../../lib/errors.ts';
 import type { Milliseconds } from '../../model/entities.ts';
 import { checkKeyring } from '../check-keyring.ts';
-import { transactionsWaitingMax, transactionTimeoutMs } from '../contract.ts';
+import { transactionsWaitingMax } from '../contract.ts';
 import type { Committed, Store, StoreTransaction } from '../contract.ts';
+import { inTime } from '../in-time.ts';
+import { createNudges } from '../nudges.ts';
 import { createQueue } from '../queue.ts';
 import type { Sealer } from '../sealer.ts';
 import { openTransaction } from '../transaction.ts';
@@ -52,28 +54,23 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const rows = createRows(writer);
   const queue = createQueue(transactionsWaitingMax);
   const current = new AsyncLocalStorage<{ open: boolean }>();
-  const nudges = new Set<(revision: number) => void>();
+  const nudges = createNudges();
   const secrets = new Map<string, Buffer>();
-  const others = watchOthers(writer, reader, nudgeAll);
+  const others = watchOthers(writer, reader, nudges.tell);
   let closing: Promise<void> | undefined;
 
   return {
     ...createReader(reader),
     async transact(actor, work) {
       const { value, revision, wrote } = await inTurn(() => transaction(actor, work, 'COMMIT'));
-      if (wrote) nudgeAll(revision);
+      if (wrote) nudges.tell(revision);
       return { value, revision };
     },
     async rehearse(actor, work) {
       const { value } = await inTurn(() => transaction(actor, work, 'ROLLBACK'));
       return value;
     },
-    onCommit(nudge) {
-      // Wrapped, so that one function given twice is called twice and stopped once.
-      const entry = (revision: number): void => nudge(revision);
-      nudges.add(entry);
-      return () => void nudges.delete(entry);
-    },
+    onCommit: nudges.onCommit,
     async resealSecrets() {
       await inTurn(() => inDatabase('COMMIT', resealMeta));
     },
@@ -92,10 +89,6 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       await closing;
     },
   };
-
-  function nudgeAll(revision: number): void {
-    for (const nudge of nudges) callNudge(nudge, revision);
-  }
 
   async function inTurn<T>(task: () => Promise<T>): Promise<T> {
     if (current.getStore()?.open === true) throw new TypeError('a transaction inside another would wait for itself');
@@ -180,30 +173,5 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       const binding = `meta ${key}`;
       writer.run('UPDATE meta SET value = ? WHERE key = ?', sealer.seal(sealer.open(value, binding), binding), key);
     }
-  }
-}
-
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new PortunusError('STORE_UNAVAILABLE', `A transaction took longer than ${transactionTimeoutMs} ms.`));
-    }, transactionTimeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The transaction is committed whatever a listener does; its error surfaces as uncaught, not as a failed write. */
-function callNudge(nudge: (revision: number) => void, revision: number): void {
-  try {
-    nudge(revision);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }
