@@ -1,6 +1,30 @@
 // One way to PostgreSQL for everything that talks to it: statements with placeholders, transactions, notifications, and
 // what has become of the connection. What is stored is not known here.
 
+/** Which PostgreSQL, and as whom. */
+export interface PgAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  /** Where tables are looked for, and made. */
+  readonly schema: string;
+  /** Undefined: no TLS. */
+  readonly tls:
+    | {
+        /** Whether its certificate must be valid for `host`. */
+        readonly verify: boolean;
+        /** PEM; undefined: the system's. */
+        readonly trustedCertificates: string | undefined;
+      }
+    | undefined;
+  /** For connecting, and for the answer to each statement. */
+  readonly timeoutMs: number;
+  /** Connections that read; one more writes, one listens, and each snapshot has its own. */
+  readonly poolSize: number;
+}
+
 /** A value of a parameter; arrays of strings and numbers are for `= ANY($1)` and `unnest`. */
 export type PgValue =
   | string

@@ -2,8 +2,7 @@
 // another one, so no statement can slip into a session it was not meant for. The protocol is the library's.
 import net from 'node:net';
 import postgres from 'postgres';
-import type { PostgresConfig } from '../../config/config.ts';
-import type { PgRow, PgValue } from './client.ts';
+import type { PgAddress, PgRow, PgValue } from './client.ts';
 import { lostConnection, translated } from './errors.ts';
 
 export interface Link {
@@ -31,7 +30,7 @@ export interface LinkOptions {
 const graceMs = 500;
 
 /** @throws STORE_UNAVAILABLE when it is not there, does not answer in time, or refuses the login */
-export async function openLink(config: PostgresConfig, options: LinkOptions): Promise<Link> {
+export async function openLink(config: PgAddress, options: LinkOptions): Promise<Link> {
   const socket = await connectInTime(config);
   let alive = true;
   let opened = false;
@@ -125,7 +124,7 @@ export async function openLink(config: PostgresConfig, options: LinkOptions): Pr
   }
 }
 
-async function connectInTime({ host, port, timeoutMs }: PostgresConfig): Promise<net.Socket> {
+async function connectInTime({ host, port, timeoutMs }: PgAddress): Promise<net.Socket> {
   const socket = net.connect({ host, port, noDelay: true, keepAlive: true });
   // The library asks the socket which name its certificate must have.
   Object.assign(socket, { host });

@@ -1,10 +1,9 @@
 // The connections of one process to PostgreSQL: some that read, one that writes, one that listens. Knows when the server is
 // away, answers at once while it is, and finds out by itself when it is back.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PostgresConfig } from '../../config/config.ts';
 import { isPortunusError, PortunusError, reasonOf } from '../../lib/errors.ts';
 import { createQueue } from '../queue.ts';
-import type { PgClient, PgState } from './client.ts';
+import type { PgAddress, PgClient, PgState } from './client.ts';
 import { lostConnection, reasonIn } from './errors.ts';
 import { type Link, type LinkOptions, openLink } from './link.ts';
 import { createEar } from './listen.ts';
@@ -16,7 +15,7 @@ const backOffMaxMs = 2000;
 const outcomeTimeouts = 3;
 
 /** Connects to nothing by itself. */
-export function createPgClient(config: PostgresConfig): PgClient {
+export function createPgClient(config: PgAddress): PgClient {
   const closed = new AbortController();
   const watchers = new Set<(state: PgState) => void>();
   let state: PgState = { kind: 'connected' };
