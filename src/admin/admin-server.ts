@@ -17,7 +17,6 @@ import { warningHeader } from './warning-header.ts';
 const paramMaxLength = 4096;
 const requestTimeoutMs = 120_000;
 const headersTimeoutMs = 30_000;
-const retryAfterSeconds = 2;
 const staleWarning = warningHeader('the store is not available: this is the copy that this node has of it');
 
 export interface AdminServer extends AsyncDisposable {
@@ -108,7 +107,6 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
     const answer = answerForError(error, dialect);
     if (answer.status >= 500)
       log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'an Admin API request failed');
-    if (answer.status === 503) reply.header('retry-after', String(retryAfterSeconds));
     // The rest of a body that is too large is read and dropped, so that the client gets to see the answer.
     if (answer.status === 413) reply.removeHeader('connection');
     return send(reply, answer);

@@ -1,12 +1,41 @@
 // Errors that look the same in every dialect: `{"message": …}`, with a `hint` where one helps.
-import { errorCodes, type PortunusError } from '../lib/errors.ts';
+import { errorCodes, type ErrorCode, type PortunusError } from '../lib/errors.ts';
 import type { Answer } from './contract.ts';
 
 export const unexpectedError: Answer = { status: 500, body: { message: 'An unexpected error occurred' } };
 
+/** About the store, for whoever writes: whether something was written, and what to do. Nothing about the inside. */
+const storeErrors: Readonly<Partial<Record<ErrorCode, Answer>>> = {
+  STORE_UNAVAILABLE: {
+    status: 503,
+    body: {
+      message: 'The datastore is unavailable',
+      code: 'STORE_UNAVAILABLE',
+      hint: 'Nothing was changed, and serving goes on. Try again when the datastore is back; /status says why it is away.',
+    },
+    headers: { 'retry-after': '2' },
+  },
+  STORE_OUTCOME_UNKNOWN: {
+    status: 503,
+    body: {
+      message: 'The datastore was lost while it stored this: it may be there or not',
+      code: 'STORE_OUTCOME_UNKNOWN',
+      hint: 'Read back whether it is there before you repeat it.',
+    },
+  },
+  STORE_NEWER: {
+    status: 503,
+    body: {
+      message: 'The datastore was written by a newer version of Portunus, and this node may not write to it',
+      code: 'STORE_NEWER',
+      hint: 'Write through a node of the newer version, or bring this one up to it.',
+    },
+  },
+};
+
 /** An error that is not the client's says nothing about the inside. */
 export function httpError(error: PortunusError): Answer {
-  const { blame, retry } = errorCodes[error.code];
+  const { blame } = errorCodes[error.code];
   if (error.code === 'ENTITY_NOT_FOUND') return { status: 404, body: { message: error.message } };
   if (blame === 'client') {
     return {
@@ -14,6 +43,5 @@ export function httpError(error: PortunusError): Answer {
       body: { message: error.message, ...(error.hint !== undefined && { hint: error.hint }) },
     };
   }
-  if (!retry || error.status < 500) return unexpectedError;
-  return { status: error.status, body: { message: 'The datastore is unavailable' }, headers: { 'retry-after': '1' } };
+  return storeErrors[error.code] ?? unexpectedError;
 }

@@ -152,6 +152,7 @@ describe('a node that does not keep up', () => {
     const pair = makeSelfSigned({ names: ['*.stuck.test'] });
     const other = nodeOf(cluster, 1);
     let count = 0;
+    let stopped = false;
     const writing = Array.from({ length: 8 }, async () => {
       for (let turn = 0; turn < 200 && !stopped; turn += 1) {
         await call(other.admin, 'POST', '/certificates', { ...pair, snis: [`w${(count += 1)}.stuck.test`] }).catch(
@@ -159,7 +160,6 @@ describe('a node that does not keep up', () => {
         );
       }
     });
-    let stopped = false;
     await until('it writes', () => count > 20);
     other.kill('SIGSTOP');
     const name = 'goes-on.test';
