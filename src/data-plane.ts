@@ -17,6 +17,8 @@ export interface DataPlaneOptions {
   /** The SQLite file that the catalog reads. */
   readonly storePath: string;
   readonly sealer: Sealer;
+  /** Puts a certificate into the file that it lacks; rejects when it cannot. */
+  readonly fetchCertificate: (id: string) => Promise<void>;
   /** 32 bytes. */
   readonly ticketSecret: Buffer;
   readonly log: Log;
@@ -44,7 +46,8 @@ export interface DataPlane extends AsyncDisposable {
   drain(): Promise<void>;
 }
 
-export function createDataPlane({ config, storePath, sealer, ticketSecret, log }: DataPlaneOptions): DataPlane {
+export function createDataPlane(options: DataPlaneOptions): DataPlane {
+  const { config, storePath, sealer, fetchCertificate, ticketSecret, log } = options;
   const counters = createCounters();
   const catalog = openSqliteCatalog(storePath);
   const accessLog = config.proxyAccessLog === 'off' ? undefined : openAccessLog(config.proxyAccessLog, counters, log);
@@ -53,6 +56,7 @@ export function createDataPlane({ config, storePath, sealer, ticketSecret, log }
     config,
     catalog,
     openKey: (sealedKey, publicKeySha256) => sealer.open(sealedKey, publicKeySha256),
+    fetchCertificate,
     ticketSecret,
     counters,
     log,

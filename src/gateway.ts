@@ -63,7 +63,8 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     }),
   );
   const revision = await changes.revision();
-  const serving = stack.use(startServing({ config, storePath, sealer, ticketSecret, sockets, acknowledgements, log }));
+  const serves = { config, storePath, sealer, ticketSecret, sockets, acknowledgements, log };
+  const serving = stack.use(startServing({ ...serves, fetchCertificate: nodeStore.fetchCertificate }));
   stack.use(
     follow(
       changes,

@@ -30,6 +30,8 @@ export interface NodeStore extends AsyncDisposable {
   readonly file: string;
   /** 32 bytes. */
   readonly ticketSecret: Buffer;
+  /** Puts a certificate into the file that it lacks. */
+  readonly fetchCertificate: (id: string) => Promise<void>;
   readonly registry: NodeRegistry;
   readonly state: () => NodeReport['state'];
   /** Undefined while the store can be reached; else why not. */
@@ -62,6 +64,7 @@ async function openEmbedded({ config, sealer, startedAt }: NodeStoreOptions): Pr
     changes: store,
     file,
     ticketSecret,
+    fetchCertificate: () => Promise.reject(new TypeError('the embedded store lacks no certificate')),
     registry: createLocalRegistry(),
     state: () => 'serving',
     trouble: () => undefined,
@@ -84,8 +87,8 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
   const source = createReplicaSource({ client, store });
   const copier = stack.use(startCopier({ source, replica, log }));
   if (!isFilled(replica)) {
-    log.info({}, 'the replica of this node is being filled; it serves when that is done');
-    await copier.filled;
+    log.info({}, 'the replica of this node is being filled; certificates that are asked for come first');
+    await copier.servable;
   }
   const sealed = replica.meta('secret_ticket');
   if (sealed === undefined) throw new Error('the replica holds no secret for session tickets');
@@ -105,6 +108,7 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
     },
     file: replica.path,
     ticketSecret: sealer.open(sealed, 'meta secret_ticket'),
+    fetchCertificate: (id) => copier.fetchCertificate(id),
     registry: createNodeRegistry({ client, schema, store }),
     state: () => (copier.state === 'filled' ? 'serving' : 'filling'),
     trouble: () => (client.state.kind === 'connected' ? undefined : client.state.reason),

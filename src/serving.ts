@@ -35,6 +35,8 @@ export interface ServingOptions {
   readonly storePath: string;
   readonly sealer: Sealer;
   readonly ticketSecret: Buffer;
+  /** Puts a certificate into the file that it lacks. */
+  readonly fetchCertificate: (id: string) => Promise<void>;
   /** One set for each worker. */
   readonly sockets: readonly (readonly ListeningSocket[])[];
   readonly acknowledgements: Acknowledgements;
@@ -49,13 +51,15 @@ function withoutDatabase(config: Config): Config {
   return { ...config, postgres: undefined };
 }
 
-function serveInWorkers({ config, storePath, ticketSecret, sockets, acknowledgements, log }: ServingOptions): Serving {
+function serveInWorkers(options: ServingOptions): Serving {
+  const { config, storePath, fetchCertificate, ticketSecret, sockets, acknowledgements, log } = options;
   const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
   const pool = startWorkerPool<DataPlaneReport>({
     module: fileURLToPath(new URL(`./worker.${extension}`, import.meta.url)),
     sockets,
     // Workers do not talk to PostgreSQL, and do not hear its password.
     start: { config: withoutDatabase(config), store: storePath, ticketSecret: ticketSecret.toString('base64') },
+    fetchCertificate,
     acknowledgements,
     log,
   });

@@ -13,6 +13,9 @@ let log: Log = createLog({ level: 'info', name: 'worker' });
 let draining = false;
 let drainTimeoutMs = 0;
 
+/** Certificates that were asked for, by id. Each is asked for once at a time, and waits no longer than its handshakes. */
+const needed = new Map<string, PromiseWithResolvers<void>>();
+
 // Messages are handled one after another, in order: what is published while the catalog loads waits until it has.
 let last: Promise<void> = Promise.resolve();
 process.on('message', (message: ToWorker, handle: object | undefined) => {
@@ -42,6 +45,10 @@ async function receive(message: ToWorker, handle: object | undefined): Promise<v
       (await plane()).apply(message.revision, message.changes);
       say({ kind: 'applied', revision: message.revision });
       break;
+    case 'certificate-fetched':
+      needed.get(message.id)?.resolve();
+      needed.delete(message.id);
+      break;
     case 'report':
       say({ kind: 'report', request: message.request, report: (await plane()).report() });
       break;
@@ -66,10 +73,21 @@ async function start(message: Extract<ToWorker, { kind: 'start' }>): Promise<Dat
   return createDataPlane({
     config,
     storePath: message.store,
+    fetchCertificate,
     sealer,
     ticketSecret: Buffer.from(message.ticketSecret, 'base64'),
     log,
   });
+}
+
+function fetchCertificate(id: string): Promise<void> {
+  let waiting = needed.get(id);
+  if (waiting === undefined) {
+    waiting = Promise.withResolvers<void>();
+    needed.set(id, waiting);
+    say({ kind: 'need-certificate', id });
+  }
+  return waiting.promise;
 }
 
 async function plane(): Promise<DataPlane> {

@@ -19,6 +19,11 @@ export interface SealedPair {
 export interface CertificateCatalog {
   /** The certificate bound to the first of `names`, at most five, that is bound (model/host-name `selectionOrder`). */
   findCertificate(names: readonly string[]): CertificateRecord | undefined;
+  /**
+   * The id of the certificate bound to the first of `names` that is bound, when its row is not in the local file: a replica
+   * that is being filled has all names before it has all certificates. Asked only where `findCertificate` found none.
+   */
+  absentCertificate(names: readonly string[]): string | undefined;
   /** The default certificate that the store made at first start. */
   storedDefault(): CertificateRecord | undefined;
   /** Grows with every applied change that may alter an answer above; cached answers of an older epoch are void. */

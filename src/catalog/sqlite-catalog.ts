@@ -21,6 +21,10 @@ export interface Catalog extends CertificateCatalog, RouteCatalog, Disposable {
 const certificateColumns = `c.id, c.revision, c.chain, c.sealed_key, c.public_key_sha256, c.fingerprint,
   c.chain_alt, c.sealed_key_alt, c.public_key_sha256_alt, c.fingerprint_alt`;
 
+/** What replica/copier.ts keeps in the file about its first fill. */
+const fillKey = 'replica_filled_to';
+const fillComplete = 'complete';
+
 /** A statement that reads at most one row, or undefined. */
 type One<Row> = (...values: SQLInputValue[]) => Row | undefined;
 
@@ -32,6 +36,11 @@ export function openSqliteCatalog(path: string): Catalog {
        SELECT certificate_id FROM bindings WHERE name IN (?1, ?2, ?3, ?4, ?5)
        ORDER BY CASE name WHEN ?1 THEN 1 WHEN ?2 THEN 2 WHEN ?3 THEN 3 WHEN ?4 THEN 4 ELSE 5 END LIMIT 1)`,
   );
+  const findBinding = one<{ id: string }>(
+    `SELECT certificate_id AS id FROM bindings WHERE name IN (?1, ?2, ?3, ?4, ?5)
+       ORDER BY CASE name WHEN ?1 THEN 1 WHEN ?2 THEN 2 WHEN ?3 THEN 3 WHEN ?4 THEN 4 ELSE 5 END LIMIT 1`,
+  );
+  const findFill = one<{ value: string }>(`SELECT value FROM meta WHERE key = '${fillKey}'`);
   const findDefault = one<CertificateRow>(
     `SELECT ${certificateColumns} FROM certificates c WHERE c.owner = 'default' ORDER BY c.sequence LIMIT 1`,
   );
@@ -46,6 +55,7 @@ export function openSqliteCatalog(path: string): Catalog {
   const unusableApis = new Set<string>();
   const loadedApis = new Set<string>();
   let certificateEpoch = 0;
+  let filling = isFilling();
   let revision = loadAll();
 
   return {
@@ -65,6 +75,13 @@ export function openSqliteCatalog(path: string): Catalog {
       const [first = null, second = null, third = null, fourth = null, fifth = null] = names;
       const row = findBound(first, second, third, fourth, fifth);
       return row === undefined ? undefined : toRecord(row);
+    },
+    absentCertificate(names) {
+      if (!filling) return undefined;
+      const [first = null, second = null, third = null, fourth = null, fifth = null] = names;
+      const absent = findBinding(first, second, third, fourth, fifth)?.id;
+      if (absent === undefined) filling = isFilling();
+      return absent;
     },
     storedDefault() {
       const row = findDefault();
@@ -88,6 +105,7 @@ export function openSqliteCatalog(path: string): Catalog {
       revision = Math.max(revision, upTo);
     },
     reload() {
+      filling = isFilling();
       revision = loadAll();
       certificateEpoch += 1;
     },
@@ -111,6 +129,11 @@ export function openSqliteCatalog(path: string): Catalog {
     } finally {
       database.exec('COMMIT');
     }
+  }
+
+  function isFilling(): boolean {
+    const fill = findFill()?.value;
+    return fill !== undefined && fill !== fillComplete;
   }
 
   function loadRoutes(): void {

@@ -3,11 +3,13 @@
 import { isPortunusError, PortunusError } from '../lib/errors.ts';
 import type { Change, EntityKind } from '../model/entities.ts';
 import type { Store } from '../store/contract.ts';
-import type { EntityTable, ReplicaSource, Snapshot } from '../store/replica-source.ts';
+import type { EntityTable, ReplicaRow, ReplicaSource, Snapshot } from '../store/replica-source.ts';
 import type { ReplicaFile, ReplicaWriter } from '../store/sqlite/replica-file.ts';
 
 /** Beyond so many rows of `changes` comparing everything is no more work. */
 export const changesAtOnceMax = 10_000;
+/** Certificates that may wait to be fetched ahead of the others. */
+const fetchesMax = 1000;
 const pageSize = 500;
 const versionsPageSize = 10_000;
 const retryMinMs = 50;
@@ -29,6 +31,10 @@ export interface Copier extends AsyncDisposable, Pick<Store, 'onCommit'> {
   readonly state: 'empty' | 'filling' | 'filled';
   /** Resolves when the replica holds everything, from then on for good. @throws what the source throws, while nothing can be served */
   readonly filled: Promise<void>;
+  /** Resolves when names and routes are there; certificates may be missing, to be fetched. @throws as `filled` */
+  readonly servable: Promise<void>;
+  /** Puts one certificate into the replica ahead of the others. @throws STORE_UNAVAILABLE, also when too many wait */
+  fetchCertificate(id: string): Promise<void>;
 }
 
 /** Meta keys of the replica that the source does not have. */
@@ -52,6 +58,9 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
   const filled = Promise.withResolvers<void>();
   // Whoever waits hears of it; nobody has to.
   filled.promise.catch(() => undefined);
+  const servable = Promise.withResolvers<void>();
+  servable.promise.catch(() => undefined);
+  const wanted = new Map<string, PromiseWithResolvers<void>>();
   let nudged = true;
   let stopped = false;
   let wake: (() => void) | undefined;
@@ -67,6 +76,18 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
       return to === complete ? 'filled' : 'filling';
     },
     filled: filled.promise,
+    servable: servable.promise,
+    fetchCertificate(id) {
+      const known = wanted.get(id);
+      if (known !== undefined) return known.promise;
+      if (stopped || wanted.size >= fetchesMax) {
+        return Promise.reject(new PortunusError('STORE_UNAVAILABLE', `${fetchesMax} certificates wait to be fetched.`));
+      }
+      const waiting = Promise.withResolvers<void>();
+      wanted.set(id, waiting);
+      wake?.();
+      return waiting.promise;
+    },
     onCommit(listener) {
       const entry = (revision: number): void => listener(revision);
       nudges.add(entry);
@@ -77,6 +98,7 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
       stop();
       wake?.();
       await running;
+      giveUpWanted(new PortunusError('STORE_UNAVAILABLE', 'The replica is closed.'));
     },
   };
 
@@ -94,19 +116,25 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
           nudged = false;
           await follow();
         }
+        servable.resolve();
+        if (wanted.size > 0) await fetchWanted();
         if (!isFilled(replica)) {
           await fillPage();
           continue;
         }
         filled.resolve();
         retryMs = retryMinMs;
-        if (!nudged) await sleep(undefined);
+        if (!nudged && wanted.size === 0) await sleep(undefined);
       } catch (error) {
         nudged = true;
         if (stopped) return;
         if (!isPortunusError(error, 'STORE_UNAVAILABLE'))
           log.error({ err: error }, 'the replica could not follow the store');
-        if (replica.meta(filledTo) === undefined) filled.reject(error);
+        if (replica.meta(filledTo) === undefined) {
+          filled.reject(error);
+          servable.reject(error);
+        }
+        giveUpWanted(error);
         await sleep(retryMs * (0.5 + Math.random() / 2));
         retryMs = Math.min(retryMs * 2, retryMaxMs);
       }
@@ -196,7 +224,11 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
       after = String(page.at(-1)?.['name']);
     }
     writer.forgetChanges();
-    if (!isFilled(replica)) writer.setMeta(filledTo, '0');
+    if (isFilled(replica)) return;
+    // The first ones come along: the default certificate is the first that a store has.
+    const first = await snapshot.page('certificates', 0, pageSize);
+    writer.insert('certificates', first);
+    writer.setMeta(filledTo, String(first.at(-1)?.['sequence'] ?? 0));
   }
 
   /** Removes what is not there any more, or differs. @returns ids of the rows to fetch */
@@ -221,17 +253,38 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     return [...theirs.keys()];
   }
 
+  async function fetchWanted(): Promise<void> {
+    const ids = [...wanted.keys()].slice(0, pageSize);
+    const rows = await source.snapshot((snapshot) => snapshot.rows('certificates', ids));
+    await replica.write(async (writer) => writeNewer(writer, rows));
+    for (const id of ids) {
+      wanted.get(id)?.resolve();
+      wanted.delete(id);
+    }
+  }
+
+  function giveUpWanted(error: unknown): void {
+    for (const waiting of wanted.values()) waiting.reject(error);
+    wanted.clear();
+  }
+
+  /** Those that are absent or older: the source's is at least as new as what the replica follows. */
+  function writeNewer(writer: ReplicaWriter, rows: readonly ReplicaRow[]): void {
+    for (const row of rows) {
+      const id = String(row['id']);
+      const known = writer.version('certificates', id);
+      if (known !== undefined && known >= Number(row['revision'])) continue;
+      writer.remove('certificates', [id]);
+      writer.insert('certificates', [row]);
+    }
+  }
+
   async function fillPage(): Promise<void> {
     const after = Number(replica.meta(filledTo) ?? 0);
     const page = await source.snapshot((snapshot) => snapshot.page('certificates', after, pageSize));
     const last = page.at(-1);
     await replica.write(async (writer) => {
-      for (const row of page) {
-        const known = writer.version('certificates', String(row['id']));
-        if (known !== undefined && known >= Number(row['revision'])) continue;
-        writer.remove('certificates', [String(row['id'])]);
-        writer.insert('certificates', [row]);
-      }
+      writeNewer(writer, page);
       writer.setMeta(filledTo, last === undefined ? complete : String(last['sequence']));
     });
     if (last !== undefined) progress('certificates', Number(last['sequence']));

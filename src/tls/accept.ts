@@ -20,6 +20,8 @@ export interface TlsAcceptorDependencies {
   readonly catalog: CertificateCatalog;
   /** Throws when the key cannot be opened; that certificate is then unusable. The buffer is wiped after use. */
   readonly openKey: (sealedKey: string, publicKeySha256: string) => Buffer;
+  /** Resolves when a certificate that was absent from the local file has been put there. */
+  readonly fetchCertificate: (id: string) => Promise<void>;
   /** 32 bytes, the same on all workers and nodes. */
   readonly ticketSecret: Buffer;
   readonly counters: TlsCounters;
@@ -69,7 +71,7 @@ const readFailureIntervalMs = 1000;
 
 /** @throws DEFAULT_CERTIFICATE_UNUSABLE */
 export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcceptor {
-  const { config, catalog, openKey, ticketSecret, counters, log } = dependencies;
+  const { config, catalog, openKey, fetchCertificate, ticketSecret, counters, log } = dependencies;
   const configured = readDefaultCertificate(config.sslCertificates);
   const selector = createSelector(catalog, configured.record, config.tlsContextsMax * namesPerContext);
   const contexts = createContexts({
@@ -84,7 +86,14 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
   let readFailureToldAt = Number.NEGATIVE_INFINITY;
   const pending = createDeadlines<Handshake>(config.handshakeTimeoutMs, (handshake) => handshake.fail('timeout'));
   const lingering = createDeadlines<Socket>(lingerMs, (socket) => socket.destroy());
-  const shared: Shared = { maxBytes: config.clientHelloMaxBytes, counters, pending, lingering, choose };
+  const shared: Shared = {
+    maxBytes: config.clientHelloMaxBytes,
+    counters,
+    pending,
+    lingering,
+    choose,
+    fetchCertificate,
+  };
 
   return {
     accept(socket, options, onSecure) {
@@ -142,12 +151,13 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
   }
 
   function chosen(sentName: string | undefined): Choice {
-    const { serverName, certificate } = selector.find(sentName);
+    const { serverName, certificate, absent } = selector.find(sentName);
+    if (absent !== undefined) return { kind: 'absent', certificateId: absent };
     if (certificate === undefined) return { kind: 'none' };
     let result = contexts.find(certificate.id, certificate.revision);
     if (result === undefined) {
       const selection = selectCertificate(catalog, configured.record, serverName);
-      if (selection.kind === 'none') return { kind: 'none' };
+      if (selection.kind === 'none' || selection.kind === 'absent') return selection;
       result = contexts.get(selection.record);
     }
     if (result.kind === 'ready') return { kind: 'ready', context: result.context, serverName };
@@ -159,6 +169,7 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
 type Choice =
   | { readonly kind: 'ready'; readonly context: SecureContext; readonly serverName: string | undefined }
   | { readonly kind: 'none' }
+  | { readonly kind: 'absent'; readonly certificateId: string }
   | { readonly kind: 'unusable' };
 
 interface Shared {
@@ -167,6 +178,7 @@ interface Shared {
   readonly pending: Deadlines<Handshake>;
   readonly lingering: Deadlines<Socket>;
   readonly choose: (sentName: string | undefined) => Choice;
+  readonly fetchCertificate: (id: string) => Promise<void>;
 }
 
 /** One connection on its way to its first application byte. */
@@ -180,6 +192,7 @@ class Handshake {
   #received = 0;
   #needed = 0;
   #over = false;
+  #fetched = false;
 
   constructor(
     shared: Shared,
@@ -250,6 +263,7 @@ class Handshake {
     const alpn = chooseAlpn(hello.alpn, this.#options.alpnProtocols);
     if (alpn.kind === 'none-in-common') return this.#alert('tls-alert', 'no_application_protocol');
     const choice = this.#shared.choose(hello.serverName);
+    if (choice.kind === 'absent') return this.#startWhenFetched(choice.certificateId, hello, bytes);
     if (choice.kind === 'none') return this.#alert('no-certificate', 'unrecognized_name');
     if (choice.kind === 'unusable') return this.#alert('certificate-unusable', 'internal_error');
 
@@ -269,6 +283,18 @@ class Handshake {
     tls.on('_tlsError', this.#onTlsError);
     tls.on('close', this.#onClose);
     tls.on('secure', () => this.#secured(tls, choice.serverName, alpn));
+  }
+
+  /** The client waits, within the time for the handshake; nothing more is read of it meanwhile. Fetched once or not at all. */
+  #startWhenFetched(certificateId: string, hello: ClientHello & { kind: 'hello' }, bytes: Uint8Array): void {
+    if (this.#fetched) return this.#alert('certificate-unusable', 'internal_error');
+    this.#fetched = true;
+    this.#socket.off('data', this.#onData);
+    this.#socket.pause();
+    const again = (): void => {
+      if (!this.#over) this.#startTls(hello, bytes);
+    };
+    this.#shared.fetchCertificate(certificateId).then(again, again);
   }
 
   /** Also after the handshake: node:tls then only reports an error and leaves the socket open. */

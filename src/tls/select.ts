@@ -8,6 +8,8 @@ export type Selection =
   /** A binding names it: the name itself, a wildcard, or the certificate of a global plugin. */
   | { readonly kind: 'bound'; readonly record: CertificateRecord }
   | { readonly kind: 'default'; readonly record: CertificateRecord }
+  /** A binding names it, and the local file does not have it yet. */
+  | { readonly kind: 'absent'; readonly certificateId: string }
   | { readonly kind: 'none' };
 
 /** What is remembered of a selection: enough to find its context, without chain and key. */
@@ -16,6 +18,8 @@ interface Selected {
   readonly serverName: string | undefined;
   /** undefined: no certificate. */
   readonly certificate: { readonly id: string; readonly revision: number } | undefined;
+  /** The id of a certificate that has to be fetched first; never remembered. */
+  readonly absent?: string;
 }
 
 export interface Selector {
@@ -37,6 +41,8 @@ export function selectCertificate(
 ): Selection {
   const bound = catalog.findCertificate(selectionOrder(serverName));
   if (bound !== undefined) return { kind: 'bound', record: bound };
+  const absent = catalog.absentCertificate(selectionOrder(serverName));
+  if (absent !== undefined) return { kind: 'absent', certificateId: absent };
   const standard = configured ?? catalog.storedDefault();
   return standard === undefined ? { kind: 'none' } : { kind: 'default', record: standard };
 }
@@ -69,6 +75,7 @@ export function createSelector(
     if (known !== undefined) return known;
     const serverName = key === '' ? undefined : parseServerName(key);
     const selection = selectCertificate(catalog, configured, serverName);
+    if (selection.kind === 'absent') return { serverName, certificate: undefined, absent: selection.certificateId };
     const certificate =
       selection.kind === 'none' ? undefined : { id: selection.record.id, revision: selection.record.revision };
     const selected = { serverName, certificate };

@@ -15,6 +15,8 @@ export type ToWorker =
       /** `everything`: all that was loaded may be out of date. */
       readonly changes: readonly Pick<Change, 'entity' | 'id'>[] | 'everything';
     }
+  /** What was needed is in the file, or could not be had. */
+  | { readonly kind: 'certificate-fetched'; readonly id: string }
   | { readonly kind: 'report'; readonly request: number }
   /** Answered with `alive`, to show that it still can. */
   | { readonly kind: 'ping' }
@@ -26,5 +28,7 @@ export type FromWorker<Report> =
   | { readonly kind: 'loaded'; readonly revision: number }
   | { readonly kind: 'listening' }
   | { readonly kind: 'applied'; readonly revision: number }
+  /** A client asks for a certificate that the file does not have yet. */
+  | { readonly kind: 'need-certificate'; readonly id: string }
   | { readonly kind: 'alive' }
   | { readonly kind: 'report'; readonly request: number; readonly report: Report };

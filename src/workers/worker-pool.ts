@@ -23,6 +23,8 @@ export interface WorkerPoolOptions {
   readonly module: string;
   readonly sockets: readonly (readonly ListeningSocket[])[];
   readonly start: Omit<Extract<ToWorker, { kind: 'start' }>, 'kind'>;
+  /** Puts a certificate into the file that it lacks. */
+  readonly fetchCertificate: (id: string) => Promise<void>;
   readonly acknowledgements: Acknowledgements;
   readonly log: Log;
 }
@@ -168,6 +170,12 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       case 'report':
         worker.asked.get(message.request)?.(message.report);
         break;
+      case 'need-certificate': {
+        // It looks for itself whether it is there now.
+        const answer = (): void => send(worker, { kind: 'certificate-fetched', id: message.id });
+        options.fetchCertificate(message.id).then(answer, answer);
+        break;
+      }
       case 'alive':
         break;
     }

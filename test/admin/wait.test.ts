@@ -73,7 +73,7 @@ test('what the store could not do is answered with its code in every dialect', a
   const working = await startAdmin(t);
   const store = { ...working.store, transact: () => Promise.reject(new PortunusError(code, 'inside')) };
   const admin = await startAdmin(t, { deps: { store } });
-  for (code of ['STORE_UNAVAILABLE', 'STORE_OUTCOME_UNKNOWN', 'STORE_NEWER']) {
+  for (code of ['STORE_UNAVAILABLE', 'STORE_OUTCOME_UNKNOWN', 'STORE_NEWER'] as const) {
     for (const [path, json] of [
       ['/apis', api],
       ['/snis', { name: 'a.test', certificate: { id: 'b5b30a1e-5f0a-4b6a-9a6e-1d9f5a0b7c11' } }],

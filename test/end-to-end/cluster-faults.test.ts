@@ -181,10 +181,10 @@ describe('the way to PostgreSQL is bad', () => {
   before(async () => {
     server = await startPostgres();
     proxy = await startPostgresProxy(server);
-    // node-0 has a good way, node-1 the bad one.
+    // node-0 has a good way, the others the bad one.
     cluster = await startCluster({
       nodes: 2,
-      port: (node) => (node === 1 ? proxy.port : server.port),
+      port: (node) => (node === 0 ? server.port : proxy.port),
       settings,
     });
   });
@@ -258,6 +258,20 @@ describe('the way to PostgreSQL is bad', () => {
     await until('it catches up', () => serves(nodeOf(cluster, 1), 'meanwhile.test', later));
   });
 
+  test('a new node serves while its replica is being filled, also what has not come yet', async () => {
+    const print = await upload(nodeOf(cluster, 0), 'model.test');
+    await copyCertificates(server, 'model.test', 4000);
+    proxy.delay(60);
+    const added = await cluster.add();
+    assert.ok(await serves(added, 'n4000.fill.test', print));
+    assert.equal((await handshake(added.tlsPort, 'unknown.test')).subject, 'localhost');
+    const stateOf = async (): Promise<string> => (await expectOk(added.admin, 'GET', '/status')).body.state;
+    assert.equal(await stateOf(), 'filling');
+    proxy.delay(0);
+    await until('it is complete', async () => (await stateOf()) === 'serving');
+    assert.ok(await serves(added, 'n2000.fill.test', print));
+  });
+
   test('a slow way is slow, and right', async () => {
     proxy.delay(20);
     const print = await upload(nodeOf(cluster, 1), 'slow.test', '?wait=cluster');
@@ -265,6 +279,27 @@ describe('the way to PostgreSQL is bad', () => {
     proxy.delay(0);
   });
 });
+
+/** Many certificates like the one bound to `name`, as n1.fill.test, n2.fill.test, … */
+async function copyCertificates({ url }: PostgresServer, name: string, count: number): Promise<void> {
+  const { default: postgres } = await import('postgres');
+  const sql = postgres(url, { max: 1, onnotice: () => undefined });
+  const [found] = await sql`SELECT table_schema AS schema FROM information_schema.tables WHERE table_name = 'bindings'`;
+  await sql.unsafe(`SET search_path TO ${String(found?.['schema'])}`);
+  const columns = await sql`SELECT column_name AS name FROM information_schema.columns
+    WHERE table_name = 'certificates' AND column_name NOT IN ('sequence', 'id')`;
+  const list = columns.map((row) => String(row['name'])).join(', ');
+  await sql.unsafe(`
+    INSERT INTO certificates (id, ${list})
+      SELECT 'copy-' || n, ${list} FROM certificates c, generate_series(1, ${count}) n
+      WHERE c.id = (SELECT certificate_id FROM snis WHERE name = '${name}');
+    INSERT INTO snis (id, name, certificate_id, tags, created_at, updated_at, revision)
+      SELECT 'sni-' || n, 'n' || n || '.fill.test', 'copy-' || n, '[]', 0, 0, 1 FROM generate_series(1, ${count}) n;
+    INSERT INTO bindings (name, certificate_id, holder, holder_id)
+      SELECT 'n' || n || '.fill.test', 'copy-' || n, 'sni', 'sni-' || n FROM generate_series(1, ${count}) n;
+  `);
+  await sql.end();
+}
 
 async function statusOf(admin: string): Promise<{ readonly reachable: boolean }> {
   return (await expectOk(admin, 'GET', '/status')).body.database;

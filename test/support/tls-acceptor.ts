@@ -32,6 +32,8 @@ export interface FakeCatalog extends CertificateCatalog {
   /** The names asked for, each time the catalog was asked. */
   readonly lookups: string[];
   standard: CertificateRecord | undefined;
+  /** Bound, and not in the file yet: name to id. */
+  readonly absent: Map<string, string>;
   /** As an applied change does it: the answer and the epoch move together. */
   bind(name: string, record: CertificateRecord | undefined): void;
 }
@@ -42,6 +44,8 @@ export function fakeCatalog(): FakeCatalog {
     certificateEpoch: 0,
     lookups: [],
     standard: undefined,
+    absent: new Map(),
+    absentCertificate: (names) => names.map((name) => catalog.absent.get(name)).find((id) => id !== undefined),
     findCertificate(names) {
       catalog.lookups.push(names[0] ?? '');
       return names.map((name) => bindings.get(name)).find((record) => record !== undefined);
@@ -98,6 +102,7 @@ export interface AcceptorOptions {
   readonly ticketSecret?: Buffer;
   readonly alpnProtocols?: readonly AlpnProtocol[];
   readonly openKey?: (sealedKey: string) => Buffer;
+  readonly fetchCertificate?: (id: string) => Promise<void>;
   /** Keep connections open and echo instead of greeting and closing. */
   readonly echo?: boolean;
 }
@@ -114,6 +119,7 @@ export async function startAcceptor(options: AcceptorOptions): Promise<RunningAc
     config: { ...tlsSettings, ...options.settings },
     catalog: options.catalog,
     openKey: options.openKey ?? ((sealedKey) => Buffer.from(sealedKey)),
+    fetchCertificate: options.fetchCertificate ?? (() => Promise.reject(new Error('nothing is absent'))),
     ticketSecret: options.ticketSecret ?? Buffer.alloc(32, 7),
     counters: {
       handshakeDone(version, resumed) {

@@ -56,7 +56,7 @@ test('selecting is what going through all bindings by hand gives', () => {
         for (const name of names) catalog.bind(name, certificate(name));
         const selection = selectCertificate(catalog, undefined, asked);
         const best = names.filter((name) => covers(name, asked)).sort((a, b) => rank(a) - rank(b))[0];
-        assert.equal(selection.kind === 'none' ? undefined : selection.record.id, best);
+        assert.equal('record' in selection ? selection.record.id : undefined, best);
       },
     ),
   );

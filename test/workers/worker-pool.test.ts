@@ -52,6 +52,7 @@ function startPool(workers: number): WorkerPool<string> {
     module,
     sockets,
     start: { config: configOf('info'), store: '', ticketSecret: '' },
+    fetchCertificate: () => Promise.resolve(),
     acknowledgements: createAcknowledgements(),
     log: createLog({ level: 'silent', name: 'test' }),
   });
