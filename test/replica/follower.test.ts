@@ -120,6 +120,7 @@ test('a store that cannot be read is told of, and the next nudge catches up', as
 
 test('when changes are forgotten, or a revision has none, everything is to be read anew', async () => {
   const scripted = scriptedStore();
+  scripted.append(1, 1);
   const seen: unknown[] = [];
   const follower = follow(
     scripted.store,
