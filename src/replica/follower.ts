@@ -75,7 +75,7 @@ export function follow(
           revision = last.revision;
           publish(revision, changes);
         } else {
-          revision = latest;
+          revision = last?.revision ?? latest;
           publish(revision, 'everything');
         }
       }
