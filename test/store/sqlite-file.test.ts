@@ -18,6 +18,7 @@ import {
 } from '../../src/store/sqlite/filters.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { checkpointIfLong } from '../../src/store/sqlite/upkeep.ts';
+import { until } from '../support/until.ts';
 import { fakeApi, fakeCertificate, fakeKeyPair } from '../contracts/entities.ts';
 import { freshSealer, temporaryDirectory, temporaryStore } from './temporary-store.ts';
 
@@ -307,3 +308,14 @@ async function overwrite(file: string, from: number, length: number): Promise<vo
   await handle.write(Buffer.alloc(length, 0xa5), 0, length, from);
   await handle.close();
 }
+
+test('a commit of another process on the file is told of, and told of once', async () => {
+  await using opened = await temporaryStore();
+  await using other = await openSqliteStore({ path: opened.path, sealer: opened.sealer });
+  const nudged: number[] = [];
+  opened.store.onCommit((revision) => nudged.push(revision));
+  await other.transact('test', (tx) => tx.certificates.insert(fakeCertificate('a')));
+  await until('the other commit is told of', () => nudged.length > 0);
+  await opened.store.transact('test', (tx) => tx.certificates.insert(fakeCertificate('b')));
+  assert.deepEqual(nudged, [1, 2]);
+});

@@ -25,6 +25,7 @@ process.on('message', (message: ToWorker) => {
       break;
     case 'listen':
     case 'changes':
+    case 'certificate-fetched':
     case 'reopen-logs':
       break;
   }
