@@ -20,6 +20,7 @@ const exitCode = await runCommandLine(process.argv.slice(2), {
     const { runGateway } = await import('./gateway.ts');
     await runGateway(options);
   },
+  runImport: async (options) => (await import('./import-command.ts')).runImport(options),
   keyringCommands: async () => (await import('./keyring-commands.ts')).keyringCommands,
 });
 

@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   http1: ['lib'],
   proxy: ['lib', 'model', 'catalog', 'tls', 'http1', 'observe'],
   admin: ['lib', 'model', 'x509', 'store', 'observe'],
+  move: ['lib', 'model', 'x509', 'store'],
   workers: ['lib', 'model', 'config', 'replica', 'observe'],
   cli: ['lib', 'model', 'config'],
 };
@@ -27,6 +28,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const composition = new Set([
   'main.ts',
   'gateway.ts',
+  'import-command.ts',
   'worker.ts',
   'data-plane.ts',
   'default-certificate.ts',

@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { ConfigInputs } from '../config/load-config.ts';
 import { check } from './check.ts';
 import { health } from './health.ts';
+import { importInto, type ImportFlags, type RunImport } from './import.ts';
 import { addToKeyring, listKeyring, rotateKeyring } from './keyring.ts';
 import type { AddOptions, KeyringCommands, RotateOptions } from './keyring.ts';
 import { start } from './start.ts';
@@ -19,6 +20,7 @@ export interface CommandLineOptions {
   readonly runGateway: RunGateway;
   /** Loaded when it is needed. */
   readonly keyringCommands: () => Promise<KeyringCommands>;
+  readonly runImport: RunImport;
 }
 
 interface ConfigOptions {
@@ -30,7 +32,7 @@ interface ConfigOptions {
 /** @param args without the interpreter and the script. @returns the exit code, when the command has ended */
 export async function runCommandLine(
   args: readonly string[],
-  { terminal, env, cwd, runGateway, keyringCommands }: CommandLineOptions,
+  { terminal, env, cwd, runGateway, keyringCommands, runImport }: CommandLineOptions,
 ): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = new Command('portunus')
@@ -66,6 +68,16 @@ export async function runCommandLine(
     .description('tell whether the running gateway serves clients')
     .action(async (options: ConfigOptions & JsonOption) => {
       code = await health(terminal, inputs(options), options);
+    });
+  withConfig(program.command('import'))
+    .argument('<source>', "a file of JSON lines, a directory of PEM pairs, or certbot's live/")
+    .option('--keep-going', 'write what is fine, whatever else is refused; by default all or nothing')
+    .option('--dry-run', 'check everything and write nothing')
+    .option('--tags <list>', 'tags for every certificate, with commas between them')
+    .option('--json', 'answer with JSON')
+    .description('many certificates straight into the store, while gateways serve')
+    .action(async (source: string, options: ConfigOptions & ImportFlags) => {
+      code = await importInto(terminal, inputs(options), source, options, runImport);
     });
   const keyring = program.command('keyring').description('the master keys under which private keys are sealed');
   withConfig(keyring.command('list'))

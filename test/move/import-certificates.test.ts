@@ -1,0 +1,191 @@
+// Importing many certificates: the sources, all or nothing, keep going, again and again; into both stores.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { openCertificateSource } from '../../src/move/certificate-sources.ts';
+import { importCertificates, type ImportProblem, type ImportSummary } from '../../src/move/import-certificates.ts';
+import type { Store } from '../../src/store/contract.ts';
+import { createPgClient } from '../../src/store/postgres/postgres-client.ts';
+import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
+import type { Sealer } from '../../src/store/sealer.ts';
+import { freshSealer, temporaryStore } from '../store/temporary-store.ts';
+import { makeSelfSigned } from '../support/certificates.ts';
+import { type PostgresServer, startPostgres } from '../support/postgres.ts';
+
+let folder: string;
+let server: PostgresServer;
+before(async () => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-import-'));
+  server = await startPostgres();
+});
+after(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await server?.[Symbol.asyncDispose]();
+});
+
+interface Result extends ImportSummary {
+  readonly problems: readonly ImportProblem[];
+}
+
+async function run(
+  { store, sealer }: { readonly store: Store; readonly sealer: Sealer },
+  place: string,
+  flags: { readonly keepGoing?: boolean; readonly dryRun?: boolean } = {},
+): Promise<Result> {
+  const problems: ImportProblem[] = [];
+  const { entries } = await openCertificateSource(place);
+  const summary = await importCertificates({
+    store,
+    sealer,
+    entries,
+    minRsaBits: 2048,
+    now: Date.now,
+    tags: ['imported'],
+    keepGoing: false,
+    dryRun: false,
+    ...flags,
+    refused: (problem) => problems.push(problem),
+    progress: () => undefined,
+  });
+  return { ...summary, problems };
+}
+
+function linesFile(name: string, lines: readonly (object | string)[]): string {
+  const file = path.join(folder, name);
+  writeFileSync(file, lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n'));
+  return file;
+}
+
+const stores = {
+  SQLite: async () => temporaryStore(),
+  async PostgreSQL() {
+    const schema = `import_${Math.floor(performance.now())}`;
+    const sealer = freshSealer();
+    const client = createPgClient({ ...address(), schema });
+    const store = createPostgresStore({ client, schema, sealer });
+    await store.ready();
+    return {
+      store,
+      sealer,
+      async [Symbol.asyncDispose]() {
+        await store[Symbol.asyncDispose]();
+        await client[Symbol.asyncDispose]();
+      },
+    };
+  },
+} as const;
+
+function address() {
+  const { host, port, user, database } = server;
+  return { host, port, user, database, password: '', tls: undefined, timeoutMs: 5000, poolSize: 2 };
+}
+
+for (const [name, open] of Object.entries(stores)) {
+  describe(`into ${name}`, () => {
+    test('JSON lines: names by default from the certificate, its own by snis; a second time nothing changes', async () => {
+      await using opened = await open();
+      const plain = makeSelfSigned({ names: ['plain.test', '*.plain.test'] });
+      const named = makeSelfSigned({ names: ['named.test'] });
+      const file = linesFile(`${name}-good.jsonl`, [
+        plain,
+        '',
+        { ...named, snis: ['Other.Test.'], tags: ['mine'], id: 'B5B30A1E-5F0A-4B6A-9A6E-1D9F5A0B7C11' },
+      ]);
+      assert.deepEqual(await run(opened, file), { read: 2, written: 2, unchanged: 0, refused: 0, problems: [] });
+      const { items } = await opened.store.snis.list({ size: 10 });
+      assert.deepEqual(items.map((sni) => sni.name).toSorted(), ['*.plain.test', 'other.test', 'plain.test']);
+      const stored = await opened.store.certificates.get('b5b30a1e-5f0a-4b6a-9a6e-1d9f5a0b7c11');
+      assert.deepEqual(stored?.tags, ['imported', 'mine']);
+      assert.match(
+        opened.sealer.open(stored.primary.sealedKey, stored.primary.publicKeySha256).toString(),
+        /PRIVATE KEY/,
+      );
+      assert.deepEqual(await run(opened, file), { read: 2, written: 0, unchanged: 2, refused: 0, problems: [] });
+      assert.equal(await opened.store.certificates.count(), 2);
+    });
+
+    test('with one line at fault nothing is written, or the rest; each fault is told with its line and no key', async () => {
+      await using opened = await open();
+      const good = makeSelfSigned({ names: ['good.test'] });
+      const held = makeSelfSigned({ names: ['held.test'] });
+      await run(opened, linesFile(`${name}-held.jsonl`, [held]));
+      const before = await opened.store.revision();
+      const secret = 'c2VjcmV0LXNlY3JldA';
+      const file = linesFile(`${name}-bad.jsonl`, [
+        good,
+        `{"cert": "x", "key": "${secret}`,
+        { cert: good.cert, key: held.key },
+        { ...makeSelfSigned({ names: ['held.test'] }) },
+        { ...good, snis: ['10.0.0.1'] },
+        { cert: 'nonsense', key: secret },
+        { ...good, surprise: secret },
+      ]);
+      const refused = await run(opened, file);
+      assert.deepEqual({ ...refused, problems: [] }, { read: 7, written: 0, unchanged: 0, refused: 6, problems: [] });
+      assert.deepEqual([...new Set(refused.problems.map(({ where }) => where))].toSorted(), [
+        'line 2',
+        'line 3',
+        'line 4',
+        'line 5',
+        'line 6',
+        'line 7',
+      ]);
+      assert.ok(refused.problems.some(({ code, where }) => where === 'line 4' && code === 'UNIQUE_VIOLATION'));
+      assert.doesNotMatch(JSON.stringify(refused), new RegExp(secret));
+      assert.equal(await opened.store.revision(), before);
+
+      const dry = await run(opened, file, { keepGoing: true, dryRun: true });
+      assert.deepEqual([dry.written, dry.refused], [1, 6]);
+      assert.equal(await opened.store.revision(), before);
+
+      const rest = await run(opened, file, { keepGoing: true });
+      assert.deepEqual([rest.written, rest.refused], [1, 6]);
+      assert.ok(await opened.store.binding('good.test'));
+    });
+
+    test('more than a batch, with its intermediates remembered once', async () => {
+      await using opened = await open();
+      const { key, cert } = makeSelfSigned({ names: ['*.many.test'] });
+      const lines = Array.from({ length: 1203 }, (_, at) => ({ key, cert, snis: [`n${at}.many.test`] }));
+      const summary = await run(opened, linesFile(`${name}-many.jsonl`, lines), { keepGoing: true });
+      assert.deepEqual([summary.written, summary.refused], [1203, 0]);
+      assert.equal(await opened.store.snis.count(), 1203);
+      assert.equal((await opened.store.binding('n1202.many.test'))?.holder.kind, 'sni');
+    });
+  });
+}
+
+test('a directory of PEM pairs, with keys beside or inside', async () => {
+  await using opened = await temporaryStore();
+  const place = path.join(folder, 'pairs');
+  mkdirSync(place);
+  const [beside, inside] = [makeSelfSigned({ names: ['beside.test'] }), makeSelfSigned({ names: ['inside.test'] })];
+  writeFileSync(path.join(place, 'beside.crt'), beside.cert);
+  writeFileSync(path.join(place, 'beside.key'), beside.key);
+  writeFileSync(path.join(place, 'inside.pem'), inside.cert + inside.key);
+  writeFileSync(path.join(place, 'README'), 'not a certificate');
+  assert.equal((await openCertificateSource(place)).format, 'pem-pairs');
+  const { written, problems } = await run(opened, place);
+  assert.deepEqual([written, problems], [2, []]);
+});
+
+test("certbot's live directory", async () => {
+  await using opened = await temporaryStore();
+  const place = path.join(folder, 'live');
+  for (const name of ['one.test', 'two.test']) {
+    const pair = makeSelfSigned({ names: [name] });
+    mkdirSync(path.join(place, name), { recursive: true });
+    writeFileSync(path.join(place, name, 'fullchain.pem'), pair.cert);
+    writeFileSync(path.join(place, name, 'privkey.pem'), pair.key);
+  }
+  mkdirSync(path.join(place, 'three.test'));
+  writeFileSync(path.join(place, 'three.test', 'fullchain.pem'), makeSelfSigned({ names: ['three.test'] }).cert);
+  writeFileSync(path.join(place, 'README'), '');
+  assert.equal((await openCertificateSource(place)).format, 'certbot');
+  const { written, problems } = await run(opened, place, { keepGoing: true });
+  assert.equal(written, 2);
+  assert.match(problems[0]?.where ?? '', /three\.test/);
+  assert.match(problems[0]?.message ?? '', /ENOENT/);
+});
