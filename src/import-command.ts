@@ -13,5 +13,12 @@ export const runImport: RunImport = async (options) => {
   options.recognised(format);
   const sealer = createSealer(await loadKeyring(keyringSource(config, env)));
   await using store = await openStore(config, sealer);
-  return importCertificates({ ...options, store, sealer, entries, minRsaBits: config.sslMinRsaBits, now: Date.now });
+  return await importCertificates({
+    ...options,
+    store,
+    sealer,
+    entries,
+    minRsaBits: config.sslMinRsaBits,
+    now: Date.now,
+  });
 };

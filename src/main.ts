@@ -21,6 +21,7 @@ const exitCode = await runCommandLine(process.argv.slice(2), {
     await runGateway(options);
   },
   runImport: async (options) => (await import('./import-command.ts')).runImport(options),
+  runMigration: async (options) => (await import('./migrate-command.ts')).runMigration(options),
   keyringCommands: async () => (await import('./keyring-commands.ts')).keyringCommands,
 });
 

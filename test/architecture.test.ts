@@ -29,6 +29,7 @@ const composition = new Set([
   'main.ts',
   'gateway.ts',
   'import-command.ts',
+  'migrate-command.ts',
   'worker.ts',
   'data-plane.ts',
   'default-certificate.ts',

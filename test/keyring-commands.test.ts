@@ -174,6 +174,7 @@ async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}, progres
     cwd: folder,
     runGateway: () => Promise.reject(new Error('not asked for')),
     runImport: () => Promise.reject(new Error('not here')),
+    runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.resolve(keyringCommands),
   });
   return { code, out, err };

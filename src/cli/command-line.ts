@@ -6,6 +6,7 @@ import { health } from './health.ts';
 import { importInto, type ImportFlags, type RunImport } from './import.ts';
 import { addToKeyring, listKeyring, rotateKeyring } from './keyring.ts';
 import type { AddOptions, KeyringCommands, RotateOptions } from './keyring.ts';
+import { migrate, type MigrateFlags, type RunMigration } from './migrate.ts';
 import { start } from './start.ts';
 import type { RunGateway } from './start.ts';
 import { stop } from './stop.ts';
@@ -21,6 +22,7 @@ export interface CommandLineOptions {
   /** Loaded when it is needed. */
   readonly keyringCommands: () => Promise<KeyringCommands>;
   readonly runImport: RunImport;
+  readonly runMigration: RunMigration;
 }
 
 interface ConfigOptions {
@@ -32,7 +34,7 @@ interface ConfigOptions {
 /** @param args without the interpreter and the script. @returns the exit code, when the command has ended */
 export async function runCommandLine(
   args: readonly string[],
-  { terminal, env, cwd, runGateway, keyringCommands, runImport }: CommandLineOptions,
+  { terminal, env, cwd, runGateway, keyringCommands, runImport, runMigration }: CommandLineOptions,
 ): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = new Command('portunus')
@@ -78,6 +80,14 @@ export async function runCommandLine(
     .description('many certificates straight into the store, while gateways serve')
     .action(async (source: string, options: ConfigOptions & ImportFlags) => {
       code = await importInto(terminal, inputs(options), source, options, runImport);
+    });
+  withConfig(program.command('migrate'))
+    .requiredOption('--from <database>', 'sqlite, the embedded store of the data directory')
+    .requiredOption('--to <database>', 'postgres, as the configuration says')
+    .option('--json', 'answer with JSON')
+    .description('take an embedded store into the PostgreSQL of a cluster; no gateway may run on it meanwhile')
+    .action(async (options: ConfigOptions & MigrateFlags) => {
+      code = await migrate(terminal, inputs(options), options, runMigration);
     });
   const keyring = program.command('keyring').description('the master keys under which private keys are sealed');
   withConfig(keyring.command('list'))

@@ -62,6 +62,11 @@ const table = {
     retry: false,
     summary: 'The store is not a Portunus database, or its file is damaged.',
   },
+  MIGRATION_CONFLICT: {
+    blame: 'operator',
+    retry: false,
+    summary: 'The target of a migration holds something else than the source.',
+  },
   KEYRING_UNREADABLE: {
     blame: 'operator',
     retry: false,

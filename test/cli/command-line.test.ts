@@ -173,6 +173,7 @@ async function run(args: readonly string[], { env = {}, runGateway }: RunOptions
     env,
     cwd: folder,
     runImport: () => Promise.reject(new Error('not here')),
+    runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.reject(new Error('not asked for')),
     runGateway:
       runGateway ??

@@ -147,6 +147,7 @@ async function run(args: readonly string[], progress?: (text: string) => void) {
     env: {},
     cwd: folder,
     runImport: () => Promise.reject(new Error('not here')),
+    runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.reject(new Error('not asked for')),
     runGateway: () => Promise.reject(new Error('not asked for')),
   });

@@ -1,0 +1,55 @@
+// The commands that move data, as people run them: import into a gateway that serves, and from one node into a cluster.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { expectOk } from '../support/admin.ts';
+import { makeSelfSigned } from '../support/certificates.ts';
+import { command } from '../support/command.ts';
+import { startGateway } from '../support/gateway.ts';
+import { handshake } from '../support/handshake.ts';
+import { startPostgres } from '../support/postgres.ts';
+import { until } from '../support/until.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+test('imported while it serves, then migrated into PostgreSQL and served from there', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-move-'));
+  const prefix = path.join(folder, 'data');
+  const file = path.join(folder, 'certificates.jsonl');
+  writeFileSync(
+    file,
+    ['one', 'two'].map((name) => JSON.stringify(makeSelfSigned({ names: [`${name}.move.test`] }))).join('\n'),
+  );
+  await using server = await startPostgres();
+  const portunus = async (...args: readonly string[]) =>
+    command(process.execPath, [main, ...args, '--prefix', prefix, '--set', `pg_url=${server.url}`]);
+
+  const embedded = await startGateway({ prefix, workers: 1 });
+  const imported = await portunus('import', file, '--json');
+  assert.deepEqual(JSON.parse(imported.stdout), {
+    read: 2,
+    written: 2,
+    unchanged: 0,
+    refused: 0,
+    dry_run: false,
+    problems: [],
+  });
+  await until('the running gateway notices', async () => {
+    return (await handshake(embedded.tlsPort, 'two.move.test')).subject === 'two.move.test';
+  });
+  await expectOk(embedded.admin, 'POST', '/apis', { name: 'a', request_host: 'api.test', upstream_url: 'http://u' });
+  const early = await portunus('migrate', '--from', 'sqlite', '--to', 'postgres');
+  assert.match(early.stderr, /runs/, 'not while a gateway writes to it');
+  embedded.kill('SIGTERM');
+  await embedded.exited;
+
+  const migrated = await portunus('migrate', '--from', 'sqlite', '--to', 'postgres', '--json');
+  assert.deepEqual(JSON.parse(migrated.stdout), { certificates: 3, snis: 2, apis: 1, plugins: 0 });
+  await using node = await startGateway({ prefix, settings: { database: 'postgres', pg_url: server.url } });
+  assert.equal((await handshake(node.tlsPort, 'one.move.test')).subject, 'one.move.test');
+  assert.equal((await expectOk(node.admin, 'GET', '/apis/a')).body.name, 'a');
+  rmSync(folder, { recursive: true, force: true });
+});
