@@ -20,6 +20,7 @@ import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { checkpointIfLong } from '../../src/store/sqlite/upkeep.ts';
 import { until } from '../support/until.ts';
 import { fakeApi, fakeCertificate, fakeKeyPair } from '../contracts/entities.ts';
+import { until } from '../support/until.ts';
 import { freshSealer, temporaryDirectory, temporaryStore } from './temporary-store.ts';
 
 test('only its owner may read the file and its companions', async () => {
