@@ -18,7 +18,6 @@ import {
 } from '../../src/store/sqlite/filters.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { checkpointIfLong } from '../../src/store/sqlite/upkeep.ts';
-import { until } from '../support/until.ts';
 import { fakeApi, fakeCertificate, fakeKeyPair } from '../contracts/entities.ts';
 import { until } from '../support/until.ts';
 import { freshSealer, temporaryDirectory, temporaryStore } from './temporary-store.ts';
