@@ -142,6 +142,8 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
   }
 
   async function sleep(ms: number | undefined): Promise<void> {
+    // Whoever ends this has woken it already.
+    if (stopped) return;
     const woken = new Promise<void>((resolve) => (wake = resolve));
     const timer = ms === undefined ? undefined : setTimeout(() => wake?.(), ms);
     await woken;
