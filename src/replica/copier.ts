@@ -151,22 +151,25 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     wake = undefined;
   }
 
-  async function follow(): Promise<void> {
+  /** @returns whether everything was compared: a fill then begins anew */
+  async function follow(): Promise<boolean> {
     const before = replica.revision;
-    await source.snapshot(async (snapshot) => {
+    const compared = await source.snapshot(async (snapshot) => {
       await refuseOtherStore(snapshot);
       const known = replica.meta(filledTo) !== undefined;
       const changes = known ? await snapshot.changesSince(replica.revision, changesAtOnceMax) : undefined;
       const meta = (await snapshot.meta()).filter(({ key, value }) => replica.meta(key) !== value);
-      if (changes?.length === 0 && meta.length === 0) return;
+      if (changes?.length === 0 && meta.length === 0) return false;
       await replica.write(async (writer) => {
         if (changes !== undefined) await applyChanges(snapshot, writer, changes);
         else await compareEverything(snapshot, writer, known);
         writer.setRevision(snapshot.revision);
         for (const { key, value } of meta) writer.setMeta(key, value);
       });
+      return changes === undefined;
     });
     if (replica.revision !== before) tell();
+    return compared;
   }
 
   /** A replica of another store knows nothing about this one. */
@@ -186,11 +189,10 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     // What goes makes room, in every table, before anything comes.
     for (const [table, ids] of touched) writer.remove(table, [...ids]);
     writer.unbind(holders);
-    await Promise.all(
-      [...touched].map(async ([table, ids]) => {
-        for (const page of pagesOf([...ids])) writer.insert(table, await snapshot.rows(table, page));
-      }),
-    );
+    // One after the other: what is still being read when another read fails would be written after the rollback.
+    for (const [table, ids] of touched) {
+      for (const page of pagesOf([...ids])) writer.insert(table, await snapshot.rows(table, page));
+    }
     for (const page of pagesOf(holders)) writer.bind(await snapshot.bindingsOf(page));
     writer.appendChanges(changes);
   }
@@ -285,6 +287,10 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     const after = Number(replica.meta(filledTo) ?? 0);
     const page = await source.snapshot((snapshot) => snapshot.page('certificates', after, pageSize));
     const last = page.at(-1);
+    if (last === undefined) {
+      // Pages are newer than the names: one of these may have a certificate that was deleted before its page came.
+      if (await follow()) return;
+    }
     await replica.write(async (writer) => {
       writeNewer(writer, page);
       writer.setMeta(filledTo, last === undefined ? complete : String(last['sequence']));

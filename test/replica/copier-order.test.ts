@@ -1,0 +1,177 @@
+// What the copier must not leave behind when a read fails, or a row goes, at one certain moment. Moments chosen by chance are
+// copier.test.ts's.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { PortunusError } from '../../src/lib/errors.ts';
+import type { Change, EntityKind } from '../../src/model/entities.ts';
+import { startCopier } from '../../src/replica/copier.ts';
+import type { EntityTable, ReplicaRow, ReplicaSource } from '../../src/store/replica-source.ts';
+import { openReplicaFile } from '../../src/store/sqlite/replica-file.ts';
+
+const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+interface Script {
+  revision: number;
+  certificates: readonly ReplicaRow[];
+  snis: readonly ReplicaRow[];
+  changes: readonly Change[];
+  /** Called before each of these reads. */
+  before: (call: 'changesSince' | 'rows' | 'page', table: EntityTable | undefined) => Promise<void>;
+}
+
+function scriptedSource() {
+  const script: Script = { revision: 1, certificates: [], snis: [], changes: [], before: async () => undefined };
+  const nudges = new Set<() => void>();
+  const source: ReplicaSource = {
+    onCommit(nudge) {
+      nudges.add(nudge);
+      return () => void nudges.delete(nudge);
+    },
+    snapshot(work) {
+      const { revision, certificates, snis, changes } = script;
+      const rows = { apis: [], plugins: [], certificates, snis };
+      const bindings = snis.map(({ id = '', name = '', certificate_id = '' }) => ({
+        name,
+        certificate_id,
+        holder: 'sni',
+        holder_id: id,
+      }));
+      const after = (table: EntityTable, sequence: number, limit: number): readonly ReplicaRow[] =>
+        rows[table].filter((row) => Number(row['sequence']) > sequence).slice(0, limit);
+      return work({
+        revision,
+        async changesSince(since) {
+          await script.before('changesSince', undefined);
+          return changes.filter((change) => change.revision > since);
+        },
+        async rows(table, ids) {
+          await script.before('rows', table);
+          return rows[table].filter((row) => ids.includes(String(row['id'])));
+        },
+        bindingsOf: async (ids) => bindings.filter((row) => ids.includes(String(row.holder_id))),
+        async page(table, sequence, limit) {
+          await script.before('page', table);
+          return after(table, sequence, limit);
+        },
+        versions: async (table, sequence, limit) =>
+          after(table, sequence, limit).map((row) => ({
+            sequence: Number(row['sequence']),
+            id: String(row['id']),
+            revision: Number(row['revision']),
+          })),
+        bindings: async () => bindings,
+        meta: async () => [{ key: 'store_id', value: 'the store' }],
+      });
+    },
+  };
+  const nudge = (): void => {
+    for (const listener of nudges) listener();
+  };
+  return { script, source, nudge };
+}
+
+test('when a read of a change fails, what is still being read is not written', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source, nudge } = scriptedSource();
+  {
+    using replica = await openReplicaFile(path.join(folder, 'replica.db'));
+    await using copier = startCopier({ source, replica, log: quiet });
+    await copier.filled;
+    const failed = Promise.withResolvers<void>();
+    const late = Promise.withResolvers<void>();
+    script.before = async (call, table) => {
+      if (call !== 'rows') return;
+      if (table === 'snis') return late.promise;
+      // The copier tries again, and fails before it writes.
+      script.before = async (next, of) => {
+        if (next === 'rows' && of === 'snis') return late.promise;
+        throw new PortunusError('STORE_UNAVAILABLE', 'away');
+      };
+      failed.resolve();
+      throw new PortunusError('STORE_UNAVAILABLE', 'cut');
+    };
+    script.revision = 2;
+    script.certificates = [certificateRow('c', 1, 2)];
+    script.snis = [sniRow('s', 'c', 1, 2)];
+    script.changes = [change(2, 'certificate', 'c', 'create'), change(2, 'sni', 's', 'create')];
+    nudge();
+    await failed.promise;
+    await turns();
+    late.resolve();
+    await turns();
+    assert.deepEqual(read(replica.path, 'SELECT revision FROM revision'), [{ revision: 1 }]);
+    assert.deepEqual(read(replica.path, 'SELECT id FROM snis'), []);
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test('a filled replica has the certificate of every name, also when one was deleted before its page came', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source } = scriptedSource();
+  {
+    using replica = await openReplicaFile(path.join(folder, 'replica.db'));
+    const certificates = Array.from({ length: 501 }, (_, at) => certificateRow(`c${at}`, at + 1, 1));
+    script.certificates = certificates;
+    script.snis = [sniRow('s', 'c500', 1, 1)];
+    script.before = async (call) => {
+      if (call !== 'page') return;
+      // After the first page's snapshot, and nobody nudges.
+      script.revision = 2;
+      script.certificates = certificates.slice(0, 500);
+      script.snis = [];
+      script.changes = [change(2, 'sni', 's', 'delete'), change(2, 'certificate', 'c500', 'delete')];
+    };
+    await using copier = startCopier({ source, replica, log: quiet });
+    await copier.filled;
+    const missing = 'SELECT name FROM bindings WHERE certificate_id NOT IN (SELECT id FROM certificates)';
+    assert.deepEqual(read(replica.path, missing), []);
+  }
+  rmSync(folder, { recursive: true });
+});
+
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+}
+
+function read(file: string, sql: string): object[] {
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    return database
+      .prepare(sql)
+      .all()
+      .map((row) => ({ ...row }));
+  } finally {
+    database.close();
+  }
+}
+
+function change(revision: number, entity: EntityKind, id: string, operation: Change['operation']): Change {
+  return { revision, entity, id, operation, actor: 'test', at: 0 };
+}
+
+function sniRow(id: string, certificateId: string, sequence: number, revision: number): ReplicaRow {
+  const name = `${id}.test`;
+  return { sequence, id, name, certificate_id: certificateId, tags: '[]', created_at: 0, updated_at: 0, revision };
+}
+
+function certificateRow(id: string, sequence: number, revision: number): ReplicaRow {
+  return {
+    sequence,
+    id,
+    owner: 'admin',
+    chain: '',
+    sealed_key: '',
+    public_key_sha256: '',
+    fingerprint: '',
+    not_after: 0,
+    facts: '{}',
+    tags: '[]',
+    created_at: 0,
+    updated_at: 0,
+    revision,
+  };
+}
