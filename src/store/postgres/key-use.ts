@@ -1,5 +1,6 @@
 // Which master keys the store's private keys and secrets are sealed under: indexes answer, whatever the number of rows.
 import type { KeyUse, StoreReader } from '../contract.ts';
+import { distinctIds } from '../distinct-ids.ts';
 import type { PgStatements } from './client.ts';
 import { toCertificate } from './encoding.ts';
 import { keyIdSql } from './schema.ts';
@@ -7,15 +8,6 @@ import { keyIdSql } from './schema.ts';
 const primary = keyIdSql('sealed_key');
 const alternative = keyIdSql('sealed_key_alt');
 const hasAlternative = 'sealed_key_alt IS NOT NULL';
-
-/** From one distinct id to the next, a look into the index each. */
-const distinctIds = (id: string, where: string): string => `
-  WITH RECURSIVE ids (id) AS (
-    SELECT min(${id}) FROM certificates WHERE ${where}
-    UNION ALL
-    SELECT (SELECT min(${id}) FROM certificates WHERE ${where} AND ${id} > ids.id) FROM ids WHERE ids.id IS NOT NULL
-  )
-  SELECT id FROM ids WHERE id IS NOT NULL`;
 
 const usesSql = `
   WITH used (id) AS (

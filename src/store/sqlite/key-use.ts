@@ -1,6 +1,7 @@
 // Which master keys the file's private keys and secrets are sealed under: indexes answer, whatever the number of rows.
 import type { Certificate } from '../../model/entities.ts';
 import type { KeyUse, StoreReader } from '../contract.ts';
+import { distinctIds } from '../distinct-ids.ts';
 import type { Connection } from './connection.ts';
 import { toCertificate } from './encoding.ts';
 
@@ -13,15 +14,6 @@ export function keyIdSql(column: string): string {
 const primary = keyIdSql('sealed_key');
 const alternative = keyIdSql('sealed_key_alt');
 const hasAlternative = 'sealed_key_alt IS NOT NULL';
-
-/** From one distinct id to the next, a look into the index each. */
-const distinctIds = (id: string, where: string): string => `
-  WITH RECURSIVE ids (id) AS (
-    SELECT min(${id}) FROM certificates WHERE ${where}
-    UNION ALL
-    SELECT (SELECT min(${id}) FROM certificates WHERE ${where} AND ${id} > ids.id) FROM ids WHERE ids.id IS NOT NULL
-  )
-  SELECT id FROM ids WHERE id IS NOT NULL`;
 
 const idsSql = `
   SELECT id FROM (${distinctIds(primary, 'true')})

@@ -1,0 +1,108 @@
+// Filters of lists as conditions of SQL, for any database. The entity's table is `e`; every condition is one that an index
+// answers. What databases say differently is their dialect's.
+import type { ApiFilter, CertificateFilter, PluginFilter, SniFilter, TagFilter } from './contract.ts';
+
+export interface Query<Value> {
+  readonly from: string;
+  /** The column that holds the order of creation. */
+  readonly key: string;
+  /** Joined by AND; `?` stands for each of `values` in turn. */
+  readonly where: readonly string[];
+  readonly values: readonly Value[];
+}
+
+export type Condition<Value> = readonly [sql: string, ...values: Value[]];
+
+export interface FilterDialect<Value> {
+  /** The upstream URL in the document of an API. */
+  readonly upstreamUrl: string;
+  /** Joins two tables in this order. */
+  readonly join: string;
+  /** Entities that have any of `tags`. */
+  anyTag(tagTable: string, tags: readonly string[]): Condition<Value>;
+  /** Of the entities `t`, those that have all of `tags`, of which there is one at least. */
+  allTags(tagTable: string, tags: readonly string[]): readonly Condition<Value>[];
+}
+
+export interface Filters<Value> {
+  readonly apiQuery: (filter?: ApiFilter) => Query<Value>;
+  readonly pluginQuery: (filter?: PluginFilter) => Query<Value>;
+  readonly certificateQuery: (filter?: CertificateFilter) => Query<Value>;
+  readonly sniQuery: (filter?: SniFilter) => Query<Value>;
+}
+
+/** Values: the query's, the sequence number to go on after, the limit. */
+export function listSql({ from, key, where }: Omit<Query<unknown>, 'values'>): string {
+  return `SELECT e.* FROM ${from} WHERE ${[...where, `${key} > ?`].join(' AND ')} ORDER BY ${key} LIMIT ?`;
+}
+
+export function countSql({ from, where }: Omit<Query<unknown>, 'values'>): string {
+  return `SELECT count(*) AS count FROM ${from}${where.length === 0 ? '' : ` WHERE ${where.join(' AND ')}`}`;
+}
+
+export function createFilters<Value>(
+  dialect: FilterDialect<string | number | Value>,
+): Filters<string | number | Value> {
+  type Any = string | number | Value;
+  return {
+    apiQuery: (filter = {}) =>
+      query('apis', {}, [
+        equals('e.id', filter.id),
+        equals('e.name', filter.name),
+        holds('e.id IN (SELECT api_id FROM api_hosts WHERE host = ?)', filter.host),
+        holds('e.id IN (SELECT api_id FROM api_uris WHERE uri = ?)', filter.uri),
+        equals(dialect.upstreamUrl, filter.upstreamUrl),
+      ]),
+    pluginQuery: (filter = {}) =>
+      query('plugins', {}, [
+        equals('e.id', filter.id),
+        equals('e.name', filter.name),
+        filter.apiId === null ? ['e.api_id IS NULL'] : equals('e.api_id', filter.apiId),
+        equals('e.enabled', filter.enabled === undefined ? undefined : Number(filter.enabled)),
+      ]),
+    certificateQuery(filter = {}) {
+      const { owner = 'admin' } = filter;
+      return query('certificates', { table: 'certificate_tags', filter }, [
+        equals('e.owner', owner === 'any' ? undefined : owner),
+      ]);
+    },
+    sniQuery: (filter = {}) =>
+      query('snis', { table: 'sni_tags', filter }, [equals('e.certificate_id', filter.certificateId)]),
+  };
+
+  function query(
+    table: string,
+    tagged: { readonly table?: string; readonly filter?: TagFilter },
+    conditions: readonly (Condition<Any> | undefined)[],
+  ): Query<Any> {
+    const { from, key, conditions: tagConditions } = tagQuery(table, tagged.table, tagged.filter?.tags);
+    const all = [...tagConditions, ...conditions.filter((condition) => condition !== undefined)];
+    return { from, key, where: all.map(([sql]) => sql), values: all.flatMap(([, ...values]) => values) };
+  }
+
+  /** One tag, or the first of all, leads: its index is in the order of creation, so a page reads only a page's worth of it. */
+  function tagQuery(
+    entities: string,
+    tagTable: string | undefined,
+    tags: TagFilter['tags'],
+  ): { readonly from: string; readonly key: string; readonly conditions: readonly Condition<Any>[] } {
+    const plain = { from: `${entities} e`, key: 'e.sequence' };
+    if (tagTable === undefined || tags === undefined) return { ...plain, conditions: [] };
+    if ('any' in tags && tags.any.length !== 1) return { ...plain, conditions: [dialect.anyTag(tagTable, tags.any)] };
+    const [first, ...others] = 'any' in tags ? tags.any : tags.all;
+    if (first === undefined) return { ...plain, conditions: [] };
+    return {
+      from: `${tagTable} t ${dialect.join} ${entities} e ON e.sequence = t.sequence`,
+      key: 't.sequence',
+      conditions: [['t.tag = ?', first], ...(others.length > 0 ? dialect.allTags(tagTable, others) : [])],
+    };
+  }
+
+  function equals(column: string, value: Any | undefined): Condition<Any> | undefined {
+    return holds(`${column} = ?`, value);
+  }
+
+  function holds(sql: string, value: Any | undefined): Condition<Any> | undefined {
+    return value === undefined ? undefined : [sql, value];
+  }
+}
