@@ -4,9 +4,10 @@
 import path from 'node:path';
 import type { Config } from './config/config.ts';
 import { ensureDefaultCertificate } from './default-certificate.ts';
+import { PortunusError } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
 import { embeddedStorePath } from './open-store.ts';
-import { cannotServe, isFilled, startCopier } from './replica/copier.ts';
+import { isFilled, startCopier } from './replica/copier.ts';
 import { checkKeyring } from './store/check-keyring.ts';
 import type { Store, StoreReader } from './store/contract.ts';
 import { createLocalRegistry } from './store/local-registry.ts';
@@ -81,9 +82,7 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
   const store = stack.use(createPostgresStore({ client, schema, sealer, changesKeptForMs: config.changesKeptForMs }));
   const replica = stack.use(await openReplicaFile(path.join(config.prefix, 'replica.db')));
   if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
-  else {
-    await prepareStore(store, sealer, startedAt);
-  }
+  else await prepareStore(store, sealer, startedAt);
   const source = createReplicaSource({ client, store });
   const copier = stack.use(startCopier({ source, replica, log }));
   if (!isFilled(replica)) {
@@ -125,7 +124,10 @@ async function prepareStore(
   try {
     await store.ready();
   } catch (error) {
-    throw cannotServe(error);
+    throw new PortunusError('STORE_UNAVAILABLE', 'This node has no replica yet, and PostgreSQL is not available.', {
+      cause: error,
+      hint: 'A node needs PostgreSQL for its first start; later ones do without.',
+    });
   }
   await checkKeyring(store, sealer);
   await ensureDefaultCertificate(store, sealer, startedAt);

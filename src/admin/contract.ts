@@ -2,7 +2,7 @@
 import type { TObject, TSchema } from 'typebox';
 import type { Log } from '../observe/contract.ts';
 import type { Store } from '../store/contract.ts';
-import type { NodeRecord } from '../store/node-registry.ts';
+import type { AppliedByAll, ClusterNode } from '../store/node-registry.ts';
 import type { Sealer } from '../store/sealer.ts';
 import type { RequestBody } from './bodies/fields.ts';
 import type { Wait } from './wait.ts';
@@ -21,20 +21,6 @@ export interface AdminConfig {
   readonly trustedIpsConfigured: boolean;
 }
 
-/** Who has applied a revision, and who has not. */
-export interface AppliedByAll {
-  readonly revision: number;
-  readonly applied: readonly { readonly id: string; readonly name: string; readonly ms: number }[];
-  readonly lagging: readonly {
-    readonly id: string;
-    readonly name: string;
-    readonly applied: number | undefined;
-    readonly silentMs: number;
-  }[];
-  /** False when the nodes could not be asked for. */
-  readonly known: boolean;
-}
-
 export interface AdminDeps {
   readonly store: Store;
   readonly sealer: Sealer;
@@ -47,7 +33,7 @@ export interface AdminDeps {
    */
   whenAppliedByAll(revision: number, committedAt: number, timeoutMs: number | undefined): Promise<AppliedByAll>;
   /** @throws STORE_UNAVAILABLE */
-  nodes(): Promise<readonly (NodeRecord & { readonly live: boolean; readonly thisNode: boolean })[]>;
+  nodes(): Promise<readonly ClusterNode[]>;
   /** Undefined while the store can be reached; else why not. */
   storeTrouble(): string | undefined;
   /** What `/status` adds: connections, workers, certificates that cannot be used. */

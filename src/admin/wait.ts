@@ -1,5 +1,6 @@
 // `?wait=cluster` and `?wait=<duration>`: whether and how long a write waits for every node, and what its answer says of them.
-import type { AdminDeps, Answer, AppliedByAll } from './contract.ts';
+import type { AppliedByAll } from '../store/node-registry.ts';
+import type { AdminDeps, Answer } from './contract.ts';
 import { inputInvalid, invalid } from './problems.ts';
 import { warningHeader } from './warning-header.ts';
 

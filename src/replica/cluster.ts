@@ -1,29 +1,10 @@
 // This node among the others: gives signs of life, tells what it has applied, and knows when all have applied a revision.
-import type { NodeIdentity, NodeRecord, NodeRegistry, NodeReport } from '../store/node-registry.ts';
+import type { AppliedByAll, ClusterNode, NodeIdentity, NodeRegistry, NodeReport } from '../store/node-registry.ts';
 
 /** How often a node gives a sign of life, and looks for those of the others while somebody waits for them. */
 const heartbeatMs = 1000;
 const lookMs = 200;
 const leaveTimeoutMs = 1000;
-
-export interface ClusterNode extends NodeRecord {
-  readonly live: boolean;
-  readonly thisNode: boolean;
-}
-
-export interface AppliedByAll {
-  readonly revision: number;
-  /** Milliseconds since the commit, as this node heard of it. */
-  readonly applied: readonly { readonly id: string; readonly name: string; readonly ms: number }[];
-  readonly lagging: readonly {
-    readonly id: string;
-    readonly name: string;
-    readonly applied: number | undefined;
-    readonly silentMs: number;
-  }[];
-  /** False when the other nodes could not be asked for: nothing is known of them. */
-  readonly known: boolean;
-}
 
 export interface Cluster extends AsyncDisposable {
   /** What this node has applied has grown, or its state has changed. */

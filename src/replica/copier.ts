@@ -3,11 +3,12 @@
 import { isPortunusError, PortunusError } from '../lib/errors.ts';
 import type { Change, EntityKind } from '../model/entities.ts';
 import type { Store } from '../store/contract.ts';
+import { createNudges } from '../store/nudges.ts';
 import type { EntityTable, ReplicaRow, ReplicaSource, Snapshot } from '../store/replica-source.ts';
 import type { ReplicaFile, ReplicaWriter } from '../store/sqlite/replica-file.ts';
 
 /** Beyond so many rows of `changes` comparing everything is no more work. */
-export const changesAtOnceMax = 10_000;
+const changesAtOnceMax = 10_000;
 /** Certificates that may wait to be fetched ahead of the others. */
 const fetchesMax = 1000;
 const pageSize = 500;
@@ -37,7 +38,9 @@ export interface Copier extends AsyncDisposable, Pick<Store, 'onCommit'> {
   fetchCertificate(id: string): Promise<void>;
 }
 
-/** Meta keys of the replica that the source does not have. */
+/** The meta key of what no other store has. */
+const storeId = 'store_id';
+/** Meta key of the replica that the source does not have. */
 const filledTo = 'replica_filled_to';
 const complete = 'complete';
 
@@ -54,7 +57,7 @@ export function isFilled(replica: ReplicaFile): boolean {
 }
 
 export function startCopier({ source, replica, log }: CopierOptions): Copier {
-  const nudges = new Set<(revision: number) => void>();
+  const nudges = createNudges();
   const filled = Promise.withResolvers<void>();
   // Whoever waits hears of it; nobody has to.
   filled.promise.catch(() => undefined);
@@ -88,11 +91,7 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
       wake?.();
       return waiting.promise;
     },
-    onCommit(listener) {
-      const entry = (revision: number): void => listener(revision);
-      nudges.add(entry);
-      return () => void nudges.delete(entry);
-    },
+    onCommit: nudges.onCommit,
     async [Symbol.asyncDispose]() {
       stopped = true;
       stop();
@@ -155,10 +154,11 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
   async function follow(): Promise<boolean> {
     const before = replica.revision;
     const compared = await source.snapshot(async (snapshot) => {
-      await refuseOtherStore(snapshot);
+      const theirs = await snapshot.meta();
+      await refuseOtherStore(theirs.find(({ key }) => key === storeId)?.value);
       const known = replica.meta(filledTo) !== undefined;
       const changes = known ? await snapshot.changesSince(replica.revision, changesAtOnceMax) : undefined;
-      const meta = (await snapshot.meta()).filter(({ key, value }) => replica.meta(key) !== value);
+      const meta = theirs.filter(({ key, value }) => replica.meta(key) !== value);
       if (changes?.length === 0 && meta.length === 0) return false;
       await replica.write(async (writer) => {
         if (changes !== undefined) await applyChanges(snapshot, writer, changes);
@@ -168,16 +168,14 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
       });
       return changes === undefined;
     });
-    if (replica.revision !== before) tell();
+    if (replica.revision !== before) nudges.tell(replica.revision);
     return compared;
   }
 
   /** A replica of another store knows nothing about this one. */
-  async function refuseOtherStore(snapshot: Snapshot): Promise<void> {
-    const mine = replica.meta('store_id');
-    if (mine === undefined) return;
-    const theirs = (await snapshot.meta()).find(({ key }) => key === 'store_id')?.value;
-    if (theirs === mine) return;
+  async function refuseOtherStore(theirs: string | undefined): Promise<void> {
+    const mine = replica.meta(storeId);
+    if (mine === undefined || theirs === mine) return;
     log.warn({}, 'the replica is of another store: it is emptied and filled anew');
     await replica.write(async (writer) => writer.clear());
   }
@@ -203,15 +201,7 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     for (const table of tables) {
       if (table === 'certificates' && !isFilled(replica)) {
         // What a fill had brought may be out of date, and is soon brought again.
-        if (known)
-          for (;;) {
-            const page = writer.versions(table, 0, versionsPageSize);
-            if (page.length === 0) break;
-            writer.remove(
-              table,
-              page.map(({ id }) => id),
-            );
-          }
+        if (known) removeAll(writer, table);
       } else wanted.set(table, await compareTable(snapshot, writer, table));
     }
     for (const [table, ids] of wanted) {
@@ -298,7 +288,7 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     if (last !== undefined) progress('certificates', Number(last['sequence']));
     else {
       log.info({ revision: replica.revision }, 'the replica is complete');
-      tell();
+      nudges.tell(replica.revision);
     }
   }
 
@@ -307,20 +297,19 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     toldAt = performance.now();
     log.info({ table, sequence }, 'the replica is being filled');
   }
-
-  function tell(): void {
-    for (const listener of nudges) listener(replica.revision);
-  }
 }
 
 function* pagesOf(ids: readonly string[]): Iterable<readonly string[]> {
   for (let at = 0; at < ids.length; at += pageSize) yield ids.slice(at, at + pageSize);
 }
 
-/** For a node whose replica cannot serve yet. */
-export function cannotServe(cause: unknown): PortunusError {
-  return new PortunusError('STORE_UNAVAILABLE', 'This node has no replica yet, and PostgreSQL is not available.', {
-    cause,
-    hint: 'A node needs PostgreSQL for its first start; later ones do without.',
-  });
+function removeAll(writer: ReplicaWriter, table: EntityTable): void {
+  for (;;) {
+    const page = writer.versions(table, 0, versionsPageSize);
+    if (page.length === 0) return;
+    writer.remove(
+      table,
+      page.map(({ id }) => id),
+    );
+  }
 }

@@ -26,6 +26,27 @@ export interface NodeRecord extends NodeIdentity, NodeReport {
   readonly silentMs: number;
 }
 
+/** A node as the others of its cluster see it. */
+export interface ClusterNode extends NodeRecord {
+  readonly live: boolean;
+  readonly thisNode: boolean;
+}
+
+/** Which live nodes have applied a revision, and which have not. */
+export interface AppliedByAll {
+  readonly revision: number;
+  /** Milliseconds since the commit, as this node heard of it. */
+  readonly applied: readonly { readonly id: string; readonly name: string; readonly ms: number }[];
+  readonly lagging: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly applied: number | undefined;
+    readonly silentMs: number;
+  }[];
+  /** False when the other nodes could not be asked for: nothing is known of them. */
+  readonly known: boolean;
+}
+
 /** All of these throw STORE_UNAVAILABLE. */
 export interface NodeRegistry {
   /** Puts the node in, or in the place of an earlier instance of it. */

@@ -39,9 +39,10 @@ export function selectCertificate(
   configured: CertificateRecord | undefined,
   serverName: string | undefined,
 ): Selection {
-  const bound = catalog.findCertificate(selectionOrder(serverName));
+  const names = selectionOrder(serverName);
+  const bound = catalog.findCertificate(names);
   if (bound !== undefined) return { kind: 'bound', record: bound };
-  const absent = catalog.absentCertificate(selectionOrder(serverName));
+  const absent = catalog.absentCertificate(names);
   if (absent !== undefined) return { kind: 'absent', certificateId: absent };
   const standard = configured ?? catalog.storedDefault();
   return standard === undefined ? { kind: 'none' } : { kind: 'default', record: standard };

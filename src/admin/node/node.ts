@@ -35,21 +35,25 @@ export function nodeRoutes(deps: AdminDeps): readonly Route[] {
       dialect,
       summary: 'How this node does',
       answers: { 200: anything },
-      handle: async () => ({
-        status: 200,
-        body: {
-          ...(await deps.status()),
-          database: {
-            reachable: deps.storeTrouble() === undefined,
-            ...(deps.storeTrouble() !== undefined && { reason: deps.storeTrouble() }),
-            revision: await store.revision(),
-            apis: await store.apis.count(),
-            plugins: await store.plugins.count(),
-            certificates: await store.certificates.count({ owner: 'any' }),
-            snis: await store.snis.count(),
+      async handle() {
+        const status = await deps.status();
+        const trouble = deps.storeTrouble();
+        return {
+          status: 200,
+          body: {
+            ...status,
+            database: {
+              reachable: trouble === undefined,
+              ...(trouble !== undefined && { reason: trouble }),
+              revision: await store.revision(),
+              apis: await store.apis.count(),
+              plugins: await store.plugins.count(),
+              certificates: await store.certificates.count({ owner: 'any' }),
+              snis: await store.snis.count(),
+            },
           },
-        },
-      }),
+        };
+      },
     },
   ];
 }

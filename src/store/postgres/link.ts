@@ -36,10 +36,6 @@ export async function openLink(config: PgAddress, options: LinkOptions): Promise
   let opened = false;
   let given = false;
   socket.once('close', end);
-  const { rejectUnauthorized, ca } = {
-    rejectUnauthorized: config.tls?.verify === true,
-    ca: config.tls?.trustedCertificates,
-  };
   // The library would connect again by itself: there is one socket, and no other. Its types do not know of this option.
   const theSocket = {
     socket: () => {
@@ -63,8 +59,8 @@ export async function openLink(config: PgAddress, options: LinkOptions): Promise
       config.tls === undefined
         ? false
         : {
-            rejectUnauthorized,
-            ...(ca !== undefined && { ca }),
+            rejectUnauthorized: config.tls.verify,
+            ...(config.tls.trustedCertificates !== undefined && { ca: config.tls.trustedCertificates }),
             // The name or address that its certificate must have.
             host: config.host,
             ...(net.isIP(config.host) === 0 && { servername: config.host }),
