@@ -1,6 +1,7 @@
 // What `portunus keyring …` does, put together: the keyring's file, the store, and the nodes that share it.
 import { existsSync, mkdirSync } from 'node:fs';
-import type { AddedKey, KeyringCommands, KeyringContext, KeyringListing, Rotation } from './cli/keyring.ts';
+import type { AddedKey, KeyringCommands, KeyringListing, Rotation } from './cli/keyring.ts';
+import type { CommandContext } from './cli/with-config.ts';
 import type { Config } from './config/config.ts';
 import { keyringSource } from './keyring-source.ts';
 import { PortunusError } from './lib/errors.ts';
@@ -15,7 +16,7 @@ import { createSealer } from './store/sealing.ts';
 
 export const keyringCommands: KeyringCommands = { list, add, rotate };
 
-async function list({ config, env }: KeyringContext): Promise<KeyringListing> {
+async function list({ config, env }: CommandContext): Promise<KeyringListing> {
   const source = keyringSource(config, env);
   const { keys } = await loadKeyring(source);
   const uses = await usesOf(config);
@@ -34,7 +35,7 @@ async function list({ config, env }: KeyringContext): Promise<KeyringListing> {
   };
 }
 
-async function add({ config, env }: KeyringContext, id: string | undefined): Promise<AddedKey> {
+async function add({ config, env }: CommandContext, id: string | undefined): Promise<AddedKey> {
   const source = keyringSource(config, env);
   const key = makeKey(id);
   if (source.source === 'env') return { ...key, file: undefined, first: false };
@@ -48,7 +49,7 @@ async function add({ config, env }: KeyringContext, id: string | undefined): Pro
 }
 
 async function rotate(
-  context: KeyringContext,
+  context: CommandContext,
   to: string | undefined,
   progress: (done: number, total: number) => void,
 ): Promise<Rotation> {

@@ -1,15 +1,9 @@
 // `portunus keyring list | add | rotate`: what is said to people and programs. No key is ever shown unless it is asked for.
-import type { Config } from '../config/config.ts';
-import { type ConfigInputs, loadConfig } from '../config/load-config.ts';
-import { isPortunusError } from '../lib/errors.ts';
+import type { ConfigInputs } from '../config/load-config.ts';
 import { findRunningGateway } from './running-gateway.ts';
-import { fail, failConfig, printJson, printWarnings } from './terminal.ts';
+import { fail, printJson } from './terminal.ts';
 import type { ExitCode, JsonOption, Terminal } from './terminal.ts';
-
-export interface KeyringContext {
-  readonly config: Config;
-  readonly env: NodeJS.ProcessEnv;
-}
+import { type CommandContext, withConfig } from './with-config.ts';
 
 export interface KeyringListing {
   /** Undefined when the keys come from the environment. */
@@ -49,11 +43,11 @@ export interface Rotation {
 
 /** As much of the gateway as these commands need. All throw PortunusError. */
 export interface KeyringCommands {
-  list(context: KeyringContext): Promise<KeyringListing>;
-  add(context: KeyringContext, id: string | undefined): Promise<AddedKey>;
+  list(context: CommandContext): Promise<KeyringListing>;
+  add(context: CommandContext, id: string | undefined): Promise<AddedKey>;
   /** @param to the newest key by default */
   rotate(
-    context: KeyringContext,
+    context: CommandContext,
     to: string | undefined,
     progress: (done: number, total: number) => void,
   ): Promise<Rotation>;
@@ -163,21 +157,4 @@ function stepsAfter({ id, file, first }: AddedKey): readonly string[] {
     '2. Let each gateway read it: kill -HUP',
     `3. Then seal everything under it: portunus keyring rotate --to ${id}`,
   ];
-}
-
-async function withConfig(
-  terminal: Terminal,
-  inputs: ConfigInputs,
-  act: (context: KeyringContext) => Promise<ExitCode>,
-): Promise<ExitCode> {
-  const loaded = loadConfig(inputs);
-  printWarnings(terminal, loaded);
-  if (loaded.kind === 'refused') return failConfig(terminal, loaded);
-  try {
-    return await act({ config: loaded.config, env: inputs.env });
-  } catch (error) {
-    if (!isPortunusError(error)) throw error;
-    terminal.progress?.('');
-    return fail(terminal, error.message, error.hint);
-  }
 }

@@ -1,9 +1,8 @@
 // `portunus migrate --from sqlite --to postgres`: an embedded store into a cluster's.
-import type { Config } from '../config/config.ts';
-import { type ConfigInputs, loadConfig } from '../config/load-config.ts';
-import { isPortunusError } from '../lib/errors.ts';
-import { fail, failConfig, printJson, printWarnings } from './terminal.ts';
+import type { ConfigInputs } from '../config/load-config.ts';
+import { fail, printJson } from './terminal.ts';
 import type { ExitCode, JsonOption, Terminal } from './terminal.ts';
+import { type CommandContext, withConfig } from './with-config.ts';
 
 export interface MigrateFlags extends JsonOption {
   readonly from: string;
@@ -18,11 +17,9 @@ export interface MigratedCounts {
 }
 
 /** As much of the migration as the command needs. @throws PortunusError */
-export type RunMigration = (options: {
-  readonly config: Config;
-  readonly env: NodeJS.ProcessEnv;
-  readonly progress: (done: MigratedCounts) => void;
-}) => Promise<MigratedCounts>;
+export type RunMigration = (
+  options: CommandContext & { readonly progress: (done: MigratedCounts) => void },
+) => Promise<MigratedCounts>;
 
 export async function migrate(
   terminal: Terminal,
@@ -32,13 +29,9 @@ export async function migrate(
 ): Promise<ExitCode> {
   if (from !== 'sqlite' || to !== 'postgres')
     return fail(terminal, 'the one way there is: --from sqlite --to postgres');
-  const loaded = loadConfig({ ...inputs, flags: { ...inputs.flags, database: 'postgres' } });
-  printWarnings(terminal, loaded);
-  if (loaded.kind === 'refused') return failConfig(terminal, loaded);
-  try {
+  return withConfig(terminal, { ...inputs, flags: { ...inputs.flags, database: 'postgres' } }, async (context) => {
     const counts = await runMigration({
-      config: loaded.config,
-      env: inputs.env,
+      ...context,
       progress: ({ certificates, snis, apis, plugins }) =>
         terminal.progress?.(`${certificates} certificates, ${snis} SNIs, ${apis} APIs, ${plugins} plugins`),
     });
@@ -49,8 +42,5 @@ export async function migrate(
       terminal.err('Start the gateways with database = postgres and the same keyring from now on.');
     }
     return 0;
-  } catch (error) {
-    if (isPortunusError(error)) return fail(terminal, error.message, error.hint);
-    throw error;
-  }
+  });
 }

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { PortunusError } from '../lib/errors.ts';
 import type { Certificate, Milliseconds, Sni } from '../model/entities.ts';
 import { parseHostName } from '../model/host-name.ts';
+import { isTag } from '../model/tag.ts';
 import type { CertificateWithSnis, Store, StoreTransaction } from '../store/contract.ts';
 import type { Sealer } from '../store/sealer.ts';
 import { intake, type Intermediate } from '../x509/intake.ts';
@@ -11,7 +12,6 @@ import type { SourceEntry } from './certificate-sources.ts';
 /** All or nothing is one transaction, and holds all of it in memory. */
 export const allOrNothingMax = 20_000;
 const batchSize = 500;
-const tagMaxLength = 512;
 
 export interface ImportOptions {
   readonly store: Store;
@@ -49,8 +49,6 @@ interface Composed extends CertificateWithSnis {
   readonly intermediates: readonly Intermediate[];
 }
 
-class NothingWritten extends Error {}
-
 /**
  * Repeating it changes nothing. With `dryRun`, conflicts with what is stored are found too, by a rehearsal.
  * @throws INPUT_INVALID when all-or-nothing meets more than `allOrNothingMax`; what the store throws
@@ -59,7 +57,7 @@ export async function importCertificates(options: ImportOptions): Promise<Import
   const { store, keepGoing, dryRun } = options;
   const count = { read: 0, written: 0, unchanged: 0, refused: 0 };
   const remembered = new Set<string>();
-  let batch: Composed[] = [];
+  const batch: Composed[] = [];
   for await (const entry of options.entries) {
     count.read += 1;
     const composed = compose(entry, options);
@@ -75,7 +73,6 @@ export async function importCertificates(options: ImportOptions): Promise<Import
   }
   // With one of them refused nothing is written; what else there is against the others is told all the same.
   await write(batch);
-  batch = [];
   if (!keepGoing && !dryRun && count.refused > 0) count.written = 0;
   options.progress(count);
   return count;
@@ -85,26 +82,40 @@ export async function importCertificates(options: ImportOptions): Promise<Import
     const work = async (tx: StoreTransaction): Promise<Outcome> => {
       const outcome = await insertAll(tx, items, remembered);
       const complete = outcome.problems.length === 0 && count.refused === 0;
-      if (!keepGoing && !dryRun && !complete) throw Object.assign(new NothingWritten(), { outcome });
+      if (!keepGoing && !dryRun && !complete) throw new NothingWritten(outcome);
       return outcome;
     };
-    const outcome = await (
-      dryRun ? store.rehearse('import', work) : store.transact('import', work).then(({ value }) => value)
-    ).catch((error: unknown) => {
-      if (error instanceof NothingWritten) return (error as NothingWritten & { outcome: Outcome }).outcome;
-      throw error;
-    });
+    const outcome = await outcomeOf(work);
     for (const problem of outcome.problems) options.refused(problem);
     count.refused += outcome.problems.length;
     count.unchanged += outcome.unchanged;
     count.written += items.length - outcome.problems.length - outcome.unchanged;
     options.progress(count);
   }
+
+  async function outcomeOf(work: (tx: StoreTransaction) => Promise<Outcome>): Promise<Outcome> {
+    try {
+      return dryRun ? await store.rehearse('import', work) : (await store.transact('import', work)).value;
+    } catch (error) {
+      if (error instanceof NothingWritten) return error.outcome;
+      throw error;
+    }
+  }
 }
 
 interface Outcome {
   readonly problems: readonly ImportProblem[];
   readonly unchanged: number;
+}
+
+/** Undoes the transaction, and brings what was found out in it. */
+class NothingWritten extends Error {
+  readonly outcome: Outcome;
+
+  constructor(outcome: Outcome) {
+    super('something was refused');
+    this.outcome = outcome;
+  }
 }
 
 async function insertAll(tx: StoreTransaction, items: readonly Composed[], remembered: Set<string>): Promise<Outcome> {
@@ -154,8 +165,7 @@ function compose(entry: SourceEntry, options: ImportOptions): Composed | undefin
   }
   const now = options.now();
   const tags = [...new Set([...options.tags, ...entry.tags])];
-  const badTag = tags.find((tag) => tag.length > tagMaxLength || /[,/\p{Cc}]/u.test(tag));
-  if (badTag !== undefined) {
+  if (!tags.every(isTag)) {
     refused({ where, code: 'INPUT_INVALID', message: 'a tag holds a comma, a slash or a control character' });
     return undefined;
   }
