@@ -1,12 +1,13 @@
 // The SQLite file that is a node's copy of the shared store: written here, in whole batches, and read by the workers. What
 // goes into it, and when, is replica/copier.ts's.
-import type { Change } from '../../model/entities.ts';
+import type { Api, Change } from '../../model/entities.ts';
 import type { StoreReader } from '../contract.ts';
 import { createQueue } from '../queue.ts';
 import type { EntityTable, ReplicaRow, RowVersion } from '../replica-source.ts';
 import type { Connection } from './connection.ts';
 import { openDatabase, openForReading } from './open-database.ts';
 import { createReader, readRevision } from './reader.ts';
+import { apiLookups, tagTable } from './tables.ts';
 import { checkpointIfLong, pruneChanges } from './upkeep.ts';
 
 /** Rows of `changes` kept for the workers' sake. */
@@ -81,9 +82,13 @@ export async function openReplicaFile(path: string): Promise<ReplicaFile> {
 }
 
 const entityTables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis'];
-const tagTables: Partial<Record<EntityTable, string>> = { certificates: 'certificate_tags', snis: 'sni_tags' };
 
 function createWriter(connection: Connection): ReplicaWriter {
+  const apis = apiLookups(connection);
+  const tags = {
+    certificates: tagTable(connection, 'certificates', 'certificate_tags'),
+    snis: tagTable(connection, 'snis', 'sni_tags'),
+  };
   return {
     insert(table, rows) {
       for (const row of rows) {
@@ -165,31 +170,14 @@ function createWriter(connection: Connection): ReplicaWriter {
 
   function addLookups(table: EntityTable, row: ReplicaRow): void {
     const id = String(row['id']);
-    const tags = tagTables[table];
-    if (tags !== undefined && row['tags'] !== '[]') {
-      connection.run(
-        `INSERT OR IGNORE INTO ${tags} (tag, sequence)
-           SELECT j.value, e.sequence FROM ${table} e, json_each(e.tags) j WHERE e.id = ?`,
-        id,
-      );
-    }
-    if (table !== 'apis') return;
-    const { hosts, uris } = JSON.parse(String(row['doc'])) as { hosts: readonly string[]; uris: readonly string[] };
-    for (const host of hosts) connection.run('INSERT OR IGNORE INTO api_hosts VALUES (?, ?)', host, id);
-    for (const uri of uris) connection.run('INSERT OR IGNORE INTO api_uris VALUES (?, ?)', uri, id);
+    if (table === 'apis') {
+      const { hosts, uris } = JSON.parse(String(row['doc'])) as Pick<Api, 'hosts' | 'uris'>;
+      apis.add({ id, hosts, uris });
+    } else if (table !== 'plugins' && row['tags'] !== '[]') tags[table].add(id);
   }
 
   function dropLookups(table: EntityTable, id: string): void {
-    const tags = tagTables[table];
-    if (tags !== undefined) {
-      connection.run(
-        `DELETE FROM ${tags} WHERE (tag, sequence) IN
-           (SELECT j.value, e.sequence FROM ${table} e, json_each(e.tags) j WHERE e.id = ?)`,
-        id,
-      );
-    }
-    if (table !== 'apis') return;
-    connection.run('DELETE FROM api_hosts WHERE api_id = ?', id);
-    connection.run('DELETE FROM api_uris WHERE api_id = ?', id);
+    if (table === 'apis') apis.drop(id);
+    else if (table !== 'plugins') tags[table].drop(id);
   }
 }

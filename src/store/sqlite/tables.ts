@@ -10,6 +10,7 @@ const certificateUpdate = `UPDATE certificates SET revision = ?, ${certificateCo
   WHERE id = ?`;
 
 export function apiTable(connection: Connection): Table<Api> {
+  const lookups = apiLookups(connection);
   return {
     async insert(api, revision) {
       connection.run(
@@ -19,7 +20,7 @@ export function apiTable(connection: Connection): Table<Api> {
         JSON.stringify(api),
         revision,
       );
-      addLookups(api);
+      lookups.add(api);
     },
     async update(api, revision) {
       connection.run(
@@ -29,24 +30,28 @@ export function apiTable(connection: Connection): Table<Api> {
         revision,
         api.id,
       );
-      dropLookups(api.id);
-      addLookups(api);
+      lookups.drop(api.id);
+      lookups.add(api);
     },
     async delete(id) {
-      dropLookups(id);
+      lookups.drop(id);
       connection.run('DELETE FROM apis WHERE id = ?', id);
     },
   };
+}
 
-  function addLookups(api: Api): void {
-    for (const host of api.hosts) connection.run('INSERT OR IGNORE INTO api_hosts VALUES (?, ?)', host, api.id);
-    for (const uri of api.uris) connection.run('INSERT OR IGNORE INTO api_uris VALUES (?, ?)', uri, api.id);
-  }
-
-  function dropLookups(id: string): void {
-    connection.run('DELETE FROM api_hosts WHERE api_id = ?', id);
-    connection.run('DELETE FROM api_uris WHERE api_id = ?', id);
-  }
+/** The hosts and uris of APIs, once more in tables of their own. */
+export function apiLookups(connection: Connection) {
+  return {
+    add({ id, hosts, uris }: Pick<Api, 'id' | 'hosts' | 'uris'>): void {
+      for (const host of hosts) connection.run('INSERT OR IGNORE INTO api_hosts VALUES (?, ?)', host, id);
+      for (const uri of uris) connection.run('INSERT OR IGNORE INTO api_uris VALUES (?, ?)', uri, id);
+    },
+    drop(id: string): void {
+      connection.run('DELETE FROM api_hosts WHERE api_id = ?', id);
+      connection.run('DELETE FROM api_uris WHERE api_id = ?', id);
+    },
+  };
 }
 
 export function pluginTable(connection: Connection): Table<Plugin> {
@@ -138,7 +143,7 @@ export function sniTable(connection: Connection): Table<Sni> {
 }
 
 /** The tags of a row, once more in a table of their own that is sorted by tag. */
-function tagTable(connection: Connection, entities: string, table: string) {
+export function tagTable(connection: Connection, entities: string, table: string) {
   return {
     add(id: string): void {
       connection.run(
