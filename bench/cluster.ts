@@ -9,10 +9,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import postgres from 'postgres';
 import { expectOk } from '../test/support/admin.ts';
 import { makeSelfSigned } from '../test/support/certificates.ts';
 import { type Cluster, startCluster } from '../test/support/cluster.ts';
+import { copyCertificates } from '../test/support/copy-certificates.ts';
 import type { Gateway } from '../test/support/gateway.ts';
 import { handshake } from '../test/support/handshake.ts';
 import { type PostgresServer, startPostgres } from '../test/support/postgres.ts';
@@ -108,25 +108,9 @@ async function measureWrites(): Promise<void> {
   }
 }
 
-async function measureFill({ url }: PostgresServer, nodes: Cluster): Promise<void> {
+async function measureFill(database: PostgresServer, nodes: Cluster): Promise<void> {
   progress(`making ${certificates} certificates`);
-  const sql = postgres(url, { max: 1, onnotice: () => undefined });
-  const [found] = await sql`SELECT table_schema AS schema FROM information_schema.tables WHERE table_name = 'bindings'`;
-  await sql.unsafe(`SET search_path TO ${String(found?.['schema'])}`);
-  const columns = await sql.unsafe(
-    `SELECT column_name FROM information_schema.columns WHERE table_name = 'certificates' AND column_name NOT IN ('sequence', 'id')`,
-  );
-  const list = columns.map((row) => String(row['column_name'])).join(', ');
-  await sql.unsafe(`
-    INSERT INTO certificates (id, ${list})
-      SELECT 'bench-' || n, ${list} FROM certificates c, generate_series(1, ${certificates}) n
-      WHERE c.id = (SELECT certificate_id FROM snis WHERE name = '${name}');
-    INSERT INTO snis (id, name, certificate_id, tags, created_at, updated_at, revision)
-      SELECT 'sni-' || n, 'n' || n || '.fill.test', 'bench-' || n, '[]', 0, 0, 1 FROM generate_series(1, ${certificates}) n;
-    INSERT INTO bindings (name, certificate_id, holder, holder_id)
-      SELECT 'n' || n || '.fill.test', 'bench-' || n, 'sni', 'sni-' || n FROM generate_series(1, ${certificates}) n;
-  `);
-  await sql.end();
+  await copyCertificates(database, name, certificates);
   progress('a new node fills its replica');
   const startedAt = performance.now();
   const added = await nodes.add();

@@ -8,6 +8,7 @@ import { makeSelfSigned } from '../support/certificates.ts';
 import { startCluster } from '../support/cluster.ts';
 import { handshake } from '../support/handshake.ts';
 import { startPostgres } from '../support/postgres.ts';
+import { createRandom } from '../support/random.ts';
 import { until } from '../support/until.ts';
 
 const seed = Number(process.env['PORTUNUS_TEST_SEED'] ?? Date.now() % 1_000_000);
@@ -103,14 +104,3 @@ test(`kill -9 of whatever, under load (PORTUNUS_TEST_SEED=${seed})`, async () =>
   const final = shownBy[0]?.fingerprint256 ?? '';
   assert.ok(had.has(final) && [...had].indexOf(final) >= [...had].indexOf(lastAcknowledged), 'the last one or a later');
 });
-
-/** Mulberry32. */
-function createRandom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

@@ -7,6 +7,7 @@ import { call, expectOk } from '../support/admin.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Gateway } from '../support/gateway.ts';
+import { copyCertificates } from '../support/copy-certificates.ts';
 import { handshake } from '../support/handshake.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';
@@ -279,27 +280,6 @@ describe('the way to PostgreSQL is bad', () => {
     proxy.delay(0);
   });
 });
-
-/** Many certificates like the one bound to `name`, as n1.fill.test, n2.fill.test, … */
-async function copyCertificates({ url }: PostgresServer, name: string, count: number): Promise<void> {
-  const { default: postgres } = await import('postgres');
-  const sql = postgres(url, { max: 1, onnotice: () => undefined });
-  const [found] = await sql`SELECT table_schema AS schema FROM information_schema.tables WHERE table_name = 'bindings'`;
-  await sql.unsafe(`SET search_path TO ${String(found?.['schema'])}`);
-  const columns = await sql`SELECT column_name AS name FROM information_schema.columns
-    WHERE table_name = 'certificates' AND column_name NOT IN ('sequence', 'id')`;
-  const list = columns.map((row) => String(row['name'])).join(', ');
-  await sql.unsafe(`
-    INSERT INTO certificates (id, ${list})
-      SELECT 'copy-' || n, ${list} FROM certificates c, generate_series(1, ${count}) n
-      WHERE c.id = (SELECT certificate_id FROM snis WHERE name = '${name}');
-    INSERT INTO snis (id, name, certificate_id, tags, created_at, updated_at, revision)
-      SELECT 'sni-' || n, 'n' || n || '.fill.test', 'copy-' || n, '[]', 0, 0, 1 FROM generate_series(1, ${count}) n;
-    INSERT INTO bindings (name, certificate_id, holder, holder_id)
-      SELECT 'n' || n || '.fill.test', 'copy-' || n, 'sni', 'sni-' || n FROM generate_series(1, ${count}) n;
-  `);
-  await sql.end();
-}
 
 async function statusOf(admin: string): Promise<{ readonly reachable: boolean }> {
   return (await expectOk(admin, 'GET', '/status')).body.database;

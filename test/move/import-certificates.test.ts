@@ -7,10 +7,9 @@ import { after, before, describe, test } from 'node:test';
 import { openCertificateSource } from '../../src/move/certificate-sources.ts';
 import { importCertificates, type ImportProblem, type ImportSummary } from '../../src/move/import-certificates.ts';
 import type { Store } from '../../src/store/contract.ts';
-import { createPgClient } from '../../src/store/postgres/postgres-client.ts';
-import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import type { Sealer } from '../../src/store/sealer.ts';
-import { freshSealer, temporaryStore } from '../store/temporary-store.ts';
+import { temporaryPostgres } from '../store/temporary-postgres.ts';
+import { temporaryStore } from '../store/temporary-store.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 
@@ -58,29 +57,7 @@ function linesFile(name: string, lines: readonly (object | string)[]): string {
   return file;
 }
 
-const stores = {
-  SQLite: async () => temporaryStore(),
-  async PostgreSQL() {
-    const schema = `import_${Math.floor(performance.now())}`;
-    const sealer = freshSealer();
-    const client = createPgClient({ ...address(), schema });
-    const store = createPostgresStore({ client, schema, sealer });
-    await store.ready();
-    return {
-      store,
-      sealer,
-      async [Symbol.asyncDispose]() {
-        await store[Symbol.asyncDispose]();
-        await client[Symbol.asyncDispose]();
-      },
-    };
-  },
-} as const;
-
-function address() {
-  const { host, port, user, database } = server;
-  return { host, port, user, database, password: '', tls: undefined, timeoutMs: 5000, poolSize: 2 };
-}
+const stores = { SQLite: () => temporaryStore(), PostgreSQL: () => temporaryPostgres(server.port) } as const;
 
 for (const [name, open] of Object.entries(stores)) {
   describe(`into ${name}`, () => {

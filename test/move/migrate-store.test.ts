@@ -3,42 +3,15 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { isPortunusError } from '../../src/lib/errors.ts';
 import { migrateStore } from '../../src/move/migrate-store.ts';
-import type { Store } from '../../src/store/contract.ts';
-import { createPgClient } from '../../src/store/postgres/postgres-client.ts';
-import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { fakeApi, fakeCertificate, fakePlugin, fakePluginCertificate, fakeSni } from '../contracts/entities.ts';
+import { temporaryPostgres } from '../store/temporary-postgres.ts';
 import { type TemporaryStore, temporaryStore } from '../store/temporary-store.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 
 let server: PostgresServer;
 before(async () => (server = await startPostgres()));
 after(() => server[Symbol.asyncDispose]());
-let schemas = 0;
-
-async function target({ sealer }: TemporaryStore): Promise<AsyncDisposable & { readonly store: Store }> {
-  const schema = `migrate_${(schemas += 1)}`;
-  const { host, port, user, database } = server;
-  const client = createPgClient({
-    host,
-    port,
-    user,
-    database,
-    schema,
-    password: '',
-    tls: undefined,
-    timeoutMs: 5000,
-    poolSize: 2,
-  });
-  const store = createPostgresStore({ client, schema, sealer });
-  await store.ready();
-  return {
-    store,
-    async [Symbol.asyncDispose]() {
-      await store[Symbol.asyncDispose]();
-      await client[Symbol.asyncDispose]();
-    },
-  };
-}
+const target = ({ sealer }: TemporaryStore) => temporaryPostgres(server.port, { sealer });
 
 async function source(): Promise<TemporaryStore> {
   const opened = await temporaryStore();

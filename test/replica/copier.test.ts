@@ -11,6 +11,7 @@ import type { Change, EntityKind } from '../../src/model/entities.ts';
 import { isFilled, startCopier, type Copier } from '../../src/replica/copier.ts';
 import type { EntityTable, ReplicaRow, ReplicaSource, Snapshot } from '../../src/store/replica-source.ts';
 import { openReplicaFile } from '../../src/store/sqlite/replica-file.ts';
+import { createRandom } from '../support/random.ts';
 import { until } from '../support/until.ts';
 
 const firstSeed = Number(process.env['PORTUNUS_TEST_SEED'] ?? Date.now() % 1_000_000);
@@ -339,14 +340,3 @@ test('a fill that was interrupted goes on where it was, and secrets sealed anew 
   replica[Symbol.dispose]();
   rmSync(folder, { recursive: true });
 });
-
-/** Mulberry32. */
-function createRandom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
