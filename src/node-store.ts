@@ -4,7 +4,7 @@
 import path from 'node:path';
 import type { Config } from './config/config.ts';
 import { ensureDefaultCertificate } from './default-certificate.ts';
-import { PortunusError } from './lib/errors.ts';
+import { isPortunusError, PortunusError } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
 import { embeddedStorePath } from './open-store.ts';
 import { isFilled, startCopier } from './replica/copier.ts';
@@ -124,7 +124,9 @@ async function prepareStore(
   try {
     await store.ready();
   } catch (error) {
-    throw new PortunusError('STORE_UNAVAILABLE', 'This node has no replica yet, and PostgreSQL is not available.', {
+    // A keyring that does not open the store, or a newer store, is said as it is.
+    if (!isPortunusError(error, 'STORE_UNAVAILABLE')) throw error;
+    throw new PortunusError('STORE_UNAVAILABLE', `This node has no replica yet, and ${error.message}`, {
       cause: error,
       hint: 'A node needs PostgreSQL for its first start; later ones do without.',
     });
