@@ -70,6 +70,15 @@ export interface Expiry {
   readonly notAfter: number;
 }
 
+/** A stored certificate, as far as it takes to tell whether it is the same. */
+export interface Leaf {
+  readonly certificateId: string;
+  /** SHA-256 of the leaf's DER, hex. */
+  readonly fingerprint: string;
+  /** Of the second pair. */
+  readonly fingerprintAlt: string | null;
+}
+
 /** How many certificates hold a private key sealed under this master key of the keyring. */
 export interface KeyUse {
   readonly keyId: string;
@@ -87,6 +96,11 @@ export interface StoreReader {
   };
   /** Who holds a name, by whatever door it was bound. */
   binding(name: string): Promise<Binding | undefined>;
+  /** For many at once: what these names are bound to, and which of these certificates there are. The others are left out. */
+  leaves(wanted: { readonly names: readonly string[]; readonly certificateIds: readonly string[] }): Promise<{
+    readonly byName: ReadonlyMap<string, Leaf>;
+    readonly byId: ReadonlyMap<string, Leaf>;
+  }>;
   /** Intermediate certificates (PEM) known from other chains whose subject has this key (x509 `nameKey`). */
   intermediates(subjectKey: string): Promise<readonly string[]>;
   /** The `limit` certificates that expire first, whoever owns them. */

@@ -35,6 +35,7 @@ export function withFallback(store: Store, replica: StoreReader, isUsable: () =>
       from,
       instead,
       'binding',
+      'leaves',
       'intermediates',
       'soonestToExpire',
       'keysInUse',

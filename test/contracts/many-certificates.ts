@@ -50,6 +50,26 @@ export function manyCertificatesContract(name: string, openStore: OpenStore): vo
       );
     });
 
+    test('are looked up at once, by name whoever binds it, and by id', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      await store.transact('test', async (tx) => {
+        await tx.certificates.insert(fakeCertificate('a'));
+        await tx.snis.insert(fakeSni('s', 'a.test', 'a'));
+        await tx.apis.insert(fakeApi('api', { hosts: ['p.test'] }));
+        await tx.certificates.insert(fakePluginCertificate('p'));
+        await tx.plugins.insert(fakePlugin('p', 'api'));
+      });
+      const stored = await store.certificates.get('a');
+      const a = { certificateId: 'a', fingerprint: stored?.primary.fingerprint, fingerprintAlt: null };
+      const found = await store.leaves({ names: ['a.test', 'p.test', 'none.test'], certificateIds: ['a', 'none'] });
+      assert.deepEqual([...found.byName.keys()].toSorted(), ['a.test', 'p.test']);
+      assert.deepEqual(found.byName.get('a.test'), a);
+      assert.deepEqual([...found.byId], [['a', a]]);
+      const nothing = await store.leaves({ names: [], certificateIds: [] });
+      assert.deepEqual([nothing.byName.size, nothing.byId.size], [0, 0]);
+    });
+
     test('an item with a conflict is left out whole, with the error of a single insert, and the others are written', async () => {
       const items: readonly CertificateWithSnis[] = [
         { certificate: fakeCertificate('known'), snis: [fakeSni('x1', 'x1.test', 'known')] },

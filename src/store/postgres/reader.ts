@@ -6,6 +6,7 @@ import type { PgRow, PgStatements } from './client.ts';
 import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
 import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, type Query, sniQuery } from './filters.ts';
 import { keyUse } from './key-use.ts';
+import { leafColumns, toLeaves } from '../leaf-rows.ts';
 
 /** Intermediates of one key that are given out at once. */
 const intermediatesMax = 16;
@@ -30,6 +31,17 @@ export function createReader(statements: PgStatements): StoreReader {
       },
     },
     binding: (name) => one(toBinding, 'SELECT * FROM bindings WHERE name = $1', name),
+    async leaves({ names, certificateIds }) {
+      const [bound, there] = await Promise.all([
+        statements.query(
+          `SELECT b.name AS key, ${leafColumns} FROM bindings b JOIN certificates c ON c.id = b.certificate_id
+           WHERE b.name = ANY($1)`,
+          names,
+        ),
+        statements.query(`SELECT c.id AS key, ${leafColumns} FROM certificates c WHERE c.id = ANY($1)`, certificateIds),
+      ]);
+      return { byName: toLeaves(bound), byId: toLeaves(there) };
+    },
     async intermediates(subjectKey) {
       const rows = await statements.query(
         'SELECT pem FROM intermediates WHERE subject_key = $1 ORDER BY sha256 LIMIT $2',

@@ -5,6 +5,7 @@ import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
 import { keyUse } from './key-use.ts';
+import { leafColumns, toLeaves } from '../leaf-rows.ts';
 import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, sniQuery, type Query } from './filters.ts';
 
 /** Intermediates of one key that are given out at once. */
@@ -34,6 +35,18 @@ export function createReader(connection: Connection): StoreReader {
     async binding(name) {
       const row = connection.get('SELECT * FROM bindings WHERE name = ?', name);
       return row && toBinding(row);
+    },
+    async leaves({ names, certificateIds }) {
+      const bound = connection.all(
+        `SELECT b.name AS key, ${leafColumns} FROM bindings b JOIN certificates c ON c.id = b.certificate_id
+         WHERE b.name IN (SELECT value FROM json_each(?))`,
+        JSON.stringify(names),
+      );
+      const there = connection.all(
+        `SELECT c.id AS key, ${leafColumns} FROM certificates c WHERE c.id IN (SELECT value FROM json_each(?))`,
+        JSON.stringify(certificateIds),
+      );
+      return { byName: toLeaves(bound), byId: toLeaves(there) };
     },
     async intermediates(subjectKey) {
       return connection
