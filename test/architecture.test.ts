@@ -20,7 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   http1: ['lib'],
   proxy: ['lib', 'model', 'catalog', 'tls', 'http1', 'observe'],
   admin: ['lib', 'model', 'x509', 'store', 'observe'],
-  move: ['lib', 'model', 'x509', 'store'],
+  move: ['lib', 'model', 'x509', 'store', 'admin'],
   workers: ['lib', 'model', 'config', 'replica', 'observe'],
   cli: ['lib', 'model', 'config'],
 };

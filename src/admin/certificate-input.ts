@@ -3,11 +3,16 @@
 import type { KeyPair } from '../model/entities.ts';
 import type { StoreTransaction } from '../store/contract.ts';
 import type { Finding } from '../x509/findings.ts';
-import { intake, type IntakeInput, type IntakeResult } from '../x509/intake.ts';
+import { intakeWithKnown } from '../x509/intake-with-known.ts';
 import { readSealedPlaceholder, sealedPlaceholder } from '../x509/sealed-placeholder.ts';
-import type { AdminDeps } from './contract.ts';
+import type { AdminConfig, AdminDeps } from './contract.ts';
 import { invalid, type Problem } from './problems.ts';
 import { noNotices, type Notices } from './write.ts';
+
+/** What taking a pair in, or showing it, needs. */
+export interface PairDeps extends Pick<AdminDeps, 'sealer' | 'now'> {
+  readonly config: Pick<AdminConfig, 'sslMinRsaBits' | 'adminPrivateKeys'>;
+}
 
 export interface PairInput {
   readonly cert: string | Uint8Array | undefined;
@@ -26,11 +31,8 @@ export type AcceptedPair =
   /** `field` is `cert`, `key` or `passphrase`. */
   | { readonly kind: 'refused'; readonly problems: readonly Problem[] };
 
-/** Issuers that may have to be looked up one after the other. */
-const missingIssuersMax = 8;
-
 /** Remembers the intermediates of what it accepts, in the same transaction. */
-export async function acceptPair(deps: AdminDeps, tx: StoreTransaction, input: PairInput): Promise<AcceptedPair> {
+export async function acceptPair(deps: PairDeps, tx: StoreTransaction, input: PairInput): Promise<AcceptedPair> {
   const { stored } = input;
   const placeholder = typeof input.key === 'string' ? readSealedPlaceholder(input.key) : undefined;
   const key = placeholder === undefined ? input.key : undefined;
@@ -42,18 +44,20 @@ export async function acceptPair(deps: AdminDeps, tx: StoreTransaction, input: P
     return { kind: 'accepted', pair: stored, notices: noNotices, fresh: false };
   }
   const keeps = key === undefined && stored !== undefined && !holdsKey(input.cert);
-  const result = await takeIn(tx, {
-    cert: input.cert ?? stored?.chain ?? '',
-    key,
-    passphrase: input.passphrase,
-    now: deps.now(),
-    minRsaBits: deps.config.sslMinRsaBits,
-    force: input.force,
-    keep: keeps ? { publicKeySha256: stored.publicKeySha256 } : undefined,
-    expectedNames: input.expectedNames,
-    replaces: stored,
-    knownIntermediates: [],
-  });
+  const result = await intakeWithKnown(
+    {
+      cert: input.cert ?? stored?.chain ?? '',
+      key,
+      passphrase: input.passphrase,
+      now: deps.now(),
+      minRsaBits: deps.config.sslMinRsaBits,
+      force: input.force,
+      keep: keeps ? { publicKeySha256: stored.publicKeySha256 } : undefined,
+      expectedNames: input.expectedNames,
+      replaces: stored,
+    },
+    (subjectKey) => tx.intermediates(subjectKey),
+  );
   if (result.kind === 'refused') return refused(result.problems.map(toProblem));
   await tx.rememberIntermediates(result.intermediates);
   const { key: plain, keyType, ...facts } = result.pair;
@@ -69,21 +73,10 @@ export async function acceptPair(deps: AdminDeps, tx: StoreTransaction, input: P
 }
 
 /** The key as an answer shows it: its placeholder, or itself where the operator chose so. */
-export function shownKey(deps: AdminDeps, pair: KeyPair): string {
+export function shownKey(deps: PairDeps, pair: KeyPair): string {
   return deps.config.adminPrivateKeys === 'visible'
     ? deps.sealer.open(pair.sealedKey, pair.publicKeySha256).toString('utf8')
     : sealedPlaceholder(pair.publicKeySha256);
-}
-
-async function takeIn(tx: StoreTransaction, input: IntakeInput): Promise<IntakeResult> {
-  const known: string[] = [];
-  for (let lookups = 0; ; lookups += 1) {
-    const result = intake({ ...input, knownIntermediates: known });
-    if (result.kind === 'refused' || result.missingIssuer === undefined || lookups === missingIssuersMax) return result;
-    const found = (await tx.intermediates(result.missingIssuer)).filter((pem) => !known.includes(pem));
-    if (found.length === 0) return result;
-    known.push(...found);
-  }
 }
 
 /** A file with both: its key is the one that is meant, not the stored one. */

@@ -72,12 +72,14 @@ export async function runCommandLine(
       code = await health(terminal, inputs(options), options);
     });
   withConfig(program.command('import'))
-    .argument('<source>', "a file of JSON lines, a directory of PEM pairs, or certbot's live/")
+    .argument('<source>', "a file of JSON lines or in decK's format, a directory of PEM pairs, or certbot's live/")
     .option('--keep-going', 'write what is fine, whatever else is refused; by default all or nothing')
+    .option('--replace', 'put what comes in the place of the certificate that holds its names or its id')
+    .option('--force', 'take expired certificates too')
     .option('--dry-run', 'check everything and write nothing')
     .option('--tags <list>', 'tags for every certificate, with commas between them')
     .option('--json', 'answer with JSON')
-    .description('many certificates straight into the store, while gateways serve')
+    .description('certificates, or a whole export, straight into the store while gateways serve')
     .action(async (source: string, options: ConfigOptions & ImportFlags) => {
       code = await importInto(terminal, inputs(options), source, options, runImport);
     });

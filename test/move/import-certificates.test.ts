@@ -1,13 +1,16 @@
 // Importing many certificates: the sources, all or nothing, keep going, again and again; into both stores.
 import assert from 'node:assert/strict';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { openCertificateSource } from '../../src/move/certificate-sources.ts';
-import { importCertificates, type ImportProblem, type ImportSummary } from '../../src/move/import-certificates.ts';
+import type { ImportProblem } from '../../src/move/compose-entry.ts';
+import { importAll, type ImportOptions, type ImportSummary } from '../../src/move/import-all.ts';
+import { openSource } from '../../src/move/sources.ts';
 import type { Store } from '../../src/store/contract.ts';
-import type { Sealer } from '../../src/store/sealer.ts';
+import type { Keyring } from '../../src/store/keyring.ts';
+import { createSealer } from '../../src/store/sealing.ts';
 import { temporaryPostgres } from '../store/temporary-postgres.ts';
 import { temporaryStore } from '../store/temporary-store.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
@@ -26,30 +29,40 @@ after(async () => {
 
 interface Result extends ImportSummary {
   readonly problems: readonly ImportProblem[];
+  readonly leftOut: Readonly<Record<string, number>>;
 }
 
+const keyring: Keyring = { keys: [{ id: 'k1', secret: createSecretKey(randomBytes(32)) }] };
+const sealer = createSealer(keyring);
+
 async function run(
-  { store, sealer }: { readonly store: Store; readonly sealer: Sealer },
+  { store }: { readonly store: Store },
   place: string,
-  flags: { readonly keepGoing?: boolean; readonly dryRun?: boolean } = {},
+  flags: Partial<ImportOptions> = {},
 ): Promise<Result> {
   const problems: ImportProblem[] = [];
-  const { entries } = await openCertificateSource(place);
-  const summary = await importCertificates({
+  const leftOut: Record<string, number> = {};
+  const { items } = await openSource(place);
+  const summary = await importAll({
     store,
-    sealer,
-    entries,
+    keyring,
+    items,
     minRsaBits: 2048,
     now: Date.now,
     tags: ['imported'],
     keepGoing: false,
+    replace: false,
+    force: false,
     dryRun: false,
     ...flags,
     refused: (problem) => problems.push(problem),
+    leftOut: (section, count) => (leftOut[section] = count),
     progress: () => undefined,
   });
-  return { ...summary, problems };
+  return { ...summary, problems, leftOut };
 }
+
+const nothing: Result = { read: 0, written: 0, replaced: 0, unchanged: 0, refused: 0, problems: [], leftOut: {} };
 
 function linesFile(name: string, lines: readonly (object | string)[]): string {
   const file = path.join(folder, name);
@@ -57,7 +70,10 @@ function linesFile(name: string, lines: readonly (object | string)[]): string {
   return file;
 }
 
-const stores = { SQLite: () => temporaryStore(), PostgreSQL: () => temporaryPostgres(server.port) } as const;
+const stores = {
+  SQLite: () => temporaryStore({ sealer }),
+  PostgreSQL: () => temporaryPostgres(server.port, { sealer }),
+} as const;
 
 for (const [name, open] of Object.entries(stores)) {
   describe(`into ${name}`, () => {
@@ -70,7 +86,7 @@ for (const [name, open] of Object.entries(stores)) {
         '',
         { ...named, snis: ['Other.Test.'], tags: ['mine'], id: 'B5B30A1E-5F0A-4B6A-9A6E-1D9F5A0B7C11' },
       ]);
-      assert.deepEqual(await run(opened, file), { read: 2, written: 2, unchanged: 0, refused: 0, problems: [] });
+      assert.deepEqual(await run(opened, file), { ...nothing, read: 2, written: 2 });
       const { items } = await opened.store.snis.list({ size: 10 });
       assert.deepEqual(items.map((sni) => sni.name).toSorted(), ['*.plain.test', 'other.test', 'plain.test']);
       const stored = await opened.store.certificates.get('b5b30a1e-5f0a-4b6a-9a6e-1d9f5a0b7c11');
@@ -79,7 +95,7 @@ for (const [name, open] of Object.entries(stores)) {
         opened.sealer.open(stored.primary.sealedKey, stored.primary.publicKeySha256).toString(),
         /PRIVATE KEY/,
       );
-      assert.deepEqual(await run(opened, file), { read: 2, written: 0, unchanged: 2, refused: 0, problems: [] });
+      assert.deepEqual(await run(opened, file), { ...nothing, read: 2, unchanged: 2 });
       assert.equal(await opened.store.certificates.count(), 2);
     });
 
@@ -100,7 +116,7 @@ for (const [name, open] of Object.entries(stores)) {
         { ...good, surprise: secret },
       ]);
       const refused = await run(opened, file);
-      assert.deepEqual({ ...refused, problems: [] }, { read: 7, written: 0, unchanged: 0, refused: 6, problems: [] });
+      assert.deepEqual({ ...refused, problems: [] }, { ...nothing, read: 7, refused: 6 });
       assert.deepEqual([...new Set(refused.problems.map(({ where }) => where))].toSorted(), [
         'line 2',
         'line 3',
@@ -135,7 +151,7 @@ for (const [name, open] of Object.entries(stores)) {
 }
 
 test('a directory of PEM pairs, with keys beside or inside', async () => {
-  await using opened = await temporaryStore();
+  await using opened = await temporaryStore({ sealer });
   const place = path.join(folder, 'pairs');
   mkdirSync(place);
   const [beside, inside] = [makeSelfSigned({ names: ['beside.test'] }), makeSelfSigned({ names: ['inside.test'] })];
@@ -143,13 +159,13 @@ test('a directory of PEM pairs, with keys beside or inside', async () => {
   writeFileSync(path.join(place, 'beside.key'), beside.key);
   writeFileSync(path.join(place, 'inside.pem'), inside.cert + inside.key);
   writeFileSync(path.join(place, 'README'), 'not a certificate');
-  assert.equal((await openCertificateSource(place)).format, 'pem-pairs');
+  assert.equal((await openSource(place)).format, 'pem-pairs');
   const { written, problems } = await run(opened, place);
   assert.deepEqual([written, problems], [2, []]);
 });
 
 test("certbot's live directory", async () => {
-  await using opened = await temporaryStore();
+  await using opened = await temporaryStore({ sealer });
   const place = path.join(folder, 'live');
   for (const name of ['one.test', 'two.test']) {
     const pair = makeSelfSigned({ names: [name] });
@@ -160,7 +176,7 @@ test("certbot's live directory", async () => {
   mkdirSync(path.join(place, 'three.test'));
   writeFileSync(path.join(place, 'three.test', 'fullchain.pem'), makeSelfSigned({ names: ['three.test'] }).cert);
   writeFileSync(path.join(place, 'README'), '');
-  assert.equal((await openCertificateSource(place)).format, 'certbot');
+  assert.equal((await openSource(place)).format, 'certbot');
   const { written, problems } = await run(opened, place, { keepGoing: true });
   assert.equal(written, 2);
   assert.match(problems[0]?.where ?? '', /three\.test/);

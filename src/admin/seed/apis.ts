@@ -153,7 +153,7 @@ async function coverage(reader: StoreReader, api: Api): Promise<Notices> {
 }
 
 /** In Kong 0.9 a host and a path belong to one API. @throws UNIQUE_VIOLATION */
-async function refuseTaken(reader: StoreReader, api: Api): Promise<void> {
+export async function refuseTaken(reader: StoreReader, api: Api): Promise<void> {
   if (api.dialect !== '0.9') return;
   const [host] = api.hosts;
   const [uri] = api.uris;

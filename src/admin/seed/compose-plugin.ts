@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import type { Api, Certificate, KeyPair, Plugin } from '../../model/entities.ts';
 import type { StoreTransaction } from '../../store/contract.ts';
 import type { Decoded } from '../bodies/decode-fields.ts';
-import { acceptPair, holdsKey, type AcceptedPair } from '../certificate-input.ts';
+import { acceptPair, holdsKey, type AcceptedPair, type PairDeps } from '../certificate-input.ts';
 import { serverNames } from '../coverage.ts';
-import type { AdminDeps, Call } from '../contract.ts';
+import type { Call } from '../contract.ts';
 import { inputInvalid, invalid, type Problem } from '../problems.ts';
 import type { Notices } from '../write.ts';
 import type { PluginFields } from './plugin-fields.ts';
@@ -29,9 +29,9 @@ export interface PluginPlace {
 
 /** @throws INPUT_INVALID with every problem at once */
 export async function composePlugin(
-  deps: AdminDeps,
+  deps: PairDeps,
   tx: StoreTransaction,
-  call: Call,
+  call: Pick<Call, 'force'>,
   { values, problems: earlier }: Decoded<PluginFields>,
   place: PluginPlace,
 ): Promise<ComposedPlugin> {
@@ -73,9 +73,9 @@ export async function composePlugin(
 }
 
 async function pairOf(
-  deps: AdminDeps,
+  deps: PairDeps,
   tx: StoreTransaction,
-  call: Call,
+  call: Pick<Call, 'force'>,
   values: PluginFields,
   place: PluginPlace,
   apiId: string | null,

@@ -1,8 +1,7 @@
 // The ssl plugin as the seed dialect spells it.
 import { Type, type Static } from 'typebox';
 import type { Certificate, Plugin } from '../../model/entities.ts';
-import { shownKey } from '../certificate-input.ts';
-import type { AdminDeps } from '../contract.ts';
+import { shownKey, type PairDeps } from '../certificate-input.ts';
 import { certificateBytes, ignored, keyBytes, nullable, passphrase, uuid } from '../schemas.ts';
 
 export const pluginBody = Type.Object(
@@ -34,7 +33,7 @@ export const pluginPatch = Type.Partial(pluginBody, { additionalProperties: fals
 export const pluginAnswer = Type.Partial(pluginBody);
 export type PluginFields = Partial<Static<typeof pluginBody>>;
 
-export function showPlugin(deps: AdminDeps, plugin: Plugin, certificate: Certificate): object {
+export function showPlugin(deps: PairDeps, plugin: Plugin, certificate: Certificate): object {
   return {
     id: plugin.id,
     name: plugin.name,

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { Api, Certificate, Plugin } from '../../model/entities.ts';
 import type { PluginFilter, StoreReader, StoreTransaction } from '../../store/contract.ts';
 import { decodeFields, isUuid, type Decoded } from '../bodies/decode-fields.ts';
+import type { RequestBody } from '../bodies/fields.ts';
 import { seedPhrases } from '../bodies/phrases.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
 import { notFound } from '../not-found.ts';
@@ -116,7 +117,7 @@ export function pluginRoutes(deps: AdminDeps): readonly Route[] {
   }
 
   function create(call: Call, scope: Scope): Promise<Answer> {
-    const decoded = decodePlugin(call, pluginBody);
+    const decoded = decodePlugin(call.body, pluginBody);
     return save(call, async (tx) => {
       const identity = { id: decoded.values.id ?? randomUUID(), createdAt: deps.now() };
       const composed = await composePlugin(deps, tx, call, decoded, { identity, scope: await scope(tx, call) });
@@ -127,7 +128,7 @@ export function pluginRoutes(deps: AdminDeps): readonly Route[] {
   }
 
   function put(call: Call, scope: Scope): Promise<Answer> {
-    const decoded = decodePlugin(call, pluginBody);
+    const decoded = decodePlugin(call.body, pluginBody);
     const { id } = decoded.values;
     if (id === undefined) return create(call, scope);
     return save(call, async (tx) => {
@@ -139,7 +140,7 @@ export function pluginRoutes(deps: AdminDeps): readonly Route[] {
 
   function patch(call: Call, scope: Scope): Promise<Answer> {
     if (Object.keys(call.body.fields).length === 0) throw inputInvalid([invalid(wholeEntity, 'empty body')]);
-    const decoded = decodePlugin(call, pluginPatch);
+    const decoded = decodePlugin(call.body, pluginPatch);
     return save(call, async (tx) => {
       const api = await scope(tx, call);
       const stored = await findPlugin(tx, call, api);
@@ -191,15 +192,15 @@ export function pluginRoutes(deps: AdminDeps): readonly Route[] {
 }
 
 /** A plugin that Portunus does not have, or none, is the only thing said about a body that names it. @throws INPUT_INVALID */
-function decodePlugin(call: Call, schema: typeof pluginBody | typeof pluginPatch): Decoded<PluginFields> {
-  const { name, consumer_id: consumerId } = call.body.fields;
+export function decodePlugin(body: RequestBody, schema: typeof pluginBody | typeof pluginPatch): Decoded<PluginFields> {
+  const { name, consumer_id: consumerId } = body.fields;
   if (schema === pluginBody && typeof name === 'string' && name.trim() !== '' && name.trim() !== 'ssl') {
     throw inputInvalid([invalid('config', `Plugin "${name.trim().slice(0, 100)}" not found`)]);
   }
   if (consumerId !== undefined && consumerId !== null && consumerId !== '') {
     throw inputInvalid([invalid(wholeEntity, 'No consumer can be configured for that plugin')]);
   }
-  const decoded = decodeFields(schema, call.body, seedPhrases) as Decoded<PluginFields>;
+  const decoded = decodeFields(schema, body, seedPhrases) as Decoded<PluginFields>;
   // Without a name nobody knows what else is missing.
   const unnamed = decoded.problems.filter(({ field }) => field === 'name');
   if (unnamed.length > 0) throw inputInvalid(unnamed);

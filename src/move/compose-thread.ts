@@ -1,0 +1,21 @@
+// The thread that composes certificates for an import. What it is told and answers is in compose-threads.ts.
+import { parentPort, workerData } from 'node:worker_threads';
+import { createSealer } from '../store/sealing.ts';
+import { composeEntry, type Composed } from './compose-entry.ts';
+import type { ComposeTask, ThreadData, ThreadMessage } from './compose-threads.ts';
+
+const { keyring, minRsaBits, force, tags } = workerData as ThreadData;
+const sealer = createSealer(keyring);
+const known = new Map<string, readonly string[]>();
+
+async function compose({ items, now }: ComposeTask): Promise<readonly Composed[]> {
+  const intermediatesOf = (subjectKey: string) => known.get(subjectKey) ?? [];
+  return Promise.all(
+    items.map((item) => composeEntry(item, { sealer, now, minRsaBits, force, tags, intermediatesOf })),
+  );
+}
+
+parentPort?.on('message', async (message: ThreadMessage) => {
+  if (message.kind === 'known') known.set(message.subjectKey, message.pems);
+  else parentPort?.postMessage({ id: message.id, composed: await compose(message) });
+});
