@@ -1,6 +1,7 @@
 // One X.509 certificate and the facts that are asked about it. node:crypto judges whether it is valid; the names are read
 // from the DER itself, because Node gives them as text in which a name may hide.
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto';
+import { createLru } from '../lib/lru.ts';
 import { childrenOf, objectIdentifierOf, readElement, tags, type Element } from './read-der.ts';
 import { encodePem, scanPem } from './pem.ts';
 import { publicKeyFacts, type KeyType, type PublicKeyFacts } from './public-key.ts';
@@ -47,10 +48,19 @@ export interface CertificateFacts {
   readonly notAfter: number;
 }
 
+/** Many leaves come with the same few intermediates, and parsing one takes as long as parsing a leaf. */
+const authorities = createLru<string, Certificate>(256);
+
 /** Undefined when the bytes are not exactly one certificate. Never throws. */
 export function parseCertificate(der: Uint8Array): Certificate | undefined {
   try {
-    return readElement(der)?.whole.length === der.length ? readFields(der) : undefined;
+    if (readElement(der)?.whole.length !== der.length) return undefined;
+    const fingerprint = createHash('sha256').update(der).digest('hex');
+    const known = authorities.get(fingerprint);
+    if (known !== undefined) return known;
+    const certificate = readFields(der, fingerprint);
+    if (certificate?.isAuthority === true) authorities.set(fingerprint, certificate);
+    return certificate;
   } catch {
     // OpenSSL's reasons ("header too long") help nobody; the caller says which block it was.
     return undefined;
@@ -93,7 +103,7 @@ function verifies(x509: X509Certificate, key: KeyObject): boolean {
   }
 }
 
-function readFields(der: Uint8Array): Certificate | undefined {
+function readFields(der: Uint8Array, fingerprint: string): Certificate | undefined {
   const x509 = new X509Certificate(der);
   const { issuer, subject, extensions } = outline(der);
   if (issuer === undefined || subject === undefined) return undefined;
@@ -107,7 +117,7 @@ function readFields(der: Uint8Array): Certificate | undefined {
   return {
     x509,
     pem: encodePem('CERTIFICATE', der),
-    fingerprint: createHash('sha256').update(der).digest('hex'),
+    fingerprint,
     subjectKey,
     issuerKey,
     subject: oneLine(x509.subject),
