@@ -9,6 +9,8 @@ export type ComposedItem = Composed | Exclude<SourceItem, CertificateItem>;
 
 /** Certificates that a thread gets at a time. */
 const groupSize = 16;
+/** Enough for the threads to go on while a batch is written. */
+const groupsUnderWay = 80;
 
 interface Group {
   readonly items: readonly SourceItem[];
@@ -30,7 +32,7 @@ export async function* composeAll(
     if (gathered.length < groupSize) continue;
     underWay.push(begin(gathered));
     gathered = [];
-    if (underWay.length >= threads.width) yield* settle(underWay.shift());
+    if (underWay.length >= groupsUnderWay) yield* settle(underWay.shift());
   }
   underWay.push(begin(gathered));
   while (underWay.length > 0) yield* settle(underWay.shift());

@@ -30,8 +30,6 @@ interface ThreadAnswer {
 }
 
 export interface ComposeThreads extends AsyncDisposable {
-  /** Tasks that are worth having under way at once. */
-  readonly width: number;
   compose(items: readonly CertificateItem[], now: Milliseconds): Promise<readonly Composed[]>;
   /** Intermediates that every later `compose` knows. */
   tell(subjectKey: string, pems: readonly string[]): void;
@@ -44,7 +42,6 @@ export function startComposeThreads(data: ThreadData): ComposeThreads {
   const threads = Array.from({ length: Math.min(threadsMax, availableParallelism()) }, () => startThread(url, data));
   let ids = 0;
   return {
-    width: threads.length * 3,
     async compose(items, now) {
       const [thread] = threads.toSorted((a, b) => a.waiting.size - b.waiting.size);
       if (thread === undefined) throw new TypeError('there is no thread');

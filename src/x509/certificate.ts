@@ -105,9 +105,9 @@ function verifies(x509: X509Certificate, key: KeyObject): boolean {
 
 function readFields(der: Uint8Array, fingerprint: string): Certificate | undefined {
   const x509 = new X509Certificate(der);
-  const { issuer, subject, extensions } = outline(der);
+  const { issuer, subject, spki, extensions } = outline(der);
   if (issuer === undefined || subject === undefined) return undefined;
-  const publicKey = readPublicKey(x509);
+  const publicKey = readPublicKey(x509, spki?.whole);
   const subjectKey = nameKey(subject.whole);
   const issuerKey = nameKey(issuer.whole);
   const alternative = alternativeNames(extensions.get(subjectAltName));
@@ -135,9 +135,10 @@ function readFields(der: Uint8Array, fingerprint: string): Certificate | undefin
   };
 }
 
-function readPublicKey(x509: X509Certificate): Certificate['publicKey'] {
+function readPublicKey(x509: X509Certificate, spki: Uint8Array | undefined): Certificate['publicKey'] {
   try {
-    return { key: x509.publicKey, ...publicKeyFacts(x509.publicKey) };
+    const key = x509.publicKey;
+    return { key, ...publicKeyFacts(key, spki) };
   } catch {
     return undefined;
   }
@@ -158,7 +159,7 @@ function outline(der: Uint8Array) {
     const value = parts.at(-1);
     if (value?.tag === tags.octetString) extensions.set(objectIdentifierOf(parts[0]), value.content);
   }
-  return { issuer: fields[offset + 2], subject: fields[offset + 4], extensions };
+  return { issuer: fields[offset + 2], subject: fields[offset + 4], spki: fields[offset + 5], extensions };
 }
 
 function alternativeNames(value: Uint8Array | undefined): readonly string[] {

@@ -1,7 +1,7 @@
 // What a key is, from its public half: type, size, hash; and whether TLS servers can use it. The private half is
 // private-key.ts's.
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { childrenOf, readElement, tags } from './read-der.ts';
+import { childrenOf, objectIdentifierOf, readElement, tags } from './read-der.ts';
 
 export type KeyType = 'rsa' | 'ec' | 'ed25519' | 'ed448';
 
@@ -28,10 +28,12 @@ export type Strength =
   | { readonly kind: 'weak'; readonly floor: string }
   | { readonly kind: 'unsupported' };
 
-/** @throws what node:crypto throws for keys that it cannot export. */
-export function publicKeyFacts(key: KeyObject): PublicKeyFacts {
-  const publicKey = key.type === 'private' ? createPublicKey(key) : key;
-  const spki = publicKey.export({ type: 'spki', format: 'der' });
+/**
+ * @param encoded the key as a certificate holds it: it need not be encoded again where there is one way only
+ * @throws what node:crypto throws for keys that it cannot export
+ */
+export function publicKeyFacts(key: KeyObject, encoded?: Uint8Array): PublicKeyFacts {
+  const spki = encoded !== undefined && isUsualForm(encoded) ? encoded : encode(key);
   const sha256 = createHash('sha256').update(spki).digest('hex');
   const details = key.asymmetricKeyDetails ?? {};
   const curve = namesItsCurve(spki) ? details.namedCurve : undefined;
@@ -70,6 +72,21 @@ const curves: Readonly<Record<string, { readonly name: string; readonly use: 'en
   secp384r1: { name: 'P-384', use: 'enough' },
   secp521r1: { name: 'P-521', use: 'rare' },
 };
+
+function encode(key: KeyObject): Uint8Array {
+  const publicKey = key.type === 'private' ? createPublicKey(key) : key;
+  return publicKey.export({ type: 'spki', format: 'der' });
+}
+
+/** RSA with NULL for parameters (RFC 3279 section 2.3.1), or an uncompressed point of a named curve (RFC 5480 section 2). */
+function isUsualForm(spki: Uint8Array): boolean {
+  const [algorithm, key] = childrenOf(readElement(spki));
+  const [kind, parameters] = childrenOf(algorithm);
+  const name = objectIdentifierOf(kind);
+  if (name === '1.2.840.113549.1.1.1') return parameters?.tag === tags.null && parameters.content.length === 0;
+  const isUncompressed = key?.tag === tags.bitString && key.content[0] === 0 && key.content[1] === 4;
+  return name === '1.2.840.10045.2.1' && parameters?.tag === tags.objectIdentifier && isUncompressed;
+}
 
 /** RFC 5480 section 2.1.1: explicit parameters are forbidden, even when they are those of a known curve. */
 function namesItsCurve(spki: Uint8Array): boolean {

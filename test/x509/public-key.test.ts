@@ -1,9 +1,10 @@
 // Which keys a server may use.
 import assert from 'node:assert/strict';
-import { createPublicKey } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { test } from 'node:test';
+import { describeCertificate } from '../../src/x509/certificate.ts';
 import { publicKeyFacts, rsaMaxBits, strengthOf } from '../../src/x509/public-key.ts';
-import { makePrivateKey, type KeyOptions } from '../support/certificates.ts';
+import { makePrivateKey, makeSelfSigned, type KeyOptions } from '../support/certificates.ts';
 
 const kinds: readonly [KeyOptions, string, string][] = [
   [{}, 'EC P-256', 'enough'],
@@ -34,4 +35,18 @@ test('RSA keys that would burden every handshake, or whose exponent does nothing
   assert.equal(strength(rsaMaxBits, 3), 'enough');
   assert.equal(strength(rsaMaxBits + 8, 3), 'unsupported');
   assert.equal(strength(2048, 1), 'weak');
+});
+
+test('the hash of a certificate is that of its public key as OpenSSL encodes it, whatever the kind', () => {
+  for (const options of [
+    { keyType: 'ec' },
+    { keyType: 'ec', curve: 'secp384r1' },
+    { keyType: 'rsa' },
+    { keyType: 'ed25519' },
+    { keyType: 'ed448' },
+  ] as const) {
+    const { cert, key } = makeSelfSigned({ names: ['a.test'], ...options });
+    const spki = createPublicKey(key).export({ type: 'spki', format: 'der' });
+    assert.equal(describeCertificate(cert)?.publicKeySha256, createHash('sha256').update(spki).digest('hex'));
+  }
 });
