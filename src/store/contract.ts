@@ -79,6 +79,13 @@ export interface Leaf {
   readonly fingerprintAlt: string | null;
 }
 
+/** An intermediate certificate known from the chain of another one. */
+export interface Intermediate {
+  /** The key of its subject (x509 `nameKey`). */
+  readonly subjectKey: string;
+  readonly pem: string;
+}
+
 /** How many certificates hold a private key sealed under this master key of the keyring. */
 export interface KeyUse {
   readonly keyId: string;
@@ -103,12 +110,16 @@ export interface StoreReader {
   }>;
   /** Intermediate certificates (PEM) known from other chains whose subject has this key (x509 `nameKey`). */
   intermediates(subjectKey: string): Promise<readonly string[]>;
+  /** All of those, in one order that stays: at most `limit` after this one, or from the first. */
+  rememberedIntermediates(after: Intermediate | undefined, limit: number): Promise<readonly Intermediate[]>;
   /** The `limit` certificates that expire first, whoever owns them. */
   soonestToExpire(limit: number): Promise<readonly Expiry[]>;
   /** Every master key under which something is sealed, the store's own secrets included; in the order of their ids. */
   keysInUse(): Promise<readonly KeyUse[]>;
   /** Certificates of any owner with a private key that is sealed under another key, at most `limit`. */
   certificatesNotSealedUnder(keyId: string, limit: number): Promise<readonly Certificate[]>;
+  /** As it is stored, sealed under the keyring; undefined until it is first used. */
+  sealedSecret(name: 'ticket'): Promise<string | undefined>;
   revision(): Promise<number>;
   /**
    * In order, those after `revision`: at most `limit` rows, save that a revision is never cut, its last rows come along.
@@ -144,8 +155,10 @@ export interface StoreTransaction extends StoreReader {
    * @returns for each item its error, or undefined
    */
   insertCertificates(items: readonly CertificateWithSnis[]): Promise<readonly (PortunusError | undefined)[]>;
-  /** Remembers intermediates of an accepted chain: `subjectKey` → PEM. Not an entity: takes no revision by itself. */
-  rememberIntermediates(found: readonly { readonly subjectKey: string; readonly pem: string }[]): Promise<void>;
+  /** The same for SNIs of certificates that are there. */
+  insertSnis(snis: readonly Sni[]): Promise<readonly (PortunusError | undefined)[]>;
+  /** Remembers intermediates of an accepted chain. Not entities: takes no revision by itself. */
+  rememberIntermediates(found: readonly Intermediate[]): Promise<void>;
 }
 
 export interface CertificateWithSnis {
@@ -187,6 +200,13 @@ export interface Store extends StoreReader, AsyncDisposable {
   onCommit(nudge: (revision: number) => void): () => void;
   /** The cluster's secrets, sealed in the store, made on first use: 32 bytes. */
   secret(name: 'ticket'): Promise<Buffer>;
+  /**
+   * Puts another store's secret, as `sealedSecret` gave it, in the place of this one's. Nodes that run keep the one they
+   * began with.
+   * @returns whether there was another one
+   * @throws KEYRING_MISMATCH; and as `transact`
+   */
+  adoptSecret(name: 'ticket', sealed: string): Promise<boolean>;
   /**
    * Seals the store's own secrets anew under the key that seals now, those that are under another one. Certificates are
    * sealed anew by writing them.

@@ -1,11 +1,11 @@
-// Many certificates with their SNIs at once. The rules are those of writes.ts, looked up for all of them together.
+// Many certificates with their SNIs, or SNIs alone, at once. The rules are those of writes.ts, looked up for all of them together.
 import { isPortunusError, type PortunusError } from '../lib/errors.ts';
 import type { Change, Sni } from '../model/entities.ts';
 import { bindingOfSni, refuseHeld } from './bindings.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { CertificateWithSnis } from './contract.ts';
 import type { Known, Rows } from './rows.ts';
-import { violation } from './violation.ts';
+import { missing, violation } from './violation.ts';
 
 /** As StoreTransaction promises. */
 export async function insertCertificates(
@@ -24,12 +24,14 @@ export async function insertCertificates(
     sniIds: snis.map((sni) => sni.id),
     names: snis.map((sni) => sni.name),
   });
-  const taken: Taken = { certificateIds: new Set(), sniIds: new Set(), names: new Set() };
+  const taken = nothing();
   const errors: (PortunusError | undefined)[] = [];
   for (const item of items) {
     const error = await conflictOf(rows, known, taken, item);
     errors.push(error);
-    if (error === undefined) take(taken, item);
+    if (error !== undefined) continue;
+    taken.certificateIds.add(item.certificate.id);
+    for (const sni of item.snis) takeSni(taken, sni);
   }
   const accepted = items.filter((_item, index) => errors[index] === undefined);
   if (accepted.length > 0) {
@@ -44,11 +46,53 @@ export async function insertCertificates(
   return errors;
 }
 
+/** As StoreTransaction promises. */
+export async function insertSnis(
+  rows: Rows,
+  log: Pick<ChangeLog, 'reserve'>,
+  snis: readonly Sni[],
+): Promise<readonly (PortunusError | undefined)[]> {
+  const known = await rows.known({
+    certificateIds: snis.map((sni) => sni.certificateId),
+    sniIds: snis.map((sni) => sni.id),
+    names: snis.map((sni) => sni.name),
+  });
+  const taken = nothing();
+  const errors: (PortunusError | undefined)[] = [];
+  for (const sni of snis) {
+    let error = await conflictOfSni(rows, known, [taken], sni);
+    if (!known.certificateIds.has(sni.certificateId) && error?.code !== 'UNIQUE_VIOLATION') {
+      error = missing('sni', 'certificateId', sni.certificateId);
+    }
+    errors.push(error);
+    if (error === undefined) takeSni(taken, sni);
+  }
+  const accepted = snis.filter((_sni, index) => errors[index] === undefined);
+  if (accepted.length > 0) {
+    await rows.insertMany({
+      certificates: [],
+      snis: accepted,
+      bindings: accepted.map(bindingOfSni),
+      ...(await log.reserve(accepted.map(recordOfSni))),
+    });
+  }
+  return errors;
+}
+
 /** What the items before have, of this call. */
 interface Taken {
   readonly certificateIds: Set<string>;
   readonly sniIds: Set<string>;
   readonly names: Set<string>;
+}
+
+function nothing(): Taken {
+  return { certificateIds: new Set(), sniIds: new Set(), names: new Set() };
+}
+
+function takeSni(taken: Taken, { id, name }: Sni): void {
+  taken.sniIds.add(id);
+  taken.names.add(name);
 }
 
 async function conflictOf(
@@ -58,18 +102,25 @@ async function conflictOf(
   { certificate: { id }, snis }: CertificateWithSnis,
 ): Promise<PortunusError | undefined> {
   if (known.certificateIds.has(id) || taken.certificateIds.has(id)) return violation('certificate', 'id', id);
-  const [ids, names] = [new Set<string>(), new Set<string>()];
+  const own = nothing();
   for (const sni of snis) {
-    if (known.sniIds.has(sni.id) || taken.sniIds.has(sni.id) || ids.has(sni.id)) return violation('sni', 'id', sni.id);
-    if (taken.names.has(sni.name) || names.has(sni.name)) return violation('sni', 'name', sni.name);
-    if (known.names.has(sni.name)) {
-      const error = await refusalOfName(rows, sni);
-      if (error !== undefined) return error;
-    }
-    ids.add(sni.id);
-    names.add(sni.name);
+    const error = await conflictOfSni(rows, known, [taken, own], sni);
+    if (error !== undefined) return error;
+    takeSni(own, sni);
   }
   return undefined;
+}
+
+async function conflictOfSni(
+  rows: Rows,
+  known: Known,
+  taken: readonly Taken[],
+  sni: Sni,
+): Promise<PortunusError | undefined> {
+  const { id, name } = sni;
+  if (known.sniIds.has(id) || taken.some((before) => before.sniIds.has(id))) return violation('sni', 'id', id);
+  if (taken.some((before) => before.names.has(name))) return violation('sni', 'name', name);
+  return known.names.has(name) ? refusalOfName(rows, sni) : undefined;
 }
 
 /** The error of `snis.insert`, which tells an SNI that holds a name from a plugin that binds it. */
@@ -84,17 +135,12 @@ async function refusalOfName(rows: Rows, { name }: Sni): Promise<PortunusError |
   }
 }
 
-function take(taken: Taken, { certificate, snis }: CertificateWithSnis): void {
-  taken.certificateIds.add(certificate.id);
-  for (const sni of snis) {
-    taken.sniIds.add(sni.id);
-    taken.names.add(sni.name);
-  }
+type NewRecord = Pick<Change, 'entity' | 'id' | 'operation'>;
+
+function recordsOf({ certificate, snis }: CertificateWithSnis): readonly NewRecord[] {
+  return [{ entity: 'certificate', id: certificate.id, operation: 'create' }, ...snis.map(recordOfSni)];
 }
 
-function recordsOf({ certificate, snis }: CertificateWithSnis): Pick<Change, 'entity' | 'id' | 'operation'>[] {
-  return [
-    { entity: 'certificate', id: certificate.id, operation: 'create' },
-    ...snis.map((sni) => ({ entity: 'sni', id: sni.id, operation: 'create' }) as const),
-  ];
+function recordOfSni({ id }: Sni): NewRecord {
+  return { entity: 'sni', id, operation: 'create' };
 }

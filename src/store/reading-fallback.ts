@@ -37,9 +37,11 @@ export function withFallback(store: Store, replica: StoreReader, isUsable: () =>
       'binding',
       'leaves',
       'intermediates',
+      'rememberedIntermediates',
       'soonestToExpire',
       'keysInUse',
       'certificatesNotSealedUnder',
+      'sealedSecret',
       'revision',
       'changesSince',
     );

@@ -1,14 +1,13 @@
 // The rules of writing, over any database's rows: what is unique, what must exist, what cascades, and which rows of
 // `changes` arise. That each write happens whole or not at all is transaction.ts's.
-import { createHash } from 'node:crypto';
 import type { Api, Certificate, CertificateOwner, EntityKind, Plugin, Sni } from '../model/entities.ts';
-import { PortunusError } from '../lib/errors.ts';
 import { bindingOfSni, bindingsOfPlugin, rebind } from './bindings.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { StoreTransaction, Writable } from './contract.ts';
-import { insertCertificates } from './insert-certificates.ts';
+import { insertCertificates, insertSnis } from './insert-certificates.ts';
+import { intermediateKey } from './intermediate-key.ts';
 import type { Rows } from './rows.ts';
-import { violation } from './violation.ts';
+import { missing, violation } from './violation.ts';
 
 export interface Writes {
   readonly apis: Writable<Api>;
@@ -16,7 +15,7 @@ export interface Writes {
   readonly certificates: Writable<Certificate>;
   readonly snis: Writable<Sni>;
   readonly intermediates: Pick<StoreTransaction, 'rememberIntermediates'>;
-  readonly many: Pick<StoreTransaction, 'insertCertificates'>;
+  readonly many: Pick<StoreTransaction, 'insertCertificates' | 'insertSnis'>;
 }
 
 /** Codes and TypeErrors as StoreTransaction promises. */
@@ -106,13 +105,14 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
 
     intermediates: {
       async rememberIntermediates(found) {
-        for (const { subjectKey, pem } of found) {
-          await rows.rememberIntermediate(subjectKey, createHash('sha256').update(pem).digest('hex'), pem);
-        }
+        await Promise.all(found.map((each) => rows.rememberIntermediate(...intermediateKey(each), each.pem)));
       },
     },
 
-    many: { insertCertificates: (items) => insertCertificates(rows, log, items) },
+    many: {
+      insertCertificates: (items) => insertCertificates(rows, log, items),
+      insertSnis: (snis) => insertSnis(rows, log, snis),
+    },
   };
 
   async function deletePlugin(plugin: Plugin): Promise<void> {
@@ -178,10 +178,4 @@ async function existing<E>(entity: EntityKind, id: string, collection: Gettable<
 
 function isSameOwner(a: CertificateOwner, b: CertificateOwner): boolean {
   return a.kind === 'plugin' && b.kind === 'plugin' ? a.pluginId === b.pluginId : a.kind === b.kind;
-}
-
-function missing(entity: EntityKind, field: string, value: string): PortunusError {
-  return new PortunusError('REFERENCE_MISSING', `The ${entity}'s ${field} refers to nothing: ${value}.`, {
-    facts: { entity, field, value },
-  });
 }

@@ -134,6 +134,47 @@ export function manyCertificatesContract(name: string, openStore: OpenStore): vo
       }
     });
 
+    test('SNIs alone, of certificates that are there: in order, those with a conflict left out with its error', async () => {
+      const snis = [
+        fakeSni('z', 'z.test', 'known', { tags: ['t'] }),
+        fakeSni('known-sni', 'x1.test', 'known'),
+        fakeSni('x2', 'known.test', 'known'),
+        fakeSni('x3', 'plugin.test', 'known'),
+        fakeSni('x4', 'x4.test', 'none'),
+        fakeSni('x5', 'plugin.test', 'none'),
+        fakeSni('x6', 'known.test', 'none'),
+        fakeSni('a', 'a.test', 'certificate-of-p'),
+        fakeSni('z', 'x7.test', 'known'),
+        fakeSni('x8', 'a.test', 'known'),
+        fakeSni('x4', '*.x4.test', 'known'),
+      ];
+      await using together = await openStore();
+      await using single = await openStore();
+      for (const { store } of [together, single]) await seed(store);
+      const { value: errors, revision } = await together.store.transact('test', (tx) => tx.insertSnis(snis));
+      const { value: expected } = await single.store.transact('test', async (tx) => {
+        const outcome: unknown[] = [];
+        for (const sni of snis) {
+          outcome.push(await tx.snis.insert(sni).catch((error: unknown) => error));
+        }
+        return outcome;
+      });
+      assert.deepEqual(errors.map(told), (expected as typeof errors).map(told));
+      assert.deepEqual(
+        (await together.store.snis.list({ size: 100 })).items.map(({ id }) => id),
+        ['known-sni', 'z', 'a', 'x4'],
+      );
+      assert.equal(await together.store.snis.count({ tags: { all: ['t'] } }), 1);
+      for (const bound of ['z.test', 'a.test', '*.x4.test', 'x1.test', 'plugin.test']) {
+        assert.deepEqual(await together.store.binding(bound), await single.store.binding(bound), bound);
+      }
+      const changes = await together.store.changesSince(revision - 1, 10);
+      assert.deepEqual(
+        changes.map(({ entity, id, operation }) => `${operation} ${entity} ${id}`),
+        ['create sni z', 'create sni a', 'create sni x4'],
+      );
+    });
+
     test('when all of them are left out, no revision is taken', async () => {
       await using opened = await openStore();
       await seed(opened.store);

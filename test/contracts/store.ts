@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
-import type { Store, StoreTransaction } from '../../src/store/contract.ts';
+import type { Intermediate, Store, StoreTransaction } from '../../src/store/contract.ts';
 import type { Sealer } from '../../src/store/sealer.ts';
 import {
   certificateIdOf,
@@ -14,7 +14,7 @@ import {
   fakeSni,
 } from './entities.ts';
 import { manyCertificatesContract } from './many-certificates.ts';
-import { sealingKeysContract } from './sealing-keys.ts';
+import { sealerOf, sealingKeysContract } from './sealing-keys.ts';
 import { storeModelContract } from './store-model.ts';
 
 export interface StoreUnderTest extends AsyncDisposable {
@@ -151,6 +151,23 @@ export function storeContract(name: string, openStore: OpenStore): void {
       }
       assert.deepEqual([...(await store.intermediates('k'))].sort(), ['one', 'two']);
       assert.deepEqual(await (await opened.reopen()).intermediates('other'), ['three']);
+    });
+
+    test('all that are remembered are read a few at a time, each once', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const found = ['b', 'a', 'c'].flatMap((subjectKey) => ['1', '2', '3'].map((pem) => ({ subjectKey, pem })));
+      await store.transact('test', (tx) => tx.rememberIntermediates(found));
+      const read: Intermediate[] = [];
+      for (;;) {
+        const page = await store.rememberedIntermediates(read.at(-1), 2);
+        assert.ok(page.length <= 2);
+        if (page.length === 0) break;
+        read.push(...page);
+      }
+      const sorted = (list: readonly Intermediate[]) =>
+        list.map(({ subjectKey, pem }) => `${subjectKey} ${pem}`).sort();
+      assert.deepEqual(sorted(read), sorted(found));
     });
 
     test('a hundred transactions at once take a hundred revisions in the order in which they came', async () => {
@@ -328,6 +345,34 @@ export function storeContract(name: string, openStore: OpenStore): void {
       assert.deepEqual(await opened.store.secret('ticket'), two);
       assert.equal(await opened.store.revision(), 0);
       assert.deepEqual(await (await opened.reopen()).secret('ticket'), two);
+    });
+
+    test("another store's ticket secret takes the place of this one's, sealed under the key that seals here", async () => {
+      const [old, both] = [sealerOf('old'), sealerOf('fresh', 'old')];
+      await using from = await openStore({ sealer: old });
+      await using opened = await openStore({ sealer: both });
+      const { store } = opened;
+      assert.equal(await from.store.sealedSecret('ticket'), undefined);
+      const secret = await from.store.secret('ticket');
+      const sealed = (await from.store.sealedSecret('ticket')) ?? '';
+      assert.deepEqual(old.open(sealed, 'meta secret_ticket'), secret);
+
+      assert.equal(await store.adoptSecret('ticket', sealed), false, 'there was none');
+      assert.deepEqual(await store.secret('ticket'), secret);
+      const kept = await store.sealedSecret('ticket');
+      assert.equal(both.keyIdOf(kept ?? ''), 'fresh');
+      assert.equal(await store.adoptSecret('ticket', sealed), false, 'it is the same');
+      assert.equal(await store.sealedSecret('ticket'), kept);
+      assert.deepEqual(await (await opened.reopen()).secret('ticket'), secret);
+
+      await using used = await openStore({ sealer: both });
+      await used.store.secret('ticket');
+      assert.equal(await used.store.adoptSecret('ticket', sealed), true);
+      assert.deepEqual(await used.store.secret('ticket'), secret);
+      await using stranger = await openStore({ sealer: sealerOf('other') });
+      const own = await stranger.store.secret('ticket');
+      await assert.rejects(stranger.store.adoptSecret('ticket', sealed), hasCode('KEYRING_MISMATCH'));
+      assert.deepEqual(await stranger.store.secret('ticket'), own);
     });
   });
 

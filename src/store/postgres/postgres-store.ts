@@ -77,6 +77,13 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
       secrets.set(name, value);
       return Buffer.from(value);
     },
+    async adoptSecret(name, sealed) {
+      const key = `secret_${name}`;
+      const secret = sealer.open(sealed, `meta ${key}`);
+      const replaced = await inTurn(() => locked('write', (tx) => replaceSealed(tx, key, secret)));
+      secrets.set(name, secret);
+      return replaced;
+    },
     async resealSecrets() {
       await inTurn(() => locked('write', resealMeta));
     },
@@ -177,6 +184,19 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
       await tx.query('INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING', key, make());
       return (await read(tx)) ?? '';
     });
+  }
+
+  /** @returns whether there was another value */
+  async function replaceSealed(tx: PgTransaction, key: string, value: Buffer): Promise<boolean> {
+    const binding = `meta ${key}`;
+    const [known] = await tx.query('SELECT value FROM meta WHERE key = $1', key);
+    if (known !== undefined && sealer.open(String(known['value']), binding).equals(value)) return false;
+    await tx.query(
+      'INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+      key,
+      sealer.seal(value, binding),
+    );
+    return known !== undefined;
   }
 
   async function resealMeta(tx: PgTransaction): Promise<void> {

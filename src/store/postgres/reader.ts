@@ -6,6 +6,7 @@ import type { PgRow, PgStatements } from './client.ts';
 import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
 import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, type Query, sniQuery } from './filters.ts';
 import { keyUse } from './key-use.ts';
+import { intermediateKey } from '../intermediate-key.ts';
 import { leafColumns, toLeaves } from '../leaf-rows.ts';
 
 /** Intermediates of one key that are given out at once. */
@@ -50,6 +51,15 @@ export function createReader(statements: PgStatements): StoreReader {
       );
       return rows.map((row) => String(row['pem']));
     },
+    async rememberedIntermediates(after, limit) {
+      const rows = await statements.query(
+        `SELECT subject_key, pem FROM intermediates WHERE (subject_key, sha256) > ($1, $2)
+         ORDER BY subject_key, sha256 LIMIT $3`,
+        ...intermediateKey(after),
+        limit,
+      );
+      return rows.map((row) => ({ subjectKey: String(row['subject_key']), pem: String(row['pem']) }));
+    },
     async soonestToExpire(limit) {
       const rows = await statements.query(
         `SELECT id, not_after, coalesce(
@@ -65,6 +75,10 @@ export function createReader(statements: PgStatements): StoreReader {
       }));
     },
     ...keyUse(statements),
+    async sealedSecret(name) {
+      const [row] = await statements.query('SELECT value FROM meta WHERE key = $1', `secret_${name}`);
+      return row && String(row['value']);
+    },
     revision: () => readRevision(statements),
     async changesSince(revision, limit) {
       const rows = await statements.query(

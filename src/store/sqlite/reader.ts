@@ -1,10 +1,11 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
 import type { Change } from '../../model/entities.ts';
-import type { Collection, Expiry, StoreReader } from '../contract.ts';
+import type { Collection, Expiry, Intermediate, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
 import { keyUse } from './key-use.ts';
+import { intermediateKey } from '../intermediate-key.ts';
 import { leafColumns, toLeaves } from '../leaf-rows.ts';
 import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, sniQuery, type Query } from './filters.ts';
 
@@ -57,6 +58,16 @@ export function createReader(connection: Connection): StoreReader {
         )
         .map((row) => row['pem'] as string);
     },
+    async rememberedIntermediates(after, limit) {
+      return connection
+        .all(
+          `SELECT subject_key AS subjectKey, pem FROM intermediates WHERE (subject_key, sha256) > (?, ?)
+           ORDER BY subject_key, sha256 LIMIT ?`,
+          ...intermediateKey(after),
+          limit,
+        )
+        .map((row) => ({ ...(row as unknown as Intermediate) }));
+    },
     async soonestToExpire(limit) {
       return connection
         .all(
@@ -69,6 +80,10 @@ export function createReader(connection: Connection): StoreReader {
         .map((row) => ({ ...(row as unknown as Expiry) }));
     },
     ...keyUse(connection),
+    async sealedSecret(name) {
+      const row = connection.get('SELECT value FROM meta WHERE key = ?', `secret_${name}`);
+      return row && String(row['value']);
+    },
     async revision() {
       return readRevision(connection);
     },

@@ -80,6 +80,13 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       secrets.set(name, value);
       return Buffer.from(value);
     },
+    async adoptSecret(name, sealed) {
+      const key = `secret_${name}`;
+      const secret = sealer.open(sealed, `meta ${key}`);
+      const replaced = await inTurn(() => inDatabase('COMMIT', async () => replaceSealed(key, secret)));
+      secrets.set(name, secret);
+      return replaced;
+    },
     async [Symbol.asyncDispose]() {
       others[Symbol.dispose]();
       closing ??= queue.idle().then(() => {
@@ -163,6 +170,15 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       writer.run('INSERT OR IGNORE INTO meta VALUES (?, ?)', key, sealer.seal(make(), `meta ${key}`));
     });
     return sealedValue(key, make);
+  }
+
+  /** @returns whether there was another value */
+  function replaceSealed(key: string, value: Buffer): boolean {
+    const binding = `meta ${key}`;
+    const known = writer.get('SELECT value FROM meta WHERE key = ?', key);
+    if (known !== undefined && sealer.open(String(known['value']), binding).equals(value)) return false;
+    writer.run('INSERT OR REPLACE INTO meta VALUES (?, ?)', key, sealer.seal(value, binding));
+    return known !== undefined;
   }
 
   async function resealMeta(): Promise<void> {
