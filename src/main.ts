@@ -20,6 +20,7 @@ const exitCode = await runCommandLine(process.argv.slice(2), {
     const { runGateway } = await import('./gateway.ts');
     await runGateway(options);
   },
+  runExport: async (options) => (await import('./export-command.ts')).runExport(options),
   runImport: async (options) => (await import('./import-command.ts')).runImport(options),
   runMigration: async (options) => (await import('./migrate-command.ts')).runMigration(options),
   keyringCommands: async () => (await import('./keyring-commands.ts')).keyringCommands,

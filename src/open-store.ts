@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from './config/config.ts';
+import { PortunusError } from './lib/errors.ts';
 import { checkKeyring } from './store/check-keyring.ts';
 import type { Store, StoreReader } from './store/contract.ts';
 import type { NodeRegistry } from './store/node-registry.ts';
@@ -57,4 +58,31 @@ export async function openReader(config: Config): Promise<(StoreReader & AsyncDi
   await migrate(client, config.postgres.schema);
   const open = stack.move();
   return { ...createPostgresReader(client), [Symbol.asyncDispose]: () => open.disposeAsync() };
+}
+
+/** A snapshot is read for as long as whoever takes it needs. */
+const snapshotPauseMs = 600_000;
+
+/**
+ * All that `work` reads is of one revision; gateways go on writing. @throws as `openStore`, and STORE_UNAVAILABLE when there
+ * is no embedded store
+ */
+export async function withSnapshot<T>(config: Config, work: (reader: StoreReader) => Promise<T>): Promise<T> {
+  if (config.postgres === undefined) {
+    const file = embeddedStorePath(config);
+    if (!existsSync(file))
+      throw new PortunusError('STORE_UNAVAILABLE', `There is no embedded store in ${config.prefix}.`);
+    const connection = openForReading(file);
+    try {
+      connection.run('BEGIN');
+      return await work(createReader(connection));
+    } finally {
+      connection.close();
+    }
+  }
+  // The first connection answers within the time of the configuration.
+  await using client = createPgClient(config.postgres);
+  await migrate(client, config.postgres.schema);
+  await using patient = createPgClient({ ...config.postgres, timeoutMs: snapshotPauseMs });
+  return await patient.transact('snapshot', (tx) => work(createPostgresReader(tx)));
 }

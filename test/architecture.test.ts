@@ -28,6 +28,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const composition = new Set([
   'main.ts',
   'gateway.ts',
+  'export-command.ts',
   'import-command.ts',
   'migrate-command.ts',
   'worker.ts',

@@ -173,6 +173,7 @@ async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}, progres
     env,
     cwd: folder,
     runGateway: () => Promise.reject(new Error('not asked for')),
+    runExport: () => Promise.reject(new Error('not here')),
     runImport: () => Promise.reject(new Error('not here')),
     runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.resolve(keyringCommands),

@@ -2,6 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import type { ConfigInputs } from '../config/load-config.ts';
 import { check } from './check.ts';
+import { exportTo, type ExportFlags, type RunExport } from './export.ts';
 import { health } from './health.ts';
 import { importInto, type ImportFlags, type RunImport } from './import.ts';
 import { addToKeyring, listKeyring, rotateKeyring } from './keyring.ts';
@@ -21,6 +22,7 @@ export interface CommandLineOptions {
   readonly runGateway: RunGateway;
   /** Loaded when it is needed. */
   readonly keyringCommands: () => Promise<KeyringCommands>;
+  readonly runExport: RunExport;
   readonly runImport: RunImport;
   readonly runMigration: RunMigration;
 }
@@ -34,7 +36,7 @@ interface ConfigOptions {
 /** @param args without the interpreter and the script. @returns the exit code, when the command has ended */
 export async function runCommandLine(
   args: readonly string[],
-  { terminal, env, cwd, runGateway, keyringCommands, runImport, runMigration }: CommandLineOptions,
+  { terminal, env, cwd, runGateway, keyringCommands, runExport, runImport, runMigration }: CommandLineOptions,
 ): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = new Command('portunus')
@@ -82,6 +84,14 @@ export async function runCommandLine(
     .description('certificates, or a whole export, straight into the store while gateways serve')
     .action(async (source: string, options: ConfigOptions & ImportFlags) => {
       code = await importInto(terminal, inputs(options), source, options, runImport);
+    });
+  withConfig(program.command('export'))
+    .argument('[file]', 'where to; the standard output by default')
+    .option('--with-keys', 'with the private keys in the clear; otherwise placeholders stand for them')
+    .option('--json', 'answer with JSON')
+    .description("everything in the store as one file in decK's format, while gateways serve")
+    .action(async (file: string | undefined, options: ConfigOptions & ExportFlags) => {
+      code = await exportTo(terminal, inputs(options), file, options, runExport);
     });
   withConfig(program.command('migrate'))
     .requiredOption('--from <database>', 'sqlite, the embedded store of the data directory')

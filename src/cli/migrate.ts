@@ -9,17 +9,23 @@ export interface MigrateFlags extends JsonOption {
   readonly to: string;
 }
 
-export interface MigratedCounts {
-  readonly certificates: number;
-  readonly snis: number;
-  readonly apis: number;
-  readonly plugins: number;
+export interface MigratedStep {
+  readonly phase: 'comparing' | 'writing';
+  readonly kind: string;
+  readonly done: number;
+  readonly total: number | undefined;
+}
+
+export interface Migrated {
+  readonly counts: Readonly<Record<string, { readonly from: number; readonly to: number }>>;
+  readonly fingerprints: number;
+  readonly ticketSecret: 'moved' | 'replaced' | 'none';
 }
 
 /** As much of the migration as the command needs. @throws PortunusError */
 export type RunMigration = (
-  options: CommandContext & { readonly progress: (done: MigratedCounts) => void },
-) => Promise<MigratedCounts>;
+  options: CommandContext & { readonly progress: (step: MigratedStep) => void },
+) => Promise<Migrated>;
 
 export async function migrate(
   terminal: Terminal,
@@ -30,17 +36,44 @@ export async function migrate(
   if (from !== 'sqlite' || to !== 'postgres')
     return fail(terminal, 'the one way there is: --from sqlite --to postgres');
   return withConfig(terminal, { ...inputs, flags: { ...inputs.flags, database: 'postgres' } }, async (context) => {
-    const counts = await runMigration({
-      ...context,
-      progress: ({ certificates, snis, apis, plugins }) =>
-        terminal.progress?.(`${certificates} certificates, ${snis} SNIs, ${apis} APIs, ${plugins} plugins`),
-    });
+    const migrated = await runMigration({ ...context, progress: showProgress(terminal) });
     terminal.progress?.('');
-    if (json === true) printJson(terminal, counts);
-    else {
-      for (const [what, count] of Object.entries(counts)) terminal.out(`${what.padEnd(12)} ${count}, compared: equal`);
-      terminal.err('Start the gateways with database = postgres and the same keyring from now on.');
-    }
+    if (json === true) printReport(terminal, migrated);
+    else describe(terminal, migrated);
     return 0;
   });
+}
+
+function printReport(terminal: Terminal, { counts, fingerprints, ticketSecret }: Migrated): void {
+  printJson(terminal, { ...counts, fingerprints_compared: fingerprints, ticket_secret: ticketSecret });
+}
+
+function describe(terminal: Terminal, { counts, fingerprints, ticketSecret }: Migrated): void {
+  for (const [kind, sides] of Object.entries(counts)) {
+    const equal = sides.from === sides.to ? 'equal' : 'all there, and others';
+    terminal.out(`${kind.padEnd(14)} ${sides.from} in sqlite, ${sides.to} in postgres: ${equal}`);
+  }
+  terminal.out(`fingerprints   ${fingerprints} compared: equal`);
+  if (ticketSecret !== 'none') terminal.out('session tickets go on being accepted');
+  if (ticketSecret === 'replaced') {
+    terminal.err('Nodes that were started on this database before: remove replica.db from their data directories.');
+  }
+  terminal.err('Start the gateways with database = postgres and the same keyring from now on.');
+}
+
+/** With the rate of what is being done just now, of which there may be some before the first step is told. */
+function showProgress(terminal: Terminal): (step: MigratedStep) => void {
+  let current = '';
+  let began = { at: 0, done: 0 };
+  let last = performance.now();
+  return ({ phase, kind, done, total }) => {
+    const now = performance.now();
+    if (current !== `${phase} ${kind}`) {
+      current = `${phase} ${kind}`;
+      began = { at: last, done: 0 };
+    }
+    last = now;
+    const perSecond = Math.round((done - began.done) / Math.max(0.001, (now - began.at) / 1000));
+    terminal.progress?.(`${current}: ${done}${total === undefined ? '' : ` of ${total}`}, ${perSecond} a second`);
+  };
 }

@@ -172,6 +172,7 @@ async function run(args: readonly string[], { env = {}, runGateway }: RunOptions
     terminal: { out: (line) => out.push(line), err: (line) => err.push(line), progress: undefined },
     env,
     cwd: folder,
+    runExport: () => Promise.reject(new Error('not here')),
     runImport: () => Promise.reject(new Error('not here')),
     runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.reject(new Error('not asked for')),

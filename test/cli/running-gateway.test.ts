@@ -146,6 +146,7 @@ async function run(args: readonly string[], progress?: (text: string) => void) {
     terminal: { out: (line) => out.push(line), err: (line) => err.push(line), progress },
     env: {},
     cwd: folder,
+    runExport: () => Promise.reject(new Error('not here')),
     runImport: () => Promise.reject(new Error('not here')),
     runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.reject(new Error('not asked for')),
