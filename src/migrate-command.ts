@@ -1,11 +1,11 @@
 // What `portunus migrate` does, put together: the embedded store of the data directory, held so that no gateway writes to it
-// meanwhile, into the PostgreSQL of the configuration.
+// meanwhile, into the PostgreSQL of the configuration, which no node may use yet.
 import { existsSync } from 'node:fs';
 import type { RunMigration } from './cli/migrate.ts';
 import { keyringSource } from './keyring-source.ts';
 import { PortunusError } from './lib/errors.ts';
 import { migrateStore } from './move/migrate-store.ts';
-import { embeddedStorePath, openReader, openStore } from './open-store.ts';
+import { embeddedStorePath, type OpenedStore, openReader, openStore } from './open-store.ts';
 import { openRunDirectory } from './run-file.ts';
 import { checkKeyring } from './store/check-keyring.ts';
 import { loadKeyring } from './store/keyring.ts';
@@ -22,5 +22,17 @@ export const runMigration: RunMigration = async ({ config, env, progress }) => {
   if (from === undefined) throw new PortunusError('STORE_UNAVAILABLE', `There is no store in ${config.prefix}.`);
   await checkKeyring(from, sealer);
   await using to = await openStore(config, sealer);
-  return await migrateStore(from, to, progress);
+  await refuseLiveNodes(to, config.nodeTimeoutMs);
+  return await migrateStore({ from, to, sealer, progress });
 };
+
+/** They would go on with a secret of session tickets and a default certificate that are replaced. */
+async function refuseLiveNodes({ nodes }: OpenedStore, nodeTimeoutMs: number): Promise<void> {
+  const live = ((await nodes?.list()) ?? []).filter(({ silentMs }) => silentMs <= nodeTimeoutMs);
+  if (live.length === 0) return;
+  throw new PortunusError(
+    'MIGRATION_CONFLICT',
+    `The database is in use by ${live.map(({ name }) => name).join(', ')}.`,
+    { hint: `Stop these nodes first. One that died is forgotten after ${nodeTimeoutMs / 1000} s.` },
+  );
+}

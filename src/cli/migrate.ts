@@ -61,19 +61,20 @@ function describe(terminal: Terminal, { counts, fingerprints, ticketSecret }: Mi
   terminal.err('Start the gateways with database = postgres and the same keyring from now on.');
 }
 
-/** With the rate of what is being done just now, of which there may be some before the first step is told. */
+/** With the rate of what is being done just now, from its second step on. */
 function showProgress(terminal: Terminal): (step: MigratedStep) => void {
   let current = '';
   let began = { at: 0, done: 0 };
-  let last = performance.now();
   return ({ phase, kind, done, total }) => {
-    const now = performance.now();
-    if (current !== `${phase} ${kind}`) {
+    const at = performance.now();
+    const isFirst = current !== `${phase} ${kind}`;
+    if (isFirst) {
       current = `${phase} ${kind}`;
-      began = { at: last, done: 0 };
+      began = { at, done };
     }
-    last = now;
-    const perSecond = Math.round((done - began.done) / Math.max(0.001, (now - began.at) / 1000));
-    terminal.progress?.(`${current}: ${done}${total === undefined ? '' : ` of ${total}`}, ${perSecond} a second`);
+    const rate = isFirst
+      ? ''
+      : `, ${Math.round((done - began.done) / Math.max(0.001, (at - began.at) / 1000))} a second`;
+    terminal.progress?.(`${current}: ${done}${total === undefined ? '' : ` of ${total}`}${rate}`);
   };
 }

@@ -1,113 +1,162 @@
-// Everything of one store into another, in the order of creation, and then compared: nothing is taken on trust.
+// Everything of one store into another, in the order of creation, and compared: nothing is taken on trust.
 import { isDeepStrictEqual } from 'node:util';
-import { PortunusError } from '../lib/errors.ts';
-import type { Certificate } from '../model/entities.ts';
-import { pageSizeMax, type Collection, type Store, type StoreReader } from '../store/contract.ts';
+import type { Certificate, KeyPair } from '../model/entities.ts';
+import type { PortunusError } from '../lib/errors.ts';
+import { pageSizeMax, type Store, type StoreReader, type StoreTransaction } from '../store/contract.ts';
+import type { Sealer } from '../store/sealer.ts';
+import { migrationConflict } from './migration-conflict.ts';
+import { createTransfer, type Transfer } from './transfer-entities.ts';
+import { transferIntermediates } from './transfer-intermediates.ts';
 
-const batchSize = 200;
+/** Written one by one, and so few in one transaction, which others may wait for. */
+const apisAtOnce = 20;
+const actor = 'migrate';
 
-export interface MigrationCounts {
-  readonly certificates: number;
-  readonly snis: number;
-  readonly apis: number;
-  readonly plugins: number;
+type Entities = 'certificates' | 'snis' | 'apis' | 'plugins';
+export type MigratedKind = Entities | 'intermediates';
+
+export interface MigrationStep {
+  readonly phase: 'comparing' | 'writing';
+  readonly kind: MigratedKind;
+  readonly done: number;
+  /** What the source holds; undefined when that is not known beforehand. */
+  readonly total: number | undefined;
+}
+
+export interface MigrationReport {
+  /** What either side holds. Equal, but that the target may have remembered more intermediates. */
+  readonly counts: Readonly<Record<MigratedKind, { readonly from: number; readonly to: number }>>;
+  /** Of leaves, both pairs of a certificate included, that were read from both sides and are equal. */
+  readonly fingerprints: number;
+  /** The secret of session tickets: `replaced` when the target had made its own; `none` when the source has none. */
+  readonly ticketSecret: 'moved' | 'replaced' | 'none';
+}
+
+export interface MigrationOptions {
+  readonly from: StoreReader;
+  readonly to: Store;
+  /** Opens what either of them holds. */
+  readonly sealer: Sealer;
+  readonly progress: (step: MigrationStep) => void;
 }
 
 /**
- * Goes on where an interrupted one ended: what is there already is left alone, and compared with the rest at the end.
- * SNIs come in the order of their certificates. Session tickets of the source are not known to the target.
- * @throws MIGRATION_CONFLICT when the target holds what the source does not, or holds it otherwise; what stores throw
+ * Goes on where an interrupted one ended. A target that a gateway was started on may hold a default certificate and a
+ * secret of session tickets, nothing else: the source's take their place. Revisions are counted by each store for itself.
+ * @throws MIGRATION_CONFLICT when the target holds what the source does not, or holds it otherwise; then nothing has been
+ *   written into it, unless others write to it meanwhile; KEYRING_MISMATCH; what stores throw
  */
-export async function migrateStore(
-  from: StoreReader,
-  to: Store,
-  progress: (done: MigrationCounts) => void,
-): Promise<MigrationCounts> {
-  await refuseStrangers(from, to);
-  const done = { certificates: 0, snis: 0, apis: 0, plugins: 0 };
-  for await (const page of pages(from.certificates, { owner: 'any' })) {
-    for (const batch of slices(page)) {
-      const items = await Promise.all(
-        batch.map(async (certificate) => ({ certificate, snis: await from.snis.ofCertificate(certificate.id) })),
-      );
-      // One that is there already is an error here, and equal to the source's or not below.
-      await to.transact('migrate', (tx) => tx.insertCertificates(items));
-      done.certificates += items.length;
-      done.snis += items.reduce((sum, { snis }) => sum + snis.length, 0);
-      progress(done);
-    }
-  }
-  for await (const page of pages(from.apis, {})) {
-    for (const batch of slices(page)) {
-      await to.transact('migrate', async (tx) => {
-        for (const api of batch) if ((await tx.apis.get(api.id)) === undefined) await tx.apis.insert(api);
-      });
-      done.apis += batch.length;
-      progress(done);
-    }
-  }
-  for await (const page of pages(from.plugins, {})) {
-    for (const batch of slices(page)) {
-      await to.transact('migrate', async (tx) => {
-        for (const plugin of batch)
-          if ((await tx.plugins.get(plugin.id)) === undefined) await tx.plugins.insert(plugin);
-      });
-      done.plugins += batch.length;
-      progress(done);
-    }
-  }
-  await compare(from, to);
-  return done;
-}
+export async function migrateStore({ from, to, sealer, progress }: MigrationOptions): Promise<MigrationReport> {
+  const totals = await countEntities(from);
+  let fingerprints = 0;
+  const transfers: readonly Transfer[] = [
+    createTransfer({
+      what: 'certificate',
+      from: ofAnyOwner(from),
+      to: ofAnyOwner(to),
+      isSame(wanted, found) {
+        fingerprints += wanted.alternative === null ? 1 : 2;
+        return isSameCertificate(wanted, found, sealer);
+      },
+      insert: (certificates) =>
+        atOnce((tx) => tx.insertCertificates(certificates.map((certificate) => ({ certificate, snis: [] })))),
+      progress: tell('certificates'),
+    }),
+    createTransfer({
+      what: 'SNI',
+      from: from.snis,
+      to: to.snis,
+      insert: (snis) => atOnce((tx) => tx.insertSnis(snis)),
+      progress: tell('snis'),
+    }),
+    createTransfer({
+      what: 'API',
+      from: from.apis,
+      to: to.apis,
+      insert: (apis) => oneByOne(apis, (tx, api) => tx.apis.insert(api)),
+      progress: tell('apis'),
+    }),
+    createTransfer({
+      what: 'plugin',
+      from: from.plugins,
+      to: to.plugins,
+      insert: (plugins) => oneByOne(plugins, (tx, plugin) => tx.plugins.insert(plugin)),
+      progress: tell('plugins'),
+    }),
+  ];
 
-/** A store that already serves others is not written into. */
-async function refuseStrangers(from: StoreReader, to: StoreReader): Promise<void> {
-  for await (const page of pages(to.certificates, { owner: 'any' })) {
-    for (const { id } of page) if ((await from.certificates.get(id)) === undefined) throw stranger('certificate', id);
-  }
-  for await (const page of pages(to.apis, {})) {
-    for (const { id } of page) if ((await from.apis.get(id)) === undefined) throw stranger('API', id);
-  }
-}
-
-async function compare(from: StoreReader, to: StoreReader): Promise<void> {
-  await compareAll('certificate', pages(from.certificates, { owner: 'any' }), to.certificates, sealedApart);
-  await compareAll('SNI', pages(from.snis, {}), to.snis, (sni) => sni);
-  await compareAll('API', pages(from.apis, {}), to.apis, (api) => api);
-  await compareAll('plugin', pages(from.plugins, {}), to.plugins, (plugin) => plugin);
-  const counts = await Promise.all(
-    [from, to].map((store) =>
-      Promise.all([
-        store.certificates.count({ owner: 'any' }),
-        store.snis.count(),
-        store.apis.count(),
-        store.plugins.count(),
-      ]),
-    ),
+  await dropOtherDefault(from, to);
+  const incomplete: Transfer[] = [];
+  for (const transfer of transfers) if (!(await transfer.compare())) incomplete.push(transfer);
+  const ticketSecret = await moveTicketSecret(from, to);
+  const intermediates = await transferIntermediates(from, to, actor, (done) =>
+    progress({ phase: 'writing', kind: 'intermediates', done, total: undefined }),
   );
-  if (!isDeepStrictEqual(counts[0], counts[1])) {
-    throw conflict(`The counts differ: ${counts[0]?.join(', ')} and ${counts[1]?.join(', ')}.`);
+  for (const transfer of incomplete) await transfer.write();
+  for (const transfer of incomplete) {
+    if (!(await transfer.compare())) throw migrationConflict('The target lacks some of what was written into it.');
   }
-}
+  return { counts: { ...equalCounts(totals, await countEntities(to)), intermediates }, fingerprints, ticketSecret };
 
-async function compareAll<E extends { readonly id: string }>(
-  what: string,
-  wanted: AsyncIterable<readonly E[]>,
-  there: { get(id: string): Promise<E | undefined> },
-  shown: (entity: E) => unknown,
-): Promise<void> {
-  for await (const page of wanted) {
-    for (const entity of page) {
-      const found = await there.get(entity.id);
-      if (found === undefined) throw conflict(`The ${what} ${entity.id} is not there.`);
-      if (!isDeepStrictEqual(shown(found), shown(entity)))
-        throw conflict(`The ${what} ${entity.id} is another one there.`);
+  function tell(kind: Entities): (phase: MigrationStep['phase'], done: number) => void {
+    return (phase, done) => progress({ phase, kind, done, total: totals[kind] });
+  }
+
+  /** All of them or none. */
+  async function atOnce(
+    insert: (tx: StoreTransaction) => Promise<readonly (PortunusError | undefined)[]>,
+  ): Promise<void> {
+    await to.transact(actor, async (tx) => {
+      const error = (await insert(tx)).find((each) => each !== undefined);
+      if (error !== undefined) throw migrationConflict(error.message);
+    });
+  }
+
+  async function oneByOne<E>(
+    entities: readonly E[],
+    insert: (tx: StoreTransaction, entity: E) => Promise<void>,
+  ): Promise<void> {
+    for (let at = 0; at < entities.length; at += apisAtOnce) {
+      await to.transact(actor, async (tx) => {
+        for (const entity of entities.slice(at, at + apisAtOnce)) await insert(tx, entity);
+      });
     }
   }
 }
 
-/** A key may have been sealed anew meanwhile; it is the same by its public key. */
-function sealedApart({ primary, alternative, ...rest }: Certificate): object {
+function ofAnyOwner({ certificates }: StoreReader): Pick<StoreReader['certificates'], 'list'> {
+  return { list: (page) => certificates.list(page, { owner: 'any' }) };
+}
+
+/** Of a target that holds nothing but what a gateway makes when it starts. */
+async function dropOtherDefault(from: StoreReader, to: Store): Promise<void> {
+  await to.transact(actor, async (tx) => {
+    const { items } = await tx.certificates.list({ size: pageSizeMax }, { owner: 'default' });
+    const { certificates, snis, apis, plugins } = await countEntities(tx);
+    if (certificates !== items.length || snis + apis + plugins > 0) return;
+    for (const { id } of items) if ((await from.certificates.get(id)) === undefined) await tx.certificates.delete(id);
+  });
+}
+
+async function moveTicketSecret(from: StoreReader, to: Store): Promise<MigrationReport['ticketSecret']> {
+  const sealed = await from.sealedSecret('ticket');
+  if (sealed === undefined) return 'none';
+  return (await to.adoptSecret('ticket', sealed)) ? 'replaced' : 'moved';
+}
+
+function isSameCertificate(wanted: Certificate, found: Certificate, sealer: Sealer): boolean {
+  if (isDeepStrictEqual(wanted, found)) return true;
+  // Either of them may have been sealed anew meanwhile.
+  return (
+    isDeepStrictEqual(withoutKeys(wanted), withoutKeys(found)) &&
+    isSameKey(wanted.primary, found.primary, sealer) &&
+    (wanted.alternative === null ||
+      found.alternative === null ||
+      isSameKey(wanted.alternative, found.alternative, sealer))
+  );
+}
+
+function withoutKeys({ primary, alternative, ...rest }: Certificate): object {
   return {
     ...rest,
     primary: { ...primary, sealedKey: '' },
@@ -115,25 +164,33 @@ function sealedApart({ primary, alternative, ...rest }: Certificate): object {
   };
 }
 
-async function* pages<E, F>(collection: Collection<E, F>, filter: F): AsyncIterable<readonly E[]> {
-  for (let after: string | undefined; ;) {
-    const { items, next } = await collection.list({ size: pageSizeMax, after }, filter);
-    if (items.length > 0) yield items;
-    if (next === undefined) return;
-    after = next;
-  }
+function isSameKey(wanted: KeyPair, found: KeyPair, sealer: Sealer): boolean {
+  const [one, other] = [wanted, found].map((pair) => sealer.open(pair.sealedKey, pair.publicKeySha256));
+  return one !== undefined && other !== undefined && one.equals(other);
 }
 
-function* slices<E>(items: readonly E[]): Iterable<readonly E[]> {
-  for (let at = 0; at < items.length; at += batchSize) yield items.slice(at, at + batchSize);
+async function countEntities(store: StoreReader): Promise<Readonly<Record<Entities, number>>> {
+  const [certificates, snis, apis, plugins] = await Promise.all([
+    store.certificates.count({ owner: 'any' }),
+    store.snis.count(),
+    store.apis.count(),
+    store.plugins.count(),
+  ]);
+  return { certificates, snis, apis, plugins };
 }
 
-function stranger(what: string, id: string): PortunusError {
-  return conflict(`The target holds the ${what} ${id}, which the source does not have.`);
-}
-
-function conflict(message: string): PortunusError {
-  return new PortunusError('MIGRATION_CONFLICT', message, {
-    hint: 'Migrate into a database that no gateway has used, or one that an interrupted migration began.',
-  });
+function equalCounts(
+  from: Readonly<Record<Entities, number>>,
+  to: Readonly<Record<Entities, number>>,
+): Readonly<Record<Entities, { readonly from: number; readonly to: number }>> {
+  const counts = (kind: Entities) => {
+    if (from[kind] !== to[kind]) throw migrationConflict(`Of ${from[kind]} ${kind} the target holds ${to[kind]}.`);
+    return { from: from[kind], to: to[kind] };
+  };
+  return {
+    certificates: counts('certificates'),
+    snis: counts('snis'),
+    apis: counts('apis'),
+    plugins: counts('plugins'),
+  };
 }
