@@ -21,7 +21,7 @@ const wholeMaxLength = 64 * 1024 * 1024;
  */
 export async function* readDeckItems(file: string): AsyncIterable<DeckItem> {
   const cut = createCut();
-  for await (const line of readLines(file, itemMaxLength)) {
+  for await (const line of readLines(file, wholeMaxLength)) {
     yield* cut.line(line);
     if (cut.ended) return;
   }
@@ -58,12 +58,14 @@ function createCut() {
     end: flush,
   };
 
-  function* line({ number, text }: Line): Iterable<DeckItem> {
-    if (text === undefined) {
-      piece ??= pieceAt(number);
-      piece.fault = `has a line of more than ${itemMaxLength} characters`;
-      return;
-    }
+  function* line({ number, text, isCut }: Line): Iterable<DeckItem> {
+    yield* take(number, text);
+    if (!isCut) return;
+    piece ??= pieceAt(number);
+    piece.fault ??= `has a line of more than ${wholeMaxLength} characters`;
+  }
+
+  function* take(number: number, text: string): Iterable<DeckItem> {
     if (flow) {
       append(text);
       return;
@@ -177,7 +179,7 @@ function createCut() {
 /** What it holds may be a key: the parser's words are not repeated. Undefined: it is not YAML by itself. */
 export function parseYaml(text: string): { readonly value: unknown } | undefined {
   try {
-    return { value: parse(text, { prettyErrors: false, logLevel: 'silent' }) as unknown };
+    return { value: parse(text, { prettyErrors: false, logLevel: 'error' }) as unknown };
   } catch {
     return undefined;
   }

@@ -4,29 +4,40 @@ import { createReadStream } from 'node:fs';
 export interface Line {
   /** From 1. */
   readonly number: number;
-  /** Without its line break; undefined when it is longer than the limit. */
-  readonly text: string | undefined;
+  /** Without its line break. */
+  readonly text: string;
+  /** It is longer than the limit, and `text` is only how it begins. */
+  readonly isCut: boolean;
 }
 
 /** @param maxLength in UTF-16 code units. @throws the system's error */
 export async function* readLines(file: string, maxLength: number): AsyncIterable<Line> {
   let number = 0;
-  let rest = '';
-  let tooLong = false;
-  const end = (text: string): Line => {
-    number += 1;
-    const whole = tooLong || text.length > maxLength ? undefined : text.replace(/\r$/, '');
-    tooLong = false;
-    return { number, text: number === 1 ? whole?.replace(/^\uFEFF/, '') : whole };
-  };
+  let begun = '';
+  let isCut = false;
   for await (const chunk of createReadStream(file, { encoding: 'utf8', highWaterMark: 256 * 1024 })) {
-    const parts = (rest + String(chunk)).split('\n');
-    rest = parts.pop() ?? '';
-    for (const part of parts) yield end(part);
-    if (rest.length > maxLength) {
-      tooLong = true;
-      rest = '';
+    const [first = '', ...others] = String(chunk).split('\n');
+    append(first);
+    for (const other of others) {
+      yield end();
+      append(other);
     }
   }
-  if (rest !== '' || tooLong) yield end(rest);
+  if (begun !== '') yield end();
+
+  function append(text: string): void {
+    if (!isCut) begun += text;
+    if (begun.length <= maxLength) return;
+    isCut = true;
+    begun = begun.slice(0, maxLength);
+  }
+
+  function end(): Line {
+    number += 1;
+    const text = number === 1 ? begun.replace(/^\uFEFF/, '') : begun;
+    const line = { number, text: text.replace(/\r$/, ''), isCut };
+    begun = '';
+    isCut = false;
+    return line;
+  }
 }

@@ -48,7 +48,7 @@ export async function openSource(place: string): Promise<ImportSource> {
 
 /** By its first line. */
 async function isDeck(file: string): Promise<boolean> {
-  for await (const { text = '{' } of readLines(file, itemMaxLength)) {
+  for await (const { text } of readLines(file, itemMaxLength)) {
     const line = text.trim();
     if (line === '') continue;
     if (line.startsWith('{')) return line === '{' || /"(certificates|_format_version)"\s*:/.test(line);
@@ -58,9 +58,9 @@ async function isDeck(file: string): Promise<boolean> {
 }
 
 async function* lineItems(file: string): AsyncIterable<SourceItem> {
-  for await (const { number, text } of readLines(file, itemMaxLength)) {
+  for await (const { number, text, isCut } of readLines(file, itemMaxLength)) {
     const where = `line ${number}`;
-    if (text === undefined) {
+    if (isCut) {
       yield { kind: 'unreadable', where, message: `is longer than ${itemMaxLength} characters` };
     } else if (text.trim() !== '') yield { kind: 'text', where, format: 'json', text };
   }
