@@ -13,7 +13,7 @@ import type { Keyring } from '../../src/store/keyring.ts';
 import { createSealer } from '../../src/store/sealing.ts';
 import { temporaryPostgres } from '../store/temporary-postgres.ts';
 import { temporaryStore } from '../store/temporary-store.ts';
-import { makeSelfSigned } from '../support/certificates.ts';
+import { type Issued, makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 
 let folder: string;
@@ -60,6 +60,11 @@ async function run(
     progress: () => undefined,
   });
   return { ...summary, problems, leftOut };
+}
+
+/** With the intermediates, as a client would send it. */
+function wholeChain(issued: Issued | undefined): object {
+  return { cert: issued?.chain, key: issued?.key };
 }
 
 const nothing: Result = { read: 0, written: 0, replaced: 0, unchanged: 0, refused: 0, problems: [], leftOut: {} };
@@ -147,8 +152,105 @@ for (const [name, open] of Object.entries(stores)) {
       assert.equal(await opened.store.snis.count(), 1203);
       assert.equal((await opened.store.binding('n1202.many.test'))?.holder.kind, 'sni');
     });
+
+    test('repeating it finds what has no names, and what holds the names by a certificate of its own', async () => {
+      await using opened = await open();
+      const nameless = makeSelfSigned({ names: ['nameless.test'] });
+      const address = makeSelfSigned({ names: ['10.0.0.1'] });
+      const file = linesFile(`${name}-nameless.jsonl`, [{ ...nameless, snis: [] }, address, { ...nameless, snis: [] }]);
+      assert.deepEqual(await run(opened, file), { ...nothing, read: 3, written: 2, unchanged: 1 });
+      assert.deepEqual(await run(opened, file), { ...nothing, read: 3, unchanged: 3 });
+      assert.equal(await opened.store.certificates.count(), 2);
+    });
+
+    test('a chain is completed with what the store knows, and with what came before', async () => {
+      await using opened = await open();
+      const [known, later] = [makeAuthority().intermediate(), makeAuthority().intermediate()];
+      await run(opened, linesFile(`${name}-known.jsonl`, [wholeChain(known.issue({ names: ['first.test'] }))]));
+      const leaves = Array.from({ length: 40 }, (_, at) => later.issue({ names: [`l${at}.test`] }));
+      const alone = known.issue({ names: ['alone.test'] });
+      const file = linesFile(`${name}-alone.jsonl`, [
+        { cert: alone.cert, key: alone.key },
+        wholeChain(leaves[0]),
+        ...leaves.slice(1).map(({ cert, key }) => ({ cert, key })),
+      ]);
+      assert.equal((await run(opened, file, { keepGoing: true })).written, 41);
+      const { items } = await opened.store.certificates.list({ size: 100 });
+      for (const { primary } of items) assert.equal(primary.chain.match(/BEGIN/g)?.length, 2, primary.subject);
+    });
+
+    test('a rehearsal that keeps going finds conflicts between batches, as the import itself does', async () => {
+      await using opened = await open();
+      const shared = makeSelfSigned({ names: ['*.many.test'] });
+      const lines: object[] = Array.from({ length: 501 }, (_, at) => ({ ...shared, snis: [`n${at}.many.test`] }));
+      const other = makeSelfSigned({ names: ['other.test'] });
+      lines.push({ ...other, snis: ['n7.many.test'] }, { ...shared, snis: ['n8.many.test'] });
+      const file = linesFile(`${name}-conflicts.jsonl`, lines);
+      const told = await run(opened, file, { keepGoing: true, dryRun: true });
+      assert.equal(await opened.store.revision(), 0);
+      assert.deepEqual([told.written, told.unchanged, told.refused], [501, 1, 1]);
+      assert.deepEqual(await run(opened, file, { keepGoing: true }), told);
+    });
+
+    test('a renewed certificate takes the place of the one that holds its names, and keeps its id', async () => {
+      await using opened = await open();
+      const [old, renewed] = [makeSelfSigned({ names: ['r.test'] }), makeSelfSigned({ names: ['r.test', 'new.test'] })];
+      const more = makeSelfSigned({ names: ['more.test'] });
+      await run(
+        opened,
+        linesFile(`${name}-old.jsonl`, [{ ...old, tags: ['mine'], snis: ['r.test', 'kept.test'] }, more]),
+      );
+      const before = await opened.store.binding('r.test');
+      const file = linesFile(`${name}-renewed.jsonl`, [renewed]);
+      assert.equal((await run(opened, file)).problems[0]?.code, 'UNIQUE_VIOLATION');
+      const dry = await run(opened, file, { replace: true, dryRun: true });
+      assert.deepEqual([dry.replaced, (await opened.store.binding('new.test')) ?? 'free'], [1, 'free']);
+      assert.deepEqual(await run(opened, file, { replace: true }), { ...nothing, read: 1, replaced: 1 });
+      assert.deepEqual(await run(opened, file, { replace: true }), { ...nothing, read: 1, unchanged: 1 });
+      for (const each of ['r.test', 'kept.test', 'new.test']) {
+        assert.equal((await opened.store.binding(each))?.certificateId, before?.certificateId);
+      }
+      const stored = await opened.store.certificates.get(before?.certificateId ?? '');
+      assert.deepEqual(stored?.tags, ['imported', 'mine']);
+      assert.deepEqual(stored.primary.dnsNames, ['r.test', 'new.test']);
+
+      const both = linesFile(`${name}-both.jsonl`, [{ ...renewed, snis: ['r.test', 'more.test'] }]);
+      assert.match((await run(opened, both, { replace: true })).problems[0]?.message ?? '', /several certificates/);
+    });
   });
 }
+
+test('two pairs of different types; what is expired only with force', async () => {
+  await using opened = await temporaryStore({ sealer });
+  const ec = makeSelfSigned({ names: ['two.test'] });
+  const rsa = makeSelfSigned({ names: ['two.test'], keyType: 'rsa' });
+  const expired = makeSelfSigned({ names: ['old.test'], notBefore: Date.now() - 2e9, notAfter: Date.now() - 1e9 });
+  const file = linesFile('pairs.jsonl', [
+    { ...ec, cert_alt: rsa.cert, key_alt: rsa.key },
+    { ...ec, snis: ['same.test'], cert_alt: ec.cert, key_alt: ec.key },
+    { ...ec, snis: ['half.test'], key_alt: rsa.key },
+    expired,
+  ]);
+  const { written, problems } = await run(opened, file, { keepGoing: true });
+  assert.equal(written, 1);
+  assert.deepEqual(
+    problems.map(({ where, code }) => `${where} ${code}`),
+    ['line 2 INPUT_INVALID', 'line 3 INPUT_INVALID', 'line 4 CERTIFICATE_EXPIRED'],
+  );
+  const { items } = await opened.store.certificates.list({ size: 10 });
+  assert.deepEqual([items[0]?.primary.keyType, items[0]?.alternative?.keyType], ['ec', 'rsa']);
+  assert.equal((await run(opened, file, { keepGoing: true, force: true })).written, 1);
+});
+
+test('a line beyond its limit is refused by its number, and the others are read', async () => {
+  await using opened = await temporaryStore({ sealer });
+  const good = makeSelfSigned({ names: ['long.test'] });
+  const file = linesFile('long.jsonl', ['x'.repeat(3 * 1024 * 1024), good]);
+  const { written, problems } = await run(opened, file, { keepGoing: true });
+  assert.equal(written, 1);
+  assert.equal(problems[0]?.where, 'line 1');
+  assert.match(problems[0]?.message, /longer than/);
+});
 
 test('a directory of PEM pairs, with keys beside or inside', async () => {
   await using opened = await temporaryStore({ sealer });
