@@ -58,6 +58,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     openKey: (sealedKey, publicKeySha256) => sealer.open(sealedKey, publicKeySha256),
     fetchCertificate,
     ticketSecret,
+    now: Date.now,
     counters,
     log,
   });

@@ -62,6 +62,7 @@ export interface Config {
   readonly sslMinRsaBits: number;
   readonly sslSessionTickets: boolean;
   readonly sslSessionTimeoutSeconds: number;
+  readonly sslSessionTicketRotationMs: number;
   readonly tlsContextsMax: number;
   readonly clientHelloMaxBytes: number;
   readonly handshakeTimeoutMs: number;

@@ -163,6 +163,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     sslMinRsaBits: values.ssl_min_rsa_bits,
     sslSessionTickets: values.ssl_session_tickets,
     sslSessionTimeoutSeconds: Math.floor(values.ssl_session_timeout / 1000),
+    sslSessionTicketRotationMs: values.ssl_session_ticket_rotation,
     tlsContextsMax: values.tls_contexts_max,
     clientHelloMaxBytes: values.client_hello_max_size,
     handshakeTimeoutMs: values.handshake_timeout,

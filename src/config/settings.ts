@@ -273,6 +273,14 @@ export const settings = {
     max: 7 * day,
     description: 'How long a session may be resumed.',
   },
+  ssl_session_ticket_rotation: {
+    kind: 'duration',
+    default: '12h',
+    min: minute,
+    max: 7 * day,
+    description:
+      'How long the keys of tickets are in use, the same on every node that has this setting; then older tickets take a full handshake.',
+  },
   ssl_min_rsa_bits: {
     kind: 'integer',
     default: '2048',

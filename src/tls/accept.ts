@@ -24,6 +24,8 @@ export interface TlsAcceptorDependencies {
   readonly fetchCertificate: (id: string) => Promise<void>;
   /** 32 bytes, the same on all workers and nodes. */
   readonly ticketSecret: Buffer;
+  /** Milliseconds of the wall clock, which ticket keys rotate by. */
+  readonly now: () => number;
   readonly counters: TlsCounters;
   readonly log: TlsLog;
 }
@@ -71,13 +73,14 @@ const readFailureIntervalMs = 1000;
 
 /** @throws DEFAULT_CERTIFICATE_UNUSABLE */
 export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcceptor {
-  const { config, catalog, openKey, fetchCertificate, ticketSecret, counters, log } = dependencies;
+  const { config, catalog, openKey, fetchCertificate, ticketSecret, now, counters, log } = dependencies;
   const configured = readDefaultCertificate(config.sslCertificates);
   const selector = createSelector(catalog, configured.record, config.tlsContextsMax * namesPerContext);
   const contexts = createContexts({
     settings: config,
     openKey: (pair) => configured.openKey(pair) ?? openKey(pair.sealedKey, pair.publicKeySha256),
     ticketSecret,
+    now,
     counters,
     log,
   });

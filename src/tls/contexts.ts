@@ -5,7 +5,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 import type { CertificateRecord, SealedPair } from '../catalog/contract.ts';
 import { createLru } from '../lib/lru.ts';
 import type { TlsCounters, TlsLog, TlsSettings } from './settings.ts';
-import { deriveTicketKeys } from './ticket-keys.ts';
+import { deriveTickets, type PolicyTickets, type TicketKeys } from './ticket-keys.ts';
 
 type ContextResult =
   | { readonly kind: 'ready'; readonly context: SecureContext }
@@ -35,6 +35,8 @@ export interface ContextDependencies {
   readonly openKey: (pair: SealedPair) => Buffer;
   /** 32 bytes, the same on all nodes. */
   readonly ticketSecret: Uint8Array;
+  /** Milliseconds of the wall clock, which ticket keys rotate by. */
+  readonly now: () => number;
   readonly counters: TlsCounters;
   readonly log: TlsLog;
 }
@@ -49,12 +51,16 @@ const modernRsaBits = 2048;
 interface Made {
   readonly revision: number;
   readonly result: ContextResult & { kind: 'ready' };
+  readonly tickets: PolicyTickets;
+  /** Those the context has. */
+  ticketKeys: TicketKeys;
 }
 
 const unusableResult: ContextResult = { kind: 'unusable' };
 
 /** Making a context takes 0.2 to 0.4 ms, so a miss costs less than the handshake it belongs to. */
-export function createContexts({ settings, openKey, ticketSecret, counters, log }: ContextDependencies): Contexts {
+export function createContexts(dependencies: ContextDependencies): Contexts {
+  const { settings, openKey, ticketSecret, now, counters, log } = dependencies;
   const kept = createLru<string, Made>(settings.tlsContextsMax, (_, made) => {
     release(made);
     counters.contextEvicted();
@@ -78,10 +84,19 @@ export function createContexts({ settings, openKey, ticketSecret, counters, log 
   function find(certificateId: string, revision: number): ContextResult | undefined {
     const made = kept.get(certificateId);
     if (made?.revision === revision) {
+      rotateTickets(made);
       counters.contextHit();
       return made.result;
     }
     return failed.get(certificateId) === revision ? unusableResult : undefined;
+  }
+
+  /** Before and after the keys' time: the clock may be set back too. */
+  function rotateTickets(made: Made): void {
+    const time = now();
+    if (time >= made.ticketKeys.from && time < made.ticketKeys.until) return;
+    made.ticketKeys = made.tickets.keysAt(time);
+    setTicketKeys(made.result.context, made.ticketKeys.keys);
   }
 
   function drop(certificateId: string): void {
@@ -94,8 +109,14 @@ export function createContexts({ settings, openKey, ticketSecret, counters, log 
   function make(record: CertificateRecord): ContextResult {
     drop(record.id);
     try {
-      const result = { kind: 'ready', context: makeContext(record) } as const;
-      kept.set(record.id, { revision: record.revision, result });
+      const tickets = ticketsOf(record);
+      const ticketKeys = tickets.keysAt(now());
+      const context = makeContext(record, {
+        sessionIdContext: tickets.sessionIdContext,
+        ticketKeys: ticketKeys.keys,
+      });
+      const result = { kind: 'ready', context } as const;
+      kept.set(record.id, { revision: record.revision, result, tickets, ticketKeys });
       failed.delete(record.id);
       counters.contextMade(true);
       return result;
@@ -111,12 +132,23 @@ export function createContexts({ settings, openKey, ticketSecret, counters, log 
     }
   }
 
-  function makeContext(record: CertificateRecord): SecureContext {
+  function ticketsOf(record: CertificateRecord): PolicyTickets {
+    const policy = {
+      certificateId: record.id,
+      fingerprints: record.pairs.map((pair) => pair.fingerprint),
+      minVersion: settings.sslMinVersion,
+      maxVersion: settings.sslMaxVersion,
+      ciphers: settings.sslCiphers,
+    };
+    return deriveTickets(ticketSecret, policy, settings.sslSessionTicketRotationMs);
+  }
+
+  function makeContext(record: CertificateRecord, ticketOptions: SecureContextOptions): SecureContext {
     if (record.pairs.length === 0) throw new Error('no pair');
     const keys: Buffer[] = [];
     try {
       for (const pair of record.pairs) keys.push(openKey(pair));
-      const options = contextOptions(record, keys);
+      const options = { ...contextOptions(record, keys), ...ticketOptions };
       try {
         return createSecureContext(options);
       } catch (error) {
@@ -130,13 +162,6 @@ export function createContexts({ settings, openKey, ticketSecret, counters, log 
 
   function contextOptions(record: CertificateRecord, keys: Buffer[]): SecureContextOptions {
     const { sslMinVersion, sslMaxVersion, sslCiphers, sslSessionTickets } = settings;
-    const tickets = deriveTicketKeys(ticketSecret, {
-      certificateId: record.id,
-      fingerprints: record.pairs.map((pair) => pair.fingerprint),
-      minVersion: sslMinVersion,
-      maxVersion: sslMaxVersion,
-      ciphers: sslCiphers,
-    });
     return {
       cert: record.pairs.map((pair) => pair.chain),
       key: keys,
@@ -151,8 +176,6 @@ export function createContexts({ settings, openKey, ticketSecret, counters, log 
       honorCipherOrder: false,
       ...(sslCiphers.includes('DHE-RSA') ? { dhparam: 'auto' } : {}),
       secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (sslSessionTickets ? 0 : constants.SSL_OP_NO_TICKET),
-      ticketKeys: tickets.keys,
-      sessionIdContext: tickets.sessionIdContext,
       sessionTimeout: settings.sslSessionTimeoutSeconds,
     };
   }
@@ -165,6 +188,11 @@ export function createContexts({ settings, openKey, ticketSecret, counters, log 
 function release({ result }: Made): void {
   const native = result.context.context as { close?: () => void };
   native.close?.();
+}
+
+/** What node:tls does with `ticketKeys` when it makes a context; connections under way go on. */
+function setTicketKeys(context: SecureContext, keys: Buffer): void {
+  (context.context as { setTicketKeys: (keys: Buffer) => void }).setTicketKeys(keys);
 }
 
 /** For a key let in by `ssl_min_rsa_bits`, this context alone: 1024 bits count as 80 bits of security, level 1. */

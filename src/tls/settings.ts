@@ -11,6 +11,8 @@ export interface TlsSettings {
   readonly sslMinRsaBits: number;
   readonly sslSessionTickets: boolean;
   readonly sslSessionTimeoutSeconds: number;
+  /** How long ticket keys are in use. */
+  readonly sslSessionTicketRotationMs: number;
   readonly tlsContextsMax: number;
   readonly clientHelloMaxBytes: number;
   /** From the first moment of the connection to the end of the handshake. */

@@ -68,6 +68,7 @@ function acceptor(handshakeTimeoutMs = 10_000): TlsAcceptor {
     openKey: (sealedKey) => Buffer.from(sealedKey),
     fetchCertificate: () => Promise.reject(new Error('nothing is absent')),
     ticketSecret: Buffer.alloc(32),
+    now: () => 0,
     counters: {
       handshakeDone: () => {},
       handshakeFailed: () => {},

@@ -22,6 +22,7 @@ export const tlsSettings: TlsSettings = {
   sslMinRsaBits: 2048,
   sslSessionTickets: true,
   sslSessionTimeoutSeconds: 300,
+  sslSessionTicketRotationMs: 12 * 3_600_000,
   tlsContextsMax: 100,
   clientHelloMaxBytes: 32_768,
   handshakeTimeoutMs: 10_000,
@@ -100,6 +101,8 @@ export interface AcceptorOptions {
   readonly catalog: CertificateCatalog;
   readonly settings?: Partial<TlsSettings>;
   readonly ticketSecret?: Buffer;
+  /** The wall clock. */
+  readonly now?: () => number;
   readonly alpnProtocols?: readonly AlpnProtocol[];
   readonly openKey?: (sealedKey: string) => Buffer;
   readonly fetchCertificate?: (id: string) => Promise<void>;
@@ -121,6 +124,7 @@ export async function startAcceptor(options: AcceptorOptions): Promise<RunningAc
     openKey: options.openKey ?? ((sealedKey) => Buffer.from(sealedKey)),
     fetchCertificate: options.fetchCertificate ?? (() => Promise.reject(new Error('nothing is absent'))),
     ticketSecret: options.ticketSecret ?? Buffer.alloc(32, 7),
+    now: options.now ?? (() => 0),
     counters: {
       handshakeDone(version, resumed) {
         counted.versions.push(version);

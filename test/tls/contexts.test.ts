@@ -13,11 +13,14 @@ interface Tested {
   readonly contexts: Contexts;
   readonly counted: string[];
   readonly keys: Buffer[];
+  /** The wall clock, in milliseconds. */
+  readonly clock: { now: number };
 }
 
 function start(settings: Partial<TlsSettings> = {}): Tested {
   const counted: string[] = [];
   const keys: Buffer[] = [];
+  const clock = { now: Date.UTC(2026, 10, 28) };
   const contexts = createContexts({
     settings: { ...tlsSettings, ...settings },
     openKey({ sealedKey }) {
@@ -26,6 +29,7 @@ function start(settings: Partial<TlsSettings> = {}): Tested {
       return key;
     },
     ticketSecret: Buffer.alloc(32),
+    now: () => clock.now,
     counters: {
       handshakeDone: () => {},
       handshakeFailed: () => {},
@@ -35,7 +39,7 @@ function start(settings: Partial<TlsSettings> = {}): Tested {
     },
     log: { debug: () => {}, error: () => {} },
   });
-  return { contexts, counted, keys };
+  return { contexts, counted, keys, clock };
 }
 
 const unusable = (id: string, revision = 1): CertificateRecord => ({ id, revision, pairs: [] });
@@ -88,4 +92,27 @@ test('what is forgotten is made anew', () => {
   assert.equal(contexts.size, 0);
   assert.deepEqual(contexts.unusable(), []);
   assert.notEqual(contexts.get(makeRecord('a', [pair])), first);
+});
+
+test('ticket keys rotate in the context there is, forth and back, once for each rotation', () => {
+  const rotation = 60_000;
+  const { contexts, counted, keys, clock } = start({ sslSessionTicketRotationMs: rotation });
+  const ticketKeys = (): string => {
+    const result = contexts.get(makeRecord('a', [pair]));
+    assert.ok(result.kind === 'ready');
+    const native = result.context.context as { getTicketKeys: () => Buffer };
+    return native.getTicketKeys().toString('hex');
+  };
+  const begun = clock.now;
+  const first = ticketKeys();
+  const seen = new Set([first]);
+  for (let second = 1; second < 180; second += 1) {
+    clock.now = begun + second * 1000;
+    seen.add(ticketKeys());
+  }
+  assert.equal(seen.size, 4, '179 s from somewhere in the first minute');
+  clock.now = begun;
+  assert.equal(ticketKeys(), first);
+  assert.equal(keys.length, 1, 'the private key was not opened again');
+  assert.equal(counted.filter((one) => one === 'made').length, 1);
 });

@@ -3,9 +3,17 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { deriveTicketKeys, type TicketPolicy } from '../../src/tls/ticket-keys.ts';
+import { deriveTickets, type TicketPolicy } from '../../src/tls/ticket-keys.ts';
 import { makeAuthority } from '../support/certificates.ts';
-import { ask, fakeCatalog, fingerprintOf, makeRecord, sClient, startAcceptor } from '../support/tls-acceptor.ts';
+import {
+  ask,
+  fakeCatalog,
+  fingerprintOf,
+  makeRecord,
+  sClient,
+  startAcceptor,
+  tlsSettings,
+} from '../support/tls-acceptor.ts';
 
 const directory = await mkdtemp(path.join(tmpdir(), 'portunus-tickets-'));
 after(() => rm(directory, { recursive: true }));
@@ -88,6 +96,46 @@ for (const version of ['-tls1_2', '-tls1_3']) {
   });
 }
 
+const rotationMs = 3_600_000;
+const today = Date.UTC(2026, 10, 28, 12);
+
+/** When the keys change that a.test has today. */
+function boundary(): number {
+  const { sslMinVersion: minVersion, sslMaxVersion: maxVersion, sslCiphers: ciphers } = tlsSettings;
+  const ofA = { certificateId: 'a', fingerprints: [fingerprintOf(a.cert)], minVersion, maxVersion, ciphers };
+  return deriveTickets(Buffer.alloc(32, 7), ofA, rotationMs).keysAt(today).until;
+}
+
+for (const version of ['-tls1_2', '-tls1_3']) {
+  test(`${version.slice(1)}: a ticket resumes on two workers until the keys rotate, in the contexts there are`, async () => {
+    let now = boundary() - rotationMs;
+    const options = { now: () => now, settings: { sslSessionTicketRotationMs: rotationMs } };
+    await using first = await startAcceptor({ catalog: hosts(), ...options });
+    await using second = await startAcceptor({ catalog: hosts(), ...options });
+    const old = await session(first.port, 'a.test', version);
+    now = boundary() - 1;
+    assert.equal(await isResumed(first.port, 'a.test', old, version), true);
+    assert.equal(await isResumed(second.port, 'a.test', old, version), true);
+    assert.equal(await isResumed(second.port, 'b.test', old, version), false);
+
+    now = boundary();
+    assert.equal(await isResumed(first.port, 'a.test', old, version), false);
+    assert.equal(await isResumed(second.port, 'a.test', old, version), false);
+    const renewed = await session(first.port, 'a.test', version);
+    assert.equal(await isResumed(first.port, 'a.test', renewed, version), true);
+    assert.equal(await isResumed(second.port, 'a.test', renewed, version), true);
+    assert.equal(await isResumed(second.port, 'b.test', renewed, version), false);
+
+    // The clock was ahead and is set right.
+    now = boundary() - 1;
+    assert.equal(await isResumed(first.port, 'a.test', renewed, version), false);
+    assert.equal(await isResumed(first.port, 'a.test', old, version), true);
+    assert.equal(await isResumed(second.port, 'a.test', old, version), true);
+    assert.deepEqual([first.counted.contexts.made, second.counted.contexts.made], [1, 2], 'a; a and b');
+    assert.deepEqual([first.counted.failures, second.counted.failures], [[], []]);
+  });
+}
+
 test('a client of node:tls resumes with either version, and is known by name', async () => {
   await using acceptor = await startAcceptor({ catalog: hosts() });
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -98,15 +146,16 @@ test('a client of node:tls resumes with either version, and is known by name', a
   }
 });
 
+const secret = Buffer.alloc(32, 1);
+const policy: TicketPolicy = {
+  certificateId: 'a',
+  fingerprints: ['f1', 'f2'],
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  ciphers: 'x',
+};
+
 test('every part of a policy makes other keys, and the same policy the same ones', () => {
-  const secret = Buffer.alloc(32, 1);
-  const policy: TicketPolicy = {
-    certificateId: 'a',
-    fingerprints: ['f1', 'f2'],
-    minVersion: 'TLSv1.2',
-    maxVersion: 'TLSv1.3',
-    ciphers: 'x',
-  };
   const others: readonly TicketPolicy[] = [
     { ...policy, certificateId: 'b' },
     { ...policy, fingerprints: ['f1'] },
@@ -117,16 +166,43 @@ test('every part of a policy makes other keys, and the same policy the same ones
     { ...policy, ciphers: 'y' },
   ];
   const derived = [
-    deriveTicketKeys(secret, policy),
-    ...others.map((other) => deriveTicketKeys(secret, other)),
-    deriveTicketKeys(Buffer.alloc(32, 2), policy),
-  ];
+    deriveTickets(secret, policy, rotationMs),
+    ...others.map((other) => deriveTickets(secret, other, rotationMs)),
+    deriveTickets(Buffer.alloc(32, 2), policy, rotationMs),
+  ].map((tickets) => ({ sessionIdContext: tickets.sessionIdContext, ...tickets.keysAt(today) }));
   assert.equal(new Set(derived.map(({ keys }) => keys.toString('hex'))).size, derived.length);
   assert.equal(new Set(derived.map(({ sessionIdContext }) => sessionIdContext)).size, derived.length);
   // Of a ticket's 48 bytes the first 16 are its key's name: it alone must differ already.
   assert.equal(new Set(derived.map(({ keys }) => keys.toString('hex', 0, 16))).size, derived.length);
-  assert.deepEqual(deriveTicketKeys(secret, { ...policy }), derived[0]);
+  const again = deriveTickets(secret, { ...policy }, rotationMs);
+  assert.deepEqual({ sessionIdContext: again.sessionIdContext, ...again.keysAt(today) }, derived[0]);
   assert.equal(derived[0]?.keys.length, 48);
   assert.equal(derived[0]?.sessionIdContext.length, 32);
-  assert.throws(() => deriveTicketKeys(Buffer.alloc(16), policy), TypeError);
+  assert.throws(() => deriveTickets(Buffer.alloc(16), policy, rotationMs), TypeError);
+});
+
+test('keys are the same from the start of their time to its end, and others before and after', () => {
+  const tickets = deriveTickets(secret, policy, rotationMs);
+  const { keys, from, until } = tickets.keysAt(today);
+  assert.ok(from <= today && today < until);
+  assert.equal(until - from, rotationMs);
+  for (const now of [from, until - 1]) assert.deepEqual(tickets.keysAt(now), { keys, from, until });
+  const before = tickets.keysAt(from - 1);
+  const after = tickets.keysAt(until);
+  assert.deepEqual([before.until, after.from], [from, until]);
+  // Another rotation whose epoch has the same number.
+  const longer = deriveTickets(secret, policy, rotationMs * 2).keysAt(today * 2);
+  const names = [before, { keys }, after, longer].map((one) => one.keys.toString('hex', 0, 16));
+  assert.equal(new Set(names).size, 4);
+});
+
+test('the moments at which 1,000 certificates rotate are spread over the whole rotation', () => {
+  const tenths = new Array<number>(10).fill(0);
+  for (let number = 0; number < 1000; number += 1) {
+    const { until } = deriveTickets(secret, { ...policy, certificateId: `${number}` }, rotationMs).keysAt(today);
+    const tenth = Math.floor(((until - today - 1) / rotationMs) * 10);
+    tenths[tenth] = (tenths[tenth] ?? 0) + 1;
+  }
+  // 100 each if even; the secret is fixed, so the counts are the same in every run.
+  for (const count of tenths) assert.ok(count > 60 && count < 140, tenths.join(' '));
 });
