@@ -1,18 +1,19 @@
 // Copies the shared store into this node's replica: all of it at first, then what changed. Each step takes one snapshot of
 // the source into one transaction of the file (docs/adr/0005-replicas-copy-states.md).
+import { randomUUID } from 'node:crypto';
 import { isPortunusError, PortunusError } from '../lib/errors.ts';
 import type { Change, EntityKind } from '../model/entities.ts';
 import type { Store } from '../store/contract.ts';
 import { createNudges } from '../store/nudges.ts';
-import type { EntityTable, ReplicaRow, ReplicaSource, Snapshot } from '../store/replica-source.ts';
+import type { EntityTable, Meta, ReplicaRow, ReplicaSource, Snapshot } from '../store/replica-source.ts';
 import type { ReplicaFile, ReplicaWriter } from '../store/sqlite/replica-file.ts';
 
 /** Beyond so many rows of `changes` comparing everything is no more work. */
 const changesAtOnceMax = 10_000;
 /** Certificates that may wait to be fetched ahead of the others. */
 const fetchesMax = 1000;
-const pageSize = 500;
-const versionsPageSize = 10_000;
+/** A row's id and revision are so much smaller than the row. */
+const versionsPerRow = 20;
 const retryMinMs = 50;
 const retryMaxMs = 2000;
 const progressEveryMs = 3000;
@@ -20,6 +21,8 @@ const progressEveryMs = 3000;
 export interface CopierOptions {
   readonly source: ReplicaSource;
   readonly replica: ReplicaFile;
+  /** Rows read from the source at once. */
+  readonly pageSize?: number;
   readonly log: {
     info(facts: object, message: string): void;
     warn(facts: object, message: string): void;
@@ -30,6 +33,8 @@ export interface CopierOptions {
 export interface Copier extends AsyncDisposable, Pick<Store, 'onCommit'> {
   /** `empty`: nothing to serve. `filling`: certificates are missing. */
   readonly state: 'empty' | 'filling' | 'filled';
+  /** How far the first fill is; undefined when it is over, or has not begun. */
+  fill(): Promise<FillProgress | undefined>;
   /** Resolves when the replica holds everything, from then on for good. @throws what the source throws, while nothing can be served */
   readonly filled: Promise<void>;
   /** Resolves when names and routes are there; certificates may be missing, to be fetched. @throws as `filled` */
@@ -38,11 +43,23 @@ export interface Copier extends AsyncDisposable, Pick<Store, 'onCommit'> {
   fetchCertificate(id: string): Promise<void>;
 }
 
+export interface FillProgress {
+  /** How many are there. */
+  readonly certificates: number;
+  /** How many there were in the store when the fill began. */
+  readonly expected: number;
+}
+
 /** The meta key of what no other store has. */
 const storeId = 'store_id';
-/** Meta key of the replica that the source does not have. */
+/** Meta keys of the replica that the source does not have. */
 const filledTo = 'replica_filled_to';
 const complete = 'complete';
+const fillExpects = 'replica_fill_expects';
+/** What tells the revision of the replica from another of the same number. */
+const revisionMark = 'replica_revision_mark';
+/** Another one each time that the replica begins anew. */
+const history = 'replica_history';
 
 const tables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis'];
 const tableOf: Readonly<Record<EntityKind, EntityTable>> = {
@@ -56,7 +73,13 @@ export function isFilled(replica: ReplicaFile): boolean {
   return replica.meta(filledTo) === complete;
 }
 
-export function startCopier({ source, replica, log }: CopierOptions): Copier {
+/** What tells one past of the replica from another: its changes are those of one past only. */
+export function historyOf(replica: ReplicaFile): string {
+  return replica.meta(history) ?? '';
+}
+
+export function startCopier({ source, replica, pageSize = 500, log }: CopierOptions): Copier {
+  const versionsPageSize = pageSize * versionsPerRow;
   const nudges = createNudges();
   const filled = Promise.withResolvers<void>();
   // Whoever waits hears of it; nobody has to.
@@ -78,6 +101,7 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
       if (to === undefined) return 'empty';
       return to === complete ? 'filled' : 'filling';
     },
+    fill,
     filled: filled.promise,
     servable: servable.promise,
     fetchCertificate(id) {
@@ -110,22 +134,14 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     let retryMs = retryMinMs;
     while (!stopped) {
       try {
-        // One page of the fill, then whatever is new: a node that fills does not lag.
-        if (nudged) {
-          nudged = false;
-          await follow();
-        }
+        nudged = false;
+        await step();
         servable.resolve();
-        if (wanted.size > 0) await fetchWanted();
-        if (!isFilled(replica)) {
-          await fillPage();
-          continue;
-        }
-        filled.resolve();
         retryMs = retryMinMs;
+        if (!isFilled(replica)) continue;
+        filled.resolve();
         if (!nudged && wanted.size === 0) await sleep(undefined);
       } catch (error) {
-        nudged = true;
         if (stopped) return;
         if (!isPortunusError(error, 'STORE_UNAVAILABLE'))
           log.error({ err: error }, 'the replica could not follow the store');
@@ -150,34 +166,49 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     wake = undefined;
   }
 
-  /** @returns whether everything was compared: a fill then begins anew */
-  async function follow(): Promise<boolean> {
-    const before = replica.revision;
-    const compared = await source.snapshot(async (snapshot) => {
+  /** Whatever is new, what is waited for and a page of the fill: a node that fills does not lag. */
+  async function step(): Promise<void> {
+    const before = `${historyOf(replica)} ${replica.revision}`;
+    const ids = [...wanted.keys()].slice(0, pageSize);
+    await source.snapshot(async (snapshot) => {
       const theirs = await snapshot.meta();
-      await refuseOtherStore(theirs.find(({ key }) => key === storeId)?.value);
-      const known = replica.meta(filledTo) !== undefined;
+      const anew = await isOfAnotherPast(snapshot, theirs);
+      const known = !anew && replica.meta(filledTo) !== undefined;
+      const whole = known && isFilled(replica);
       const changes = known ? await snapshot.changesSince(replica.revision, changesAtOnceMax) : undefined;
-      const meta = theirs.filter(({ key, value }) => replica.meta(key) !== value);
-      if (changes?.length === 0 && meta.length === 0) return false;
+      const meta = theirs.filter(({ key, value }) => anew || replica.meta(key) !== value);
+      if (whole && changes?.length === 0 && meta.length === 0 && ids.length === 0) return;
+      if (anew) log.warn({}, 'the store is another one, or was put back to an older state: the replica is filled anew');
+      const mark = (await snapshot.mark(snapshot.revision)) ?? '';
       await replica.write(async (writer) => {
+        // At once with what comes in its place: nobody sees an empty replica.
+        if (anew) writer.clear();
+        if (!known) writer.setMeta(history, randomUUID());
         if (changes !== undefined) await applyChanges(snapshot, writer, changes);
-        else await compareEverything(snapshot, writer, known);
+        else await compareEverything(snapshot, writer, whole);
+        insertAbsent(writer, await snapshot.rows('certificates', ids));
+        if (changes !== undefined && !whole) await fillPage(snapshot, writer);
         writer.setRevision(snapshot.revision);
-        for (const { key, value } of meta) writer.setMeta(key, value);
+        for (const { key, value } of [...meta, { key: revisionMark, value: mark }]) writer.setMeta(key, value);
       });
-      return changes === undefined;
+      if (!whole && isFilled(replica)) log.info({ revision: replica.revision }, 'the replica is complete');
     });
-    if (replica.revision !== before) nudges.tell(replica.revision);
-    return compared;
+    for (const id of ids) {
+      wanted.get(id)?.resolve();
+      wanted.delete(id);
+    }
+    if (before !== `${historyOf(replica)} ${replica.revision}`) nudges.tell(replica.revision);
+    if (!isFilled(replica)) await progress('certificates');
   }
 
-  /** A replica of another store knows nothing about this one. */
-  async function refuseOtherStore(theirs: string | undefined): Promise<void> {
+  /** Whether the replica is of another store, or of one that was put back to an older state since. */
+  async function isOfAnotherPast(snapshot: Snapshot, theirs: Meta): Promise<boolean> {
     const mine = replica.meta(storeId);
-    if (mine === undefined || theirs === mine) return;
-    log.warn({}, 'the replica is of another store: it is emptied and filled anew');
-    await replica.write(async (writer) => writer.clear());
+    if (mine === undefined) return false;
+    if (theirs.find(({ key }) => key === storeId)?.value !== mine || snapshot.revision < replica.revision) return true;
+    const known = replica.meta(revisionMark) ?? '';
+    const mark = known === '' ? undefined : await snapshot.mark(replica.revision);
+    return mark !== undefined && mark !== known;
   }
 
   async function applyChanges(snapshot: Snapshot, writer: ReplicaWriter, changes: readonly Change[]): Promise<void> {
@@ -195,19 +226,18 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     writer.appendChanges(changes);
   }
 
-  /** @param known whether the replica holds something; otherwise certificates come later, page by page */
-  async function compareEverything(snapshot: Snapshot, writer: ReplicaWriter, known: boolean): Promise<void> {
+  /** @param whole whether the replica holds every certificate; otherwise they come later, page by page */
+  async function compareEverything(snapshot: Snapshot, writer: ReplicaWriter, whole: boolean): Promise<void> {
     const wanted = new Map<EntityTable, string[]>();
     for (const table of tables) {
-      if (table === 'certificates' && !isFilled(replica)) {
-        // What a fill had brought may be out of date, and is soon brought again.
-        if (known) removeAll(writer, table);
-      } else wanted.set(table, await compareTable(snapshot, writer, table));
+      // What a fill had brought may be out of date, and is soon brought again.
+      if (table === 'certificates' && !whole) removeAll(writer, table);
+      else wanted.set(table, await compareTable(snapshot, writer, table));
     }
     for (const [table, ids] of wanted) {
       for (const page of pagesOf(ids)) {
         writer.insert(table, await snapshot.rows(table, page));
-        progress(table);
+        await progress(table);
       }
     }
     writer.unbindAll();
@@ -218,11 +248,11 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
       after = String(page.at(-1)?.['name']);
     }
     writer.forgetChanges();
-    if (isFilled(replica)) return;
-    // The first ones come along: the default certificate is the first that a store has.
-    const first = await snapshot.page('certificates', 0, pageSize);
-    writer.insert('certificates', first);
-    writer.setMeta(filledTo, String(first.at(-1)?.['sequence'] ?? 0));
+    if (whole) return;
+    // No name leads to the default certificate, so nobody could ask for it.
+    writer.insert('certificates', await snapshot.defaultCertificate());
+    writer.setMeta(fillExpects, String(await snapshot.certificateCount()));
+    writer.setMeta(filledTo, '0');
   }
 
   /** Removes what is not there any more, or differs. @returns ids of the rows to fetch */
@@ -247,69 +277,49 @@ export function startCopier({ source, replica, log }: CopierOptions): Copier {
     return [...theirs.keys()];
   }
 
-  async function fetchWanted(): Promise<void> {
-    const ids = [...wanted.keys()].slice(0, pageSize);
-    const rows = await source.snapshot((snapshot) => snapshot.rows('certificates', ids));
-    await replica.write(async (writer) => writeNewer(writer, rows));
-    for (const id of ids) {
-      wanted.get(id)?.resolve();
-      wanted.delete(id);
-    }
-  }
-
   function giveUpWanted(error: unknown): void {
     for (const waiting of wanted.values()) waiting.reject(error);
     wanted.clear();
   }
 
-  /** Those that are absent or older: the source's is at least as new as what the replica follows. */
-  function writeNewer(writer: ReplicaWriter, rows: readonly ReplicaRow[]): void {
+  async function fillPage(snapshot: Snapshot, writer: ReplicaWriter): Promise<void> {
+    const page = await snapshot.page('certificates', Number(replica.meta(filledTo) ?? 0), pageSize);
+    insertAbsent(writer, page);
+    writer.setMeta(filledTo, page.length < pageSize ? complete : String(page.at(-1)?.['sequence']));
+  }
+
+  /** Those that are there are of this snapshot too. */
+  function insertAbsent(writer: ReplicaWriter, rows: readonly ReplicaRow[]): void {
     for (const row of rows) {
-      const id = String(row['id']);
-      const known = writer.version('certificates', id);
-      if (known !== undefined && known >= Number(row['revision'])) continue;
-      writer.remove('certificates', [id]);
-      writer.insert('certificates', [row]);
+      if (writer.version('certificates', String(row['id'])) === undefined) writer.insert('certificates', [row]);
     }
   }
 
-  async function fillPage(): Promise<void> {
-    const after = Number(replica.meta(filledTo) ?? 0);
-    const page = await source.snapshot((snapshot) => snapshot.page('certificates', after, pageSize));
-    const last = page.at(-1);
-    if (last === undefined) {
-      // Pages are newer than the names: one of these may have a certificate that was deleted before its page came.
-      if (await follow()) return;
-    }
-    await replica.write(async (writer) => {
-      writeNewer(writer, page);
-      writer.setMeta(filledTo, last === undefined ? complete : String(last['sequence']));
-    });
-    if (last !== undefined) progress('certificates', Number(last['sequence']));
-    else {
-      log.info({ revision: replica.revision }, 'the replica is complete');
-      nudges.tell(replica.revision);
-    }
-  }
-
-  function progress(table: EntityTable, sequence?: number): void {
+  async function progress(table: EntityTable): Promise<void> {
     if (performance.now() - toldAt < progressEveryMs) return;
     toldAt = performance.now();
-    log.info({ table, sequence }, 'the replica is being filled');
+    log.info({ table, ...(await fill()) }, 'the replica is being filled');
   }
-}
 
-function* pagesOf(ids: readonly string[]): Iterable<readonly string[]> {
-  for (let at = 0; at < ids.length; at += pageSize) yield ids.slice(at, at + pageSize);
-}
+  async function fill(): Promise<FillProgress | undefined> {
+    const to = replica.meta(filledTo);
+    if (to === undefined || to === complete) return undefined;
+    const certificates = await replica.reader.certificates.count({ owner: 'any' });
+    return { certificates, expected: Number(replica.meta(fillExpects) ?? 0) };
+  }
 
-function removeAll(writer: ReplicaWriter, table: EntityTable): void {
-  for (;;) {
-    const page = writer.versions(table, 0, versionsPageSize);
-    if (page.length === 0) return;
-    writer.remove(
-      table,
-      page.map(({ id }) => id),
-    );
+  function* pagesOf(ids: readonly string[]): Iterable<readonly string[]> {
+    for (let at = 0; at < ids.length; at += pageSize) yield ids.slice(at, at + pageSize);
+  }
+
+  function removeAll(writer: ReplicaWriter, table: EntityTable): void {
+    for (;;) {
+      const page = writer.versions(table, 0, versionsPageSize);
+      if (page.length === 0) return;
+      writer.remove(
+        table,
+        page.map(({ id }) => id),
+      );
+    }
   }
 }

@@ -35,8 +35,16 @@ export interface Snapshot {
   /** In the order of `name`; `after` is undefined for the first page. */
   bindings(after: string | undefined, limit: number): Promise<readonly ReplicaRow[]>;
   /** `meta`: the probe of the keyring and the secrets, sealed; and what names this store, which no other store has. */
-  meta(): Promise<readonly { readonly key: string; readonly value: string }[]>;
+  meta(): Promise<Meta>;
+  /** What tells this revision from another of the same number; undefined when its changes are forgotten. */
+  mark(revision: number): Promise<string | undefined>;
+  /** The certificate that is served when no other is chosen, as the one row there is. */
+  defaultCertificate(): Promise<readonly ReplicaRow[]>;
+  /** Whoever owns them. */
+  certificateCount(): Promise<number>;
 }
+
+export type Meta = readonly { readonly key: string; readonly value: string }[];
 
 /** A row with the same id and revision is the same row. */
 export interface RowVersion {

@@ -15,6 +15,7 @@ import { openReplicaFile } from '../../src/store/sqlite/replica-file.ts';
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 interface Script {
+  storeId: string;
   revision: number;
   certificates: readonly ReplicaRow[];
   snis: readonly ReplicaRow[];
@@ -24,7 +25,14 @@ interface Script {
 }
 
 function scriptedSource() {
-  const script: Script = { revision: 1, certificates: [], snis: [], changes: [], before: async () => undefined };
+  const script: Script = {
+    storeId: 'the store',
+    revision: 1,
+    certificates: [],
+    snis: [],
+    changes: [],
+    before: async () => undefined,
+  };
   const nudges = new Set<() => void>();
   const source: ReplicaSource = {
     onCommit(nudge) {
@@ -32,7 +40,7 @@ function scriptedSource() {
       return () => void nudges.delete(nudge);
     },
     snapshot(work) {
-      const { revision, certificates, snis, changes } = script;
+      const { storeId, revision, certificates, snis, changes } = script;
       const rows = { apis: [], plugins: [], certificates, snis };
       const bindings = snis.map(({ id = '', name = '', certificate_id = '' }) => ({
         name,
@@ -64,7 +72,10 @@ function scriptedSource() {
             revision: Number(row['revision']),
           })),
         bindings: async () => bindings,
-        meta: async () => [{ key: 'store_id', value: 'the store' }],
+        meta: async () => [{ key: 'store_id', value: storeId }],
+        mark: async (of) => changes.find((each) => each.revision === of)?.id,
+        defaultCertificate: async () => certificates.filter((row) => row['owner'] === 'default').slice(0, 1),
+        certificateCount: async () => certificates.length,
       });
     },
   };
@@ -133,6 +144,73 @@ test('a filled replica has the certificate of every name, also when one was dele
   rmSync(folder, { recursive: true });
 });
 
+test('a store that becomes another one between two pages leaves nothing of the first behind', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source } = scriptedSource();
+  {
+    using replica = await openReplicaFile(path.join(folder, 'replica.db'));
+    script.certificates = ['a', 'b', 'c'].map((id, at) => certificateRow(id, at + 1, 1));
+    script.snis = [sniRow('s', 'c', 1, 1)];
+    script.before = async (call) => {
+      if (call !== 'page') return;
+      // Same ids, same revision; and nobody nudges.
+      script.storeId = 'another store';
+      script.certificates = script.certificates.map((row) => ({ ...row, chain: 'of another store' }));
+    };
+    await using copier = startCopier({ source, replica, pageSize: 1, log: quiet });
+    await copier.filled;
+    assert.deepEqual(read(replica.path, 'SELECT DISTINCT chain FROM certificates'), [{ chain: 'of another store' }]);
+    assert.equal(replica.meta('store_id'), 'another store');
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test('the default certificate is there before anything is served, wherever it stands among the others', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source } = scriptedSource();
+  {
+    using replica = await openReplicaFile(path.join(folder, 'replica.db'));
+    script.certificates = ['a', 'b', 'c'].map((id, at) =>
+      certificateRow(id, at + 1, 1, id === 'c' ? 'default' : 'admin'),
+    );
+    const page = Promise.withResolvers<void>();
+    script.before = async (call) => (call === 'page' ? page.promise : undefined);
+    await using copier = startCopier({ source, replica, pageSize: 1, log: quiet });
+    await copier.servable;
+    assert.deepEqual(read(replica.path, 'SELECT id FROM certificates'), [{ id: 'c' }]);
+    assert.deepEqual(await copier.fill(), { certificates: 1, expected: 3 });
+    page.resolve();
+    await copier.filled;
+    assert.equal(read(replica.path, 'SELECT id FROM certificates').length, 3);
+    assert.equal(await copier.fill(), undefined);
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test('a fill that goes on between failures is not slowed down by them', async (t) => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source } = scriptedSource();
+  const pauses: number[] = [];
+  const { setTimeout: later } = globalThis;
+  t.mock.method(globalThis, 'setTimeout', (then: () => void, ms: number) => {
+    pauses.push(ms);
+    return later(then, 0);
+  });
+  {
+    using replica = await openReplicaFile(path.join(folder, 'replica.db'));
+    script.certificates = Array.from({ length: 8 }, (_, at) => certificateRow(`c${at}`, at + 1, 1));
+    let pages = 0;
+    script.before = async (call) => {
+      if (call === 'page' && (pages += 1) % 2 === 1) throw new PortunusError('STORE_UNAVAILABLE', 'cut');
+    };
+    await using copier = startCopier({ source, replica, pageSize: 1, log: quiet });
+    await copier.filled;
+    assert.equal(pauses.length, 9);
+    assert.ok(Math.max(...pauses) <= 50, pauses.join());
+  }
+  rmSync(folder, { recursive: true });
+});
+
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
 }
@@ -158,11 +236,11 @@ function sniRow(id: string, certificateId: string, sequence: number, revision: n
   return { sequence, id, name, certificate_id: certificateId, tags: '[]', created_at: 0, updated_at: 0, revision };
 }
 
-function certificateRow(id: string, sequence: number, revision: number): ReplicaRow {
+function certificateRow(id: string, sequence: number, revision: number, owner = 'admin'): ReplicaRow {
   return {
     sequence,
     id,
-    owner: 'admin',
+    owner,
     chain: '',
     sealed_key: '',
     public_key_sha256: '',

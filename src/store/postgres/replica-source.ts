@@ -41,8 +41,6 @@ function createSnapshot(tx: PgStatements, revision: number): Snapshot {
   return {
     revision,
     async changesSince(after, limit) {
-      // A replica that is ahead followed a database that has since been put back to an older state.
-      if (after > revision) return undefined;
       if (after === revision) return [];
       const rows = (await tx.query(
         `SELECT revision, entity, id, operation, actor, at FROM changes WHERE revision > $1
@@ -88,6 +86,18 @@ function createSnapshot(tx: PgStatements, revision: number): Snapshot {
     async meta() {
       const rows = await tx.query('SELECT key, value FROM meta ORDER BY key');
       return rows.map((row) => ({ key: String(row['key']), value: String(row['value']) }));
+    },
+    async mark(of) {
+      const [row] = await tx.query('SELECT id, at FROM changes WHERE revision = $1 ORDER BY position LIMIT 1', of);
+      return row && `${Number(row['at'])} ${String(row['id'])}`;
+    },
+    async defaultCertificate() {
+      const sql = `SELECT ${columns.certificates} FROM certificates WHERE owner = 'default' ORDER BY sequence LIMIT 1`;
+      return replicaRows(await tx.query(sql));
+    },
+    async certificateCount() {
+      const [row] = await tx.query('SELECT count(*) AS count FROM certificates');
+      return Number(row?.['count']);
     },
   };
 }
