@@ -90,6 +90,8 @@ export interface Intermediate {
 export interface KeyUse {
   readonly keyId: string;
   readonly certificates: number;
+  /** One of the store's own secrets that is sealed under it: it tells a key from another one with the same id. */
+  readonly sample: { readonly sealed: string; readonly binding: string } | undefined;
 }
 
 export interface StoreReader {

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { isPortunusError } from '../../src/lib/errors.ts';
 import type { Certificate } from '../../src/model/entities.ts';
 import { checkKeyring } from '../../src/store/check-keyring.ts';
+import type { KeyUse } from '../../src/store/contract.ts';
 import type { MasterKey } from '../../src/store/keyring.ts';
 import { createReloadableSealer } from '../../src/store/reloadable-sealer.ts';
 import { resealStore } from '../../src/store/reseal.ts';
@@ -24,7 +25,7 @@ export function sealingKeysContract(name: string, openStore: OpenStore): void {
     test('a store that is new uses the key its secrets are sealed under', async () => {
       await using opened = await openStore({ sealer: sealerOf('k9') });
       await opened.store.secret('ticket');
-      assert.deepEqual(await opened.store.keysInUse(), [{ keyId: 'k9', certificates: 0 }]);
+      assert.deepEqual(counts(await opened.store.keysInUse()), [{ keyId: 'k9', certificates: 0 }]);
     });
 
     test('each certificate counts once for each key that one of its pairs is sealed under', async () => {
@@ -39,7 +40,7 @@ export function sealingKeysContract(name: string, openStore: OpenStore): void {
         await tx.certificates.insert({ ...sealed('f', 'k10'), owner: { kind: 'default' } });
         assert.equal((await tx.keysInUse()).length, 4, 'a transaction sees its own');
       });
-      assert.deepEqual(await store.keysInUse(), [
+      assert.deepEqual(counts(await store.keysInUse()), [
         { keyId: 'k1', certificates: 4 },
         { keyId: 'k10', certificates: 1 },
         { keyId: 'k2', certificates: 1 },
@@ -85,6 +86,21 @@ export function sealingKeysContract(name: string, openStore: OpenStore): void {
       });
     });
 
+    test('a key with the id of one in use and other bytes is refused', async () => {
+      await using opened = await openStore({ sealer: sealerOf('k1', 'k2') });
+      await opened.store.transact('test', (tx) => tx.certificates.insert(sealed('damaged', 'k2')));
+      await opened.store.secret('ticket');
+      const other = createSealer({ keys: [{ ...keyOf('another'), id: 'k1' }, keyOf('k2')] });
+      await assert.rejects(checkKeyring(opened.store, other), (error) => {
+        assert.ok(isPortunusError(error, 'KEYRING_MISMATCH'));
+        assert.deepEqual([error.facts['missing'], error.facts['different']], [[], ['k1']]);
+        assert.match(error.message, /has the key k1 with other bytes/);
+        return true;
+      });
+      // A single certificate that does not open says nothing of its key.
+      await checkKeyring(opened.store, sealerOf('k1', 'k2'));
+    });
+
     test('everything is sealed anew under the key that seals now, and nothing else changes', async () => {
       const sealer = createReloadableSealer(sealerOf('old', 'older'));
       await using opened = await openStore({ sealer });
@@ -110,7 +126,7 @@ export function sealingKeysContract(name: string, openStore: OpenStore): void {
         steps.map(([done]) => done),
         [10, 20, 25],
       );
-      assert.deepEqual(await store.keysInUse(), [{ keyId: 'fresh', certificates: 25 }]);
+      assert.deepEqual(counts(await store.keysInUse()), [{ keyId: 'fresh', certificates: 25 }]);
       const only = sealerOf('fresh');
       for (const certificate of before.value) {
         const after = await store.certificates.get(certificate.id);
@@ -152,7 +168,7 @@ export function sealingKeysContract(name: string, openStore: OpenStore): void {
       );
       assert.equal((await store.certificatesNotSealedUnder('fresh', 100)).length, 7);
       assert.equal((await resealStore(store, sealer, { batchSize: 5 })).certificates, 7);
-      assert.deepEqual(await store.keysInUse(), [{ keyId: 'fresh', certificates: 12 }]);
+      assert.deepEqual(counts(await store.keysInUse()), [{ keyId: 'fresh', certificates: 12 }]);
     });
 
     test('a certificate whose key does not open stays as it is, and the others are sealed anew', async () => {
@@ -168,12 +184,16 @@ export function sealingKeysContract(name: string, openStore: OpenStore): void {
       const { certificates, unopened } = await resealStore(store, sealer, { batchSize: 2 });
       assert.deepEqual([certificates, [...unopened].sort()], [5, ['c0', 'c3', 'c6']]);
       assert.deepEqual(await store.certificates.get('c3'), sealed('c3', 'old'));
-      assert.deepEqual(await store.keysInUse(), [
+      assert.deepEqual(counts(await store.keysInUse()), [
         { keyId: 'fresh', certificates: 5 },
         { keyId: 'old', certificates: 3 },
       ]);
     });
   });
+}
+
+function counts(uses: readonly KeyUse[]): readonly object[] {
+  return uses.map(({ keyId, certificates }) => ({ keyId, certificates }));
 }
 
 function keyOf(id: string): MasterKey {

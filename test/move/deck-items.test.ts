@@ -16,7 +16,9 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 async function cut(text: string): Promise<readonly DeckItem[]> {
   const file = path.join(folder, `${(files += 1)}.yaml`);
   writeFileSync(file, text);
-  return Array.fromAsync(readDeckItems(file));
+  const items: DeckItem[] = [];
+  for await (const item of readDeckItems(file)) items.push(item);
+  return items;
 }
 
 /** Section and value of each. */

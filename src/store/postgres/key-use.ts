@@ -1,6 +1,7 @@
 // Which master keys the store's private keys and secrets are sealed under: indexes answer, whatever the number of rows.
 import type { KeyUse, StoreReader } from '../contract.ts';
 import { distinctIds } from '../distinct-ids.ts';
+import { toSample } from '../key-sample.ts';
 import type { PgStatements } from './client.ts';
 import { toCertificate } from './encoding.ts';
 import { keyIdSql } from './schema.ts';
@@ -20,6 +21,9 @@ const usesSql = `
        AND ${primary} IS DISTINCT FROM used.id) AS certificates
   FROM used ORDER BY id`;
 
+const sampleSql = `SELECT value AS sealed, 'meta ' || key AS binding FROM meta
+  WHERE ${keyIdSql('value')} = $1 ORDER BY key LIMIT 1`;
+
 const notUnderSql = `
   SELECT * FROM certificates WHERE sequence IN (
     (SELECT sequence FROM certificates WHERE ${primary} < $1 LIMIT $2)
@@ -32,7 +36,12 @@ export function keyUse(statements: PgStatements): Pick<StoreReader, 'keysInUse' 
   return {
     async keysInUse() {
       const rows = await statements.query(usesSql);
-      return rows.map((row): KeyUse => ({ keyId: String(row['id']), certificates: Number(row['certificates']) }));
+      const uses = rows.map(async (row): Promise<KeyUse> => {
+        const keyId = String(row['id']);
+        const [sample] = await statements.query(sampleSql, keyId);
+        return { keyId, certificates: Number(row['certificates']), sample: toSample(sample) };
+      });
+      return Promise.all(uses);
     },
     async certificatesNotSealedUnder(keyId, limit) {
       return (await statements.query(notUnderSql, keyId, limit)).map(toCertificate);

@@ -2,6 +2,7 @@
 import type { Certificate } from '../../model/entities.ts';
 import type { KeyUse, StoreReader } from '../contract.ts';
 import { distinctIds } from '../distinct-ids.ts';
+import { toSample } from '../key-sample.ts';
 import type { Connection } from './connection.ts';
 import { toCertificate } from './encoding.ts';
 
@@ -26,6 +27,9 @@ const countSql = `
     + (SELECT count(*) FROM certificates
        WHERE ${hasAlternative} AND ${alternative} = ?1 AND ${primary} IS NOT ?1) AS certificates`;
 
+const sampleSql = `SELECT value AS sealed, 'meta ' || key AS binding FROM meta
+  WHERE ${keyIdSql('value')} = ?1 ORDER BY key LIMIT 1`;
+
 const notUnderSql = `
   SELECT * FROM certificates WHERE sequence IN (
     SELECT * FROM (SELECT sequence FROM certificates WHERE ${primary} < ?1 LIMIT ?2)
@@ -39,7 +43,8 @@ export function keyUse(connection: Connection): Pick<StoreReader, 'keysInUse' | 
     async keysInUse() {
       return connection.all(idsSql).map((row): KeyUse => {
         const keyId = String(row['id']);
-        return { keyId, certificates: Number(connection.get(countSql, keyId)?.['certificates'] ?? 0) };
+        const certificates = Number(connection.get(countSql, keyId)?.['certificates'] ?? 0);
+        return { keyId, certificates, sample: toSample(connection.get(sampleSql, keyId)) };
       });
     },
     async certificatesNotSealedUnder(keyId, limit): Promise<readonly Certificate[]> {
