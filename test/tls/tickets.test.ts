@@ -197,7 +197,7 @@ test('keys are the same from the start of their time to its end, and others befo
 });
 
 test('the moments at which 1,000 certificates rotate are spread over the whole rotation', () => {
-  const tenths = new Array<number>(10).fill(0);
+  const tenths = Array.from({ length: 10 }, () => 0);
   for (let number = 0; number < 1000; number += 1) {
     const { until } = deriveTickets(secret, { ...policy, certificateId: `${number}` }, rotationMs).keysAt(today);
     const tenth = Math.floor(((until - today - 1) / rotationMs) * 10);
