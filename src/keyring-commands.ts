@@ -81,7 +81,7 @@ async function rotate(
 
 async function usesOf(config: Config): Promise<readonly KeyUse[] | undefined> {
   await using reader = await openReader(config);
-  return reader?.keysInUse();
+  return await reader?.keysInUse();
 }
 
 async function liveNodes({ nodes }: OpenedStore, config: Config): Promise<readonly NodeRecord[]> {
