@@ -7,7 +7,7 @@ import type { Serving } from './serving.ts';
 import type { NodeStore } from './node-store.ts';
 
 export interface NodeStatusOptions {
-  readonly nodeStore: Pick<NodeStore, 'local' | 'state' | 'trouble'>;
+  readonly nodeStore: Pick<NodeStore, 'local' | 'state' | 'filling' | 'trouble'>;
   readonly serving: Serving;
   readonly acknowledgements: Acknowledgements;
   readonly version: string;
@@ -26,7 +26,7 @@ export interface NodeStatus {
 
 export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
   const { nodeStore, serving, acknowledgements, version, startedAt } = options;
-  const { local: store, state, trouble } = nodeStore;
+  const { local: store, state, filling, trouble } = nodeStore;
   const { metricsCertificatesMax } = options.config;
   const metrics = createMetrics(metricsCertificatesMax);
 
@@ -34,12 +34,13 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
     countUpload: (result) => metrics.countUpload(result),
 
     async status() {
-      const [reports, revision] = await Promise.all([serving.reports(), store.revision()]);
+      const [reports, revision, fill] = await Promise.all([serving.reports(), store.revision(), filling()]);
       return {
         version,
         uptime_seconds: Math.round((Date.now() - startedAt) / 1000),
         ready: isServing(),
         state: state(),
+        ...(fill !== undefined && { filling: fill }),
         revision,
         applied_revision: acknowledgements.applied() ?? null,
         workers: {

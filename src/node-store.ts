@@ -7,7 +7,8 @@ import { ensureDefaultCertificate } from './default-certificate.ts';
 import { isPortunusError, PortunusError } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
 import { embeddedStorePath } from './open-store.ts';
-import { isFilled, startCopier } from './replica/copier.ts';
+import { type FillProgress, historyOf, isFilled, startCopier } from './replica/copier.ts';
+import type { Followed } from './replica/follower.ts';
 import { checkKeyring } from './store/check-keyring.ts';
 import type { Store, StoreReader } from './store/contract.ts';
 import { createLocalRegistry } from './store/local-registry.ts';
@@ -27,7 +28,7 @@ export interface NodeStore extends AsyncDisposable {
   /** Answers from this machine alone. */
   readonly local: StoreReader;
   /** What the workers follow. */
-  readonly changes: Pick<Store, 'changesSince' | 'onCommit' | 'revision'>;
+  readonly changes: Followed;
   readonly file: string;
   /** 32 bytes. */
   readonly ticketSecret: Buffer;
@@ -35,6 +36,8 @@ export interface NodeStore extends AsyncDisposable {
   readonly fetchCertificate: (id: string) => Promise<void>;
   readonly registry: NodeRegistry;
   readonly state: () => NodeReport['state'];
+  /** How far the first fill of the file is; undefined when it holds everything. */
+  readonly filling: () => Promise<FillProgress | undefined>;
   /** Undefined while the store can be reached; else why not. */
   readonly trouble: () => string | undefined;
 }
@@ -62,12 +65,18 @@ async function openEmbedded({ config, sealer, startedAt }: NodeStoreOptions): Pr
   return {
     store,
     local: store,
-    changes: store,
+    changes: {
+      changesSince: (revision, limit) => store.changesSince(revision, limit),
+      revision: () => store.revision(),
+      onCommit: (nudge) => store.onCommit(nudge),
+      history: () => '',
+    },
     file,
     ticketSecret,
     fetchCertificate: () => Promise.reject(new TypeError('the embedded store lacks no certificate')),
     registry: createLocalRegistry(),
     state: () => 'serving',
+    filling: () => Promise.resolve(undefined),
     trouble: () => undefined,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
@@ -104,12 +113,14 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
       changesSince: (revision, limit) => replica.reader.changesSince(revision, limit),
       revision: () => replica.reader.revision(),
       onCommit: copier.onCommit,
+      history: () => historyOf(replica),
     },
     file: replica.path,
     ticketSecret: sealer.open(sealed, 'meta secret_ticket'),
     fetchCertificate: (id) => copier.fetchCertificate(id),
     registry: createNodeRegistry({ client, schema, store }),
     state: () => (copier.state === 'filled' ? 'serving' : 'filling'),
+    filling: () => copier.fill(),
     trouble: () => (client.state.kind === 'connected' ? undefined : client.state.reason),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };

@@ -3,6 +3,7 @@
 export interface Acknowledgements {
   /** A worker that is about to serve, with the revision it has loaded. */
   join(worker: number, revision: number): void;
+  /** In the order in which it applied them. A lower one than before means a store that was put back to an older state. */
   acknowledge(worker: number, revision: number): void;
   leave(worker: number): void;
   /** The revision that every worker has applied; undefined without workers. */
@@ -27,8 +28,7 @@ export function createAcknowledgements(changed: () => void = () => undefined): A
       settleWaiting();
     },
     acknowledge(worker, revision) {
-      const known = revisions.get(worker);
-      if (known === undefined || known >= revision) return;
+      if (!revisions.has(worker)) return;
       revisions.set(worker, revision);
       settleWaiting();
     },

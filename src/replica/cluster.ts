@@ -32,8 +32,7 @@ export interface ClusterOptions {
 export function joinCluster(options: ClusterOptions): Cluster {
   const { registry, nodeTimeoutMs, report, log } = options;
   let { identity } = options;
-  const applied = new Map<string, number>();
-  const waiting = new Set<() => void>();
+  const waiting = new Set<(id: string, applied: number) => void>();
   let registered = false;
   let stopped = false;
   let due = true;
@@ -41,8 +40,7 @@ export function joinCluster(options: ClusterOptions): Cluster {
 
   const stopHearing = registry.onReport((heard) => {
     if (heard.applied === undefined) return;
-    applied.set(heard.id, heard.applied);
-    for (const look of waiting) look();
+    for (const hear of waiting) hear(heard.id, heard.applied);
   });
   const timer = setInterval(changed, heartbeatMs).unref();
   changed();
@@ -52,7 +50,15 @@ export function joinCluster(options: ClusterOptions): Cluster {
     nodes,
     async whenAppliedByAll(revision, committedAt, timeoutMs) {
       const heardAfterMs = new Map<string, number>();
+      // Since now only: what a node told before, it may have told of a store that was put back to an older state since.
+      const heard = new Map<string, number>();
       let known: readonly ClusterNode[] | undefined;
+      let enough: (() => void) | undefined;
+      const hear = (id: string, applied: number): void => {
+        heard.set(id, applied);
+        if (note() === 0) enough?.();
+      };
+      waiting.add(hear);
       const deadline = performance.now() + timeoutMs;
       for (;;) {
         // The list is asked for at each turn: whoever died meanwhile is not waited for.
@@ -60,8 +66,13 @@ export function joinCluster(options: ClusterOptions): Cluster {
         const behind = note();
         const leftMs = deadline - performance.now();
         if ((known !== undefined && behind === 0) || leftMs <= 0) break;
-        await heardOrLater(Math.min(lookMs, leftMs), () => note() === 0);
+        const later = Promise.withResolvers<void>();
+        enough = later.resolve;
+        const timer = setTimeout(enough, Math.min(lookMs, leftMs));
+        await later.promise;
+        clearTimeout(timer);
       }
+      waiting.delete(hear);
       const live = (known ?? []).filter(({ live: isLive }) => isLive);
       return {
         revision,
@@ -71,14 +82,14 @@ export function joinCluster(options: ClusterOptions): Cluster {
           .map(({ id, name }) => ({ id, name, ms: heardAfterMs.get(id) ?? 0 })),
         lagging: live
           .filter(({ id }) => !heardAfterMs.has(id))
-          .map((node) => ({ id: node.id, name: node.name, applied: appliedBy(node), silentMs: node.silentMs })),
+          .map((node) => ({ id: node.id, name: node.name, applied: appliedBy(node, heard), silentMs: node.silentMs })),
       };
 
       /** @returns how many live nodes are behind */
       function note(): number {
         const live = (known ?? []).filter((node) => node.live);
         for (const node of live) {
-          if ((appliedBy(node) ?? 0) < revision || heardAfterMs.has(node.id)) continue;
+          if ((appliedBy(node, heard) ?? 0) < revision || heardAfterMs.has(node.id)) continue;
           heardAfterMs.set(node.id, Math.max(0, Math.round(performance.now() - committedAt)));
         }
         return known === undefined ? 1 : live.length - live.filter(({ id }) => heardAfterMs.has(id)).length;
@@ -95,9 +106,9 @@ export function joinCluster(options: ClusterOptions): Cluster {
     },
   };
 
-  function appliedBy({ id, thisNode, applied: told }: ClusterNode): number | undefined {
+  function appliedBy({ id, thisNode, applied: told }: ClusterNode, reports: ReadonlyMap<string, number>) {
     if (thisNode) return report().applied;
-    const heard = applied.get(id);
+    const heard = reports.get(id);
     return heard === undefined || told === undefined ? (heard ?? told) : Math.max(heard, told);
   }
 
@@ -137,17 +148,5 @@ export function joinCluster(options: ClusterOptions): Cluster {
     } catch {
       // The store is away, which is told elsewhere; the next sign of life is a second away.
     }
-  }
-
-  async function heardOrLater(ms: number, enough: () => boolean): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const look = (): void => {
-      if (enough()) resolve();
-    };
-    waiting.add(look);
-    const later = setTimeout(resolve, ms);
-    await promise;
-    clearTimeout(later);
-    waiting.delete(look);
   }
 }

@@ -112,6 +112,22 @@ test('whoever has not applied it in time is named with what it has', async (t) =
   assert.deepEqual(outcome.lagging, [{ id: 'id-b', name: 'b', applied: 4, silentMs: 0 }]);
 });
 
+test('what a node told before the wait does not count: the store may have been put back to an older state', async (t) => {
+  const shared = createRegistry();
+  const [a, b] = [await member(t, shared, 'a'), await member(t, shared, 'b')];
+  b.apply(9);
+  await until('it is told', () => shared.records.get('id-b')?.applied === 9);
+  shared.state.deaf = true;
+  a.apply(5);
+  b.apply(4);
+  await until('it is told', () => shared.records.get('id-b')?.applied === 4);
+  const outcome = await a.cluster.whenAppliedByAll(5, performance.now(), 50);
+  assert.deepEqual(
+    outcome.lagging.map(({ name }) => name),
+    ['b'],
+  );
+});
+
 test('a node that dies while it is waited for is not waited for any longer', async (t) => {
   const shared = createRegistry();
   const a = await member(t, shared, 'a');

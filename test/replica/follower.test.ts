@@ -9,7 +9,13 @@ function scriptedStore() {
   const log: Change[] = [];
   const nudges = new Set<(revision: number) => void>();
   let failing = 0;
+  let past = 'first';
   return {
+    beginAnew(revision: number) {
+      past = `not ${past}`;
+      log.length = 0;
+      log.push({ revision, entity: 'sni', id: 'another', operation: 'create', actor: 'test', at: 0 });
+    },
     append(revision: number, rows: number) {
       for (let at = 0; at < rows; at += 1) {
         log.push({ revision, entity: 'sni', id: `${revision}-${at}`, operation: 'create', actor: 'test', at: 0 });
@@ -34,6 +40,7 @@ function scriptedStore() {
       async revision() {
         return log.at(-1)?.revision ?? 0;
       },
+      history: () => past,
       onCommit(nudge: (revision: number) => void) {
         nudges.add(nudge);
         return () => nudges.delete(nudge);
@@ -139,4 +146,24 @@ test('when changes are forgotten, or a revision has none, everything is to be re
     [5, false],
   ]);
   await follower[Symbol.asyncDispose]();
+});
+
+test('with another past everything is to be read anew, whether its revision is lower, the same or the next one', async () => {
+  for (const revision of [3, 5, 6]) {
+    const scripted = scriptedStore();
+    scripted.append(5, 1);
+    const seen: unknown[] = [];
+    await using follower = follow(
+      scripted.store,
+      5,
+      (upTo, changes) => seen.push([upTo, changes === 'everything']),
+      (error) => assert.fail(String(error)),
+    );
+    await settled();
+    scripted.beginAnew(revision);
+    scripted.nudge();
+    await settled();
+    assert.deepEqual(seen, [[revision, true]]);
+    assert.equal(follower.revision, revision);
+  }
 });

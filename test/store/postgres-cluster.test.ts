@@ -99,6 +99,7 @@ test('a commit during a snapshot is not seen in it, and is heard of', async () =
 test('a node registers, gives signs of life that others hear, and leaves', async () => {
   await using opened = await temporaryPostgres(server.port);
   const registry = registryOf(opened);
+  await reach(opened, 7);
   const heard: { readonly id: string; readonly applied: number | undefined }[] = [];
   registry.onReport((report) => heard.push(report));
   await registry.register(identity('one'), report({ state: 'filling', applied: undefined }));
@@ -128,6 +129,7 @@ test('a node registers, gives signs of life that others hear, and leaves', async
 test('another instance that takes the id is noticed by the first, which then changes nothing', async () => {
   await using opened = await temporaryPostgres(server.port);
   const registry = registryOf(opened);
+  await reach(opened, 9);
   const copy = { ...identity('one'), instance: 'copy', name: 'copy' };
   await registry.register(identity('one'), report());
   await registry.register(copy, report({ applied: 5 }));
@@ -138,6 +140,21 @@ test('another instance that takes the id is noticed by the first, which then cha
     (await registry.list()).map(({ instance, applied }) => [instance, applied]),
     [['copy', 6]],
   );
+});
+
+test('a node that has applied more than there is has applied nothing: the store was put back to an older state', async () => {
+  await using opened = await temporaryPostgres(server.port);
+  const registry = registryOf(opened);
+  await reach(opened, 4);
+  const heard: (number | undefined)[] = [];
+  registry.onReport(({ applied }) => heard.push(applied));
+  await registry.register(identity('one'), report({ applied: 5 }));
+  await until('a report is heard', async () => {
+    await registry.report(identity('one'), report({ applied: 5 }));
+    return heard.length > 0;
+  });
+  assert.deepEqual(new Set(heard), new Set([undefined]));
+  assert.equal((await registry.list())[0]?.applied, undefined);
 });
 
 test('a node whose row was forgotten is there again with its next sign of life', async () => {
@@ -196,6 +213,10 @@ async function fill({ store }: TemporaryPostgres): Promise<void> {
     await tx.certificates.insert(fakeCertificate('c', { tags: ['t'] }));
     await tx.snis.insert(fakeSni('s', 's.test', 'c'));
   });
+}
+
+async function reach({ client }: TemporaryPostgres, revision: number): Promise<void> {
+  await client.query('UPDATE revision SET revision = $1', revision);
 }
 
 function sourceOf({ client, store }: TemporaryPostgres) {

@@ -13,13 +13,16 @@ export interface PostgresNodesOptions {
   readonly store: Pick<PostgresStore, 'ready'>;
 }
 
+/** A node that has applied more than there is has not seen yet that the store was put back to an older state. */
+const appliedHere = '(SELECT $6::bigint FROM revision WHERE revision >= $6::bigint)';
+
 export function createNodeRegistry({ client, schema, store }: PostgresNodesOptions): NodeRegistry {
   const channel = nodesChannel(schema);
   return {
     async register(identity, report) {
       await ask(
         `INSERT INTO nodes (id, instance, name, address, version, applied, state, key_ids, started_at, seen_at)
-         VALUES ($1, $2, $3, $4, $5, $6::bigint, $7, $8, clock_timestamp(), clock_timestamp())
+         VALUES ($1, $2, $3, $4, $5, ${appliedHere}, $7, $8, clock_timestamp(), clock_timestamp())
          ON CONFLICT (id) DO UPDATE SET instance = excluded.instance, name = excluded.name,
            address = excluded.address, version = excluded.version, applied = excluded.applied, state = excluded.state,
            key_ids = excluded.key_ids, started_at = excluded.started_at, seen_at = excluded.seen_at`,
@@ -31,15 +34,15 @@ export function createNodeRegistry({ client, schema, store }: PostgresNodesOptio
       const rows = await ask(
         `WITH reported AS (
            INSERT INTO nodes AS n (id, instance, name, address, version, applied, state, key_ids, started_at, seen_at)
-           VALUES ($1, $2, $3, $4, $5, $6::bigint, $7, $8, clock_timestamp(), clock_timestamp())
+           VALUES ($1, $2, $3, $4, $5, ${appliedHere}, $7, $8, clock_timestamp(), clock_timestamp())
            ON CONFLICT (id) DO UPDATE SET applied = excluded.applied, state = excluded.state,
              key_ids = excluded.key_ids, seen_at = excluded.seen_at
              WHERE n.instance = excluded.instance
-           RETURNING id)
-         SELECT set_config('synchronous_commit', 'off', true), pg_notify($9, $10) FROM reported`,
+           RETURNING id, applied)
+         SELECT set_config('synchronous_commit', 'off', true),
+           pg_notify($9, json_build_object('id', id, 'applied', applied)::text) FROM reported`,
         ...valuesOf(identity, report),
         channel,
-        JSON.stringify({ id: identity.id, applied: report.applied ?? null }),
       );
       return rows.length > 0;
     },
