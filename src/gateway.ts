@@ -1,18 +1,16 @@
 // The primary process, put together: it owns the store, the keyring, the Admin API, the status listener, the listening
 // sockets and the workers. Everything is disposed in the reverse order of its making.
-import { existsSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { createAdminServer } from './admin/admin-server.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { waitsForRestart } from './config/waits-for-restart.ts';
-import { keyringSource } from './keyring-source.ts';
+import { keyringSource, openKeyring } from './keyring-source.ts';
 import { reasonOf } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
 import { createLog } from './observe/log.ts';
 import { createStatusServer } from './observe/status-server.ts';
 import { createNodeStatus } from './node-status.ts';
 import { openNodeStore } from './node-store.ts';
-import { embeddedStorePath } from './open-store.ts';
 import { listenForSignals } from './signals.ts';
 import { reloadKeyring } from './reload-keyring.ts';
 import { createAcknowledgements } from './replica/acknowledgements.ts';
@@ -21,7 +19,7 @@ import { follow } from './replica/follower.ts';
 import { loadIdentity, renewId } from './replica/node-identity.ts';
 import { openRunDirectory, type RunningPort } from './run-file.ts';
 import { type Serving, startServing } from './serving.ts';
-import { createKeyringFile, loadKeyring, type Keyring } from './store/keyring.ts';
+import type { Keyring } from './store/keyring.ts';
 import { createReloadableSealer } from './store/reloadable-sealer.ts';
 import { createSealer } from './store/sealing.ts';
 import { bindListeningSockets, listenError } from './workers/listening-socket.ts';
@@ -47,7 +45,10 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   const sockets = bindListeningSockets(config.proxyListen, Math.max(1, config.workers));
   for (const socket of sockets.flat()) stack.use(socket);
 
-  const sealer = createReloadableSealer(createSealer(await openKeyring(config, env, log)));
+  const keyring = await openKeyring(config, env, (file) =>
+    log.info({ keyring: file }, 'made a keyring; keep a copy of it apart from copies of the store'),
+  );
+  const sealer = createReloadableSealer(createSealer(keyring));
   const nodeStore = stack.use(await openNodeStore({ config, sealer, log, startedAt }));
   const { store, changes, file: storePath, ticketSecret } = nodeStore;
 
@@ -63,7 +64,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     }),
   );
   const revision = await changes.revision();
-  const serves = { config, storePath, sealer, ticketSecret, sockets, acknowledgements, log };
+  const serves = { config, keyring, storePath, sealer, ticketSecret, sockets, acknowledgements, log };
   const serving = stack.use(startServing({ ...serves, fetchCertificate: nodeStore.fetchCertificate }));
   stack.use(
     follow(
@@ -116,8 +117,11 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     'portunus serves',
   );
   signals.onReload(async () => {
+    // With either of them refused nothing is taken: a key that seals here must open in the workers.
+    const changed = options.reload();
+    if (changed === undefined) return;
     const taken = await reloadKeyring({ source: keyringSource(config, env), reader: store, sealer, log });
-    if (taken) await renew(serving, config, options.reload, log);
+    if (taken !== undefined) await renew(serving, config, changed, taken, log);
   });
   signals.onReopen(() => serving.reopenLogs());
 
@@ -130,23 +134,10 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   log.info({}, 'stopped');
 }
 
-/** A keyring is made beside a new embedded store only: one made here opens nothing that others have sealed. */
-async function openKeyring(config: Config, env: NodeJS.ProcessEnv, log: Log): Promise<Keyring> {
-  const source = keyringSource(config, env);
-  const isAlone = config.postgres === undefined && !existsSync(embeddedStorePath(config));
-  if (source.source === 'file' && !existsSync(source.path) && isAlone) {
-    log.info({ keyring: source.path }, 'made a keyring; keep a copy of it apart from copies of the store');
-    return createKeyringFile(source.path);
-  }
-  return loadKeyring(source);
-}
-
 /** @param running what the primary was started with */
-async function renew(serving: Serving, running: Config, reload: () => Config | undefined, log: Log): Promise<void> {
-  const changed = reload();
-  if (changed === undefined) return;
+async function renew(serving: Serving, running: Config, changed: Config, keyring: Keyring, log: Log): Promise<void> {
   // The store that is open stays, and so does what opens it.
-  await serving.renew({ ...changed, prefix: running.prefix, keyring: running.keyring });
+  await serving.renew({ ...changed, prefix: running.prefix, keyring: running.keyring }, keyring);
   const settings = waitsForRestart(running, changed);
   if (settings.length > 0) log.warn({ settings }, 'these settings were changed and take effect at the next start');
   log.info({}, 'the configuration was read again and the workers renewed');

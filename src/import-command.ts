@@ -1,17 +1,16 @@
 // What `portunus import` does, put together: the source, the keyring, the store of the configuration.
 import type { RunImport } from './cli/import.ts';
-import { keyringSource } from './keyring-source.ts';
+import { openKeyring } from './keyring-source.ts';
 import { importAll } from './move/import-all.ts';
 import { openSource } from './move/sources.ts';
 import { openStore } from './open-store.ts';
-import { loadKeyring } from './store/keyring.ts';
 import { createSealer } from './store/sealing.ts';
 
 export const runImport: RunImport = async (options) => {
   const { config, env, source } = options;
   const { format, items } = await openSource(source);
   options.recognised(format);
-  const keyring = await loadKeyring(keyringSource(config, env));
+  const keyring = await openKeyring(config, env, options.madeKeyring);
   await using store = await openStore(config, createSealer(keyring));
   return await importAll({ ...options, store, keyring, items, minRsaBits: config.sslMinRsaBits, now: Date.now });
 };

@@ -5,6 +5,7 @@ import { createDataPlane, type DataPlaneReport } from './data-plane.ts';
 import type { Log } from './observe/contract.ts';
 import type { Acknowledgements } from './replica/acknowledgements.ts';
 import type { Publish } from './replica/follower.ts';
+import { keyringText, type Keyring } from './store/keyring.ts';
 import type { Sealer } from './store/sealer.ts';
 import type { ListeningSocket } from './workers/listening-socket.ts';
 import { startWorkerPool } from './workers/worker-pool.ts';
@@ -18,8 +19,8 @@ export interface Serving extends AsyncDisposable {
   readonly publish: Publish;
   reports(): Promise<readonly WorkerReport[]>;
   reopenLogs(): void;
-  /** Replaces the workers by new ones with this configuration. */
-  renew(config: Config): Promise<void>;
+  /** Replaces the workers by new ones with this configuration and this keyring. */
+  renew(config: Config, keyring: Keyring): Promise<void>;
   /** Resolves when nothing is in flight any more, at the latest after `timeoutMs`. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -33,6 +34,8 @@ export interface WorkerReport {
 export interface ServingOptions {
   readonly config: Config;
   readonly storePath: string;
+  readonly keyring: Keyring;
+  /** Of the keyring, also when it is exchanged. */
   readonly sealer: Sealer;
   readonly ticketSecret: Buffer;
   /** Puts a certificate into the file that it lacks. */
@@ -52,13 +55,18 @@ function withoutDatabase(config: Config): Config {
 }
 
 function serveInWorkers(options: ServingOptions): Serving {
-  const { config, storePath, fetchCertificate, ticketSecret, sockets, acknowledgements, log } = options;
+  const { config, keyring, storePath, fetchCertificate, ticketSecret, sockets, acknowledgements, log } = options;
   const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
   const pool = startWorkerPool<DataPlaneReport>({
     module: fileURLToPath(new URL(`./worker.${extension}`, import.meta.url)),
     sockets,
     // Workers do not talk to PostgreSQL, and do not hear its password.
-    start: { config: withoutDatabase(config), store: storePath, ticketSecret: ticketSecret.toString('base64') },
+    start: {
+      config: withoutDatabase(config),
+      keyring: keyringText(keyring),
+      store: storePath,
+      ticketSecret: ticketSecret.toString('base64'),
+    },
     fetchCertificate,
     acknowledgements,
     log,
@@ -68,7 +76,7 @@ function serveInWorkers(options: ServingOptions): Serving {
     get listening() {
       return pool.listening;
     },
-    renew: (changed) => pool.renew(withoutDatabase(changed)),
+    renew: (changed, next) => pool.renew({ config: withoutDatabase(changed), keyring: keyringText(next) }),
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
 }

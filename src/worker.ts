@@ -5,7 +5,6 @@ import { createLog } from './observe/log.ts';
 import type { Log } from './observe/contract.ts';
 import { loadKeyring } from './store/keyring.ts';
 import { createSealer } from './store/sealing.ts';
-import { keyringSource } from './keyring-source.ts';
 import type { FromWorker, ToWorker } from './workers/protocol.ts';
 
 let started: Promise<DataPlane> | undefined;
@@ -69,7 +68,7 @@ async function start(message: Extract<ToWorker, { kind: 'start' }>): Promise<Dat
   const { config } = message;
   log = createLog({ level: config.logLevel, name: 'worker' });
   drainTimeoutMs = config.drainTimeoutMs;
-  const sealer = createSealer(await loadKeyring(keyringSource(config, process.env)));
+  const sealer = createSealer(await loadKeyring({ source: 'env', value: message.keyring }));
   return createDataPlane({
     config,
     storePath: message.store,

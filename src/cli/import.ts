@@ -30,6 +30,8 @@ export type RunImport = (
     readonly force: boolean;
     readonly tags: readonly string[];
     readonly recognised: (format: string) => void;
+    /** There was neither a keyring nor a store. */
+    readonly madeKeyring: (file: string) => void;
     readonly refused: (problem: { readonly where: string; readonly code: string; readonly message: string }) => void;
     readonly leftOut: (section: string, items: number) => void;
     readonly progress: (counts: ImportCounts) => void;
@@ -61,6 +63,8 @@ export async function importInto(
         force: flags.force === true,
         tags: flags.tags === undefined ? [] : flags.tags.split(',').map((tag) => tag.trim()),
         recognised: (format) => terminal.err(`reading ${source} as ${format}`),
+        madeKeyring: (file) =>
+          terminal.err(`made a keyring, ${file}; keep a copy of it apart from copies of the store`),
         refused(problem) {
           if (flags.json === true) problems.push(problem);
           else terminal.err(`${problem.where}: ${problem.code}: ${problem.message}`);

@@ -73,6 +73,11 @@ export async function createKeyringFile(file: string, line = freshLine()): Promi
   return parseKeyring(text, file);
 }
 
+/** As `PORTUNUS_KEYRING_KEYS` would hold it: a secret. */
+export function keyringText({ keys }: Keyring): string {
+  return keys.map(({ id, secret }) => `${id}:${secret.export().toString('base64')}`).join(',');
+}
+
 /** A key with a made-up id, in the form of the file. */
 export function freshLine(id = `k${randomBytes(6).toString('hex')}`): string {
   return `${id}:${randomBytes(keyBytes).toString('base64')}`;

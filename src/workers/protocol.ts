@@ -4,7 +4,15 @@ import type { Change } from '../model/entities.ts';
 
 export type ToWorker =
   /** First. The worker loads its catalog and answers `loaded`. */
-  | { readonly kind: 'start'; readonly config: Config; readonly ticketSecret: string; readonly store: string }
+  | {
+      readonly kind: 'start';
+      readonly config: Config;
+      /** The one that the primary has taken, whatever its file holds by now (`keyringText`). */
+      readonly keyring: string;
+      /** Base64. */
+      readonly ticketSecret: string;
+      readonly store: string;
+    }
   /** Once a listener, with its listening socket. */
   | { readonly kind: 'listen'; readonly address: ListenAddress }
   /** There are no more listeners. Answered with `listening`. */

@@ -2,7 +2,6 @@
 // What a worker does inside is worker.ts's.
 import { type ChildProcess, fork } from 'node:child_process';
 import path from 'node:path';
-import type { Config } from '../config/config.ts';
 import { PortunusError } from '../lib/errors.ts';
 import type { Log } from '../observe/contract.ts';
 import type { Acknowledgements } from '../replica/acknowledgements.ts';
@@ -39,8 +38,8 @@ export interface WorkerPool<Report> extends AsyncDisposable {
   /** Of those that answer in time. `worker` never names two processes. */
   reports(): Promise<readonly { readonly worker: number; readonly pid: number; readonly report: Report }[]>;
   reopenLogs(): void;
-  /** Replaces the workers one by one by new ones with this configuration; each old one drains when its successor listens. */
-  renew(config: Config): Promise<void>;
+  /** Replaces the workers one by one by new ones with these; each old one drains when its successor listens. */
+  renew(changed: Pick<WorkerPoolOptions['start'], 'config' | 'keyring'>): Promise<void>;
   /** Resolves when every worker has ended; those that are not done in time are killed. */
   drain(timeoutMs: number): Promise<void>;
 }
@@ -91,9 +90,9 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     reopenLogs() {
       for (const worker of workers.values()) send(worker, { kind: 'reopen-logs' });
     },
-    async renew(config) {
+    async renew(changed) {
       const before = start;
-      start = { ...start, config };
+      start = { ...start, ...changed };
       try {
         for (const old of [...workers.values()].filter((worker) => worker.state !== 'draining')) await succeed(old);
       } catch (error) {

@@ -1,6 +1,6 @@
 // Workers die and are replaced, and the gateway stops: no connection is refused that should not be, no request is lost.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
@@ -167,6 +167,29 @@ test('SIGHUP replaces the workers, keeps the store, and tells which settings wai
   await until('the old worker is gone', () => old !== undefined && !isAlive(old));
   assert.match(gateway.output(), /"settings":\["apply_timeout"\]/);
   assert.match((await servedCertificate(gateway.tlsPort, 'kept.test')).subject, /CN=kept\.test/);
+});
+
+test('a keyring that SIGHUP refuses is not what a worker that is replaced gets', async () => {
+  await using gateway = await startGateway({ workers: 1 });
+  const pair = makeSelfSigned({ names: ['kept.test'] });
+  await expectOk(gateway.admin, 'POST', '/certificates', { ...pair, snis: ['kept.test'] });
+  const file = path.join(gateway.prefix, 'keyring');
+  const [, id] = /^([\w-]+):/m.exec(readFileSync(file, 'utf8')) ?? [];
+  const another = Buffer.alloc(32, 7).toString('base64');
+  for (const [text, reason] of [
+    [`${id}:${another}\n`, /with other bytes/],
+    [`other:${another}\n`, /lacks the key/],
+    ['nonsense\n', /line 1: expected/],
+  ] as const) {
+    writeFileSync(file, text);
+    gateway.kill('SIGHUP');
+    await until('it is refused', () => reason.test(gateway.output()));
+    const [old] = gateway.workerPids();
+    assert.ok(old !== undefined);
+    process.kill(old, 'SIGKILL');
+    await until('another takes its place', () => gateway.workerPids().some((pid) => pid !== old));
+    assert.match((await servedCertificate(gateway.tlsPort, 'kept.test')).subject, /CN=kept\.test/);
+  }
 });
 
 test('a gateway without a proxy listener starts, for its Admin API', async () => {

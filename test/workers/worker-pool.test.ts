@@ -15,7 +15,7 @@ const module = fileURLToPath(new URL('processes/fake-worker.ts', import.meta.url
 test('workers are renewed one for one', async () => {
   await using pool = startPool(2);
   await pool.ready;
-  await pool.renew(configOf('warn'));
+  await pool.renew({ config: configOf('warn'), keyring: '' });
   await until('the old ones are gone', async () => (await levels(pool)).join() === 'warn,warn');
   assert.equal(pool.listening, 2);
 });
@@ -23,7 +23,7 @@ test('workers are renewed one for one', async () => {
 test('a configuration with which no worker starts is not kept for those that replace the dead', async () => {
   await using pool = startPool(1);
   await pool.ready;
-  await assert.rejects(pool.renew(configOf('silent')), /the old ones stay/);
+  await assert.rejects(pool.renew({ config: configOf('silent'), keyring: '' }), /the old ones stay/);
   const [old] = await pool.reports();
   assert.ok(old !== undefined);
   process.kill(old.pid, 'SIGKILL');
@@ -36,12 +36,12 @@ test('a worker that dies while its successor starts is succeeded once', async ()
   await pool.ready;
   const [old] = await pool.reports();
   assert.ok(old !== undefined);
-  const renewed = pool.renew(configOf('warn'));
+  const renewed = pool.renew({ config: configOf('warn'), keyring: '' });
   process.kill(old.pid, 'SIGKILL');
   await renewed;
   await until('the old one is gone', async () => (await pool.reports()).every(({ pid }) => pid !== old.pid));
   // One that had been started to replace the dead would have come first.
-  await pool.renew(configOf('error'));
+  await pool.renew({ config: configOf('error'), keyring: '' });
   await until('those are succeeded too', async () => !(await levels(pool)).includes('warn'));
   assert.deepEqual(await levels(pool), ['error']);
 });
@@ -51,7 +51,7 @@ function startPool(workers: number): WorkerPool<string> {
   const pool = startWorkerPool<string>({
     module,
     sockets,
-    start: { config: configOf('info'), store: '', ticketSecret: '' },
+    start: { config: configOf('info'), keyring: '', store: '', ticketSecret: '' },
     fetchCertificate: () => Promise.resolve(),
     acknowledgements: createAcknowledgements(),
     log: createLog({ level: 'silent', name: 'test' }),
