@@ -1,5 +1,6 @@
 // Who is told of commits: at once of this store's own; of other nodes' by notification, by looking after each time that
-// notifications were cut off, and by looking once a second, so that a lost one costs time and nothing else.
+// notifications were cut off, and by looking once a second, so that a lost one costs time and nothing else. Anybody in the
+// database may notify: what a notification says is worth a nudge and is not kept.
 import type { Store } from '../contract.ts';
 import { createNudges } from '../nudges.ts';
 import type { PgClient } from './client.ts';
@@ -40,7 +41,7 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
       channel,
       (payload) => {
         const revision = Number(payload);
-        if (Number.isSafeInteger(revision) && revision > latest) tell(revision);
+        if (Number.isSafeInteger(revision) && revision !== latest) nudges.tell(revision);
       },
       () => void look(),
     );
@@ -56,7 +57,8 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
     looking = true;
     try {
       const revision = await readRevision();
-      if (revision > latest) tell(revision);
+      // Smaller, when the database was put back to an older state.
+      if (revision !== latest) tell(revision);
     } catch {
       // Whoever reads or writes is told; the next look comes soon.
     } finally {
@@ -65,7 +67,7 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
   }
 
   function tell(revision: number): void {
-    latest = Math.max(latest, revision);
+    latest = revision;
     nudges.tell(revision);
   }
 }
