@@ -5,6 +5,7 @@ import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
 import type { Store } from '../../src/store/contract.ts';
+import { openLink } from '../../src/store/postgres/link.ts';
 import { createPgClient } from '../../src/store/postgres/postgres-client.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { fakeApi } from '../contracts/entities.ts';
@@ -159,6 +160,52 @@ test('a node that stands still in the midst of a write is cut off, and the other
   await assert.rejects(standing, hasCode('STORE_UNAVAILABLE'));
 });
 
+for (const { what, begin, end, reason, hint } of [
+  {
+    what: 'a row that somebody else holds',
+    begin: 'BEGIN; SELECT revision FROM revision FOR UPDATE',
+    end: 'ROLLBACK',
+    reason: /another write holds the store \(SQLSTATE 55P03\)/,
+    hint: /pg_stat_activity/,
+  },
+  {
+    what: 'a table that somebody else holds',
+    begin: 'BEGIN; LOCK TABLE revision',
+    end: 'ROLLBACK',
+    reason: /another write holds the store \(SQLSTATE 55P03\)/,
+    hint: /pg_stat_activity/,
+  },
+  {
+    what: 'a table that is gone',
+    begin: 'ALTER TABLE revision RENAME TO elsewhere',
+    end: 'ALTER TABLE elsewhere RENAME TO revision',
+    reason: /tables are missing \(SQLSTATE 42P01\)/,
+    hint: /Start this node again/,
+  },
+]) {
+  test(`${what} makes a write not available, says why and what to do, and the next one goes on`, async () => {
+    await using opened = await temporaryPostgres(server.port, { config: { timeoutMs: 500 } });
+    const other = await openLink({ ...opened.config, timeoutMs: 60_000 }, { ended: () => undefined });
+    await other.query(begin, []);
+    await assert.rejects(write(opened.store, 'a'), isUnavailable(reason, hint));
+    await other.query(end, []);
+    other.destroy();
+    await write(opened.store, 'b');
+    assert.deepEqual(await revisionsOf(opened.store), [1]);
+  });
+}
+
+test('a server that is read-only makes a write not available, and says why and what to do', async () => {
+  await using admin = createPgClient(postgresConfig(server.port));
+  await admin.query('CREATE DATABASE standby');
+  await using opened = await temporaryPostgres(server.port, { config: { database: 'standby' } });
+  await write(opened.store, 'a');
+  await admin.query('ALTER DATABASE standby SET default_transaction_read_only = on');
+  const store = await opened.reopen();
+  assert.ok(await store.apis.get('a'));
+  await assert.rejects(write(store, 'b'), isUnavailable(/read-only \(SQLSTATE 25006\)/, /primary/));
+});
+
 test('a lost notification costs a second and nothing else', async () => {
   await using opened = await temporaryPostgres(server.port);
   await using proxy = await startPostgresProxy(server);
@@ -268,6 +315,15 @@ async function startCommitCutter(port: number, when: 'before' | 'after' | 'for g
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => proxy.close(resolve));
     },
+  };
+}
+
+function isUnavailable(reason: RegExp, hint: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(isPortunusError(error, 'STORE_UNAVAILABLE'), String(error));
+    assert.match(error.message, reason);
+    assert.match(error.hint ?? '', hint);
+    return true;
   };
 }
 

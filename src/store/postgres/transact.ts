@@ -32,8 +32,13 @@ export async function transact<T>(
     return value;
   }
   const { value, id } = await begun(link, 'BEGIN', async (tx) => {
+    const working = work(tx);
     // Sent after the first statement of `work`, which takes a lock: the number is given out then.
-    const [result, [row]] = await Promise.all([work(tx), tx.query('SELECT txid_current()::text AS id')]);
+    const numbering = tx.query('SELECT txid_current()::text AS id');
+    // When `work` fails this fails too, and says less.
+    numbering.catch(() => undefined);
+    const result = await working;
+    const [row] = await numbering;
     return { value: result, id: String(row?.['id']) };
   });
   await commit(link, id, asking);
