@@ -47,7 +47,8 @@ test('imported while it serves, then migrated into PostgreSQL and served from th
   await embedded.exited;
 
   const migrated = await portunus('migrate', '--from', 'sqlite', '--to', 'postgres', '--json');
-  assert.deepEqual(JSON.parse(migrated.stdout), { certificates: 3, snis: 2, apis: 1, plugins: 0 });
+  const { certificates, ticket_secret: ticketSecret } = JSON.parse(migrated.stdout);
+  assert.deepEqual([certificates, ticketSecret], [{ from: 3, to: 3 }, 'moved']);
   await using node = await startGateway({ prefix, settings: { database: 'postgres', pg_url: server.url } });
   assert.equal((await handshake(node.tlsPort, 'one.move.test')).subject, 'one.move.test');
   assert.equal((await expectOk(node.admin, 'GET', '/apis/a')).body.name, 'a');
