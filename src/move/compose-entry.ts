@@ -224,9 +224,18 @@ function parseItem(text: string): unknown {
 /** @param unsaid the SNIs where the entry does not name any */
 function readFields(value: unknown, unsaid: readonly NamedSni[] | undefined): Entry {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Refusal('is not an object');
-  const { cert, key, cert_alt, key_alt, snis, tags, id, created_at, updated_at, ...others } = value as Readonly<
-    Record<string, unknown>
-  >;
+  const {
+    cert,
+    key,
+    cert_alt,
+    key_alt,
+    snis,
+    tags,
+    id,
+    created_at: _made,
+    updated_at: _changed,
+    ...others
+  } = value as Readonly<Record<string, unknown>>;
   const [other] = Object.keys(others);
   if (other !== undefined) {
     const which = /^[a-z_]{1,32}$/.test(other) ? `: ${other}` : '';

@@ -15,7 +15,10 @@ async function compose({ items, now }: ComposeTask): Promise<readonly Composed[]
   );
 }
 
-parentPort?.on('message', async (message: ThreadMessage) => {
+async function receive(message: ThreadMessage): Promise<void> {
   if (message.kind === 'known') known.set(message.subjectKey, message.pems);
   else parentPort?.postMessage({ id: message.id, composed: await compose(message) });
-});
+}
+
+// A failure ends the thread, which whoever waits for it is told.
+parentPort?.on('message', (message: ThreadMessage) => void receive(message));

@@ -77,7 +77,7 @@ export async function exportAll({ reader, sealer, write, progress }: ExportOptio
     const certificate = await reader.certificates.get(plugin.certificateId);
     if (certificate === undefined) throw new TypeError(`plugin ${plugin.id} has no certificate`);
     counts.plugins += 1;
-    const { api_id, ...shown } = withoutTimes(showPlugin(deps, plugin, certificate));
+    const { api_id: _api, ...shown } = withoutTimes(showPlugin(deps, plugin, certificate));
     return shown;
   }
 }
@@ -96,7 +96,7 @@ function certificateItem(deps: PairDeps, certificate: Certificate, snis: readonl
 }
 
 function withoutTimes(shown: object): Readonly<Record<string, unknown>> {
-  const { created_at, ...rest } = shown as Readonly<Record<string, unknown>>;
+  const { created_at: _made, ...rest } = shown as Readonly<Record<string, unknown>>;
   return rest;
 }
 

@@ -11,7 +11,7 @@ export function toLeaves(rows: readonly Readonly<Record<string, unknown>>[]): Re
       {
         certificateId: String(row['id']),
         fingerprint: String(row['fingerprint']),
-        fingerprintAlt: row['fingerprint_alt'] === null ? null : String(row['fingerprint_alt']),
+        fingerprintAlt: row['fingerprint_alt'] as string | null,
       },
     ]),
   );

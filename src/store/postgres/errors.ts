@@ -9,7 +9,11 @@ const unavailable: readonly (readonly [state: string, reason: string, hint?: str
   ['3F000', 'its schema is missing', 'Start this node again: it makes what is missing.'],
   ['42P01', 'its tables are missing', 'Start this node again: it makes what is missing.'],
   ['0A000', 'its tables have changed meanwhile'],
-  ['55P03', 'another write holds the store', 'Try again. If it lasts, pg_stat_activity shows who holds the table "revision".'],
+  [
+    '55P03',
+    'another write holds the store',
+    'Try again. If it lasts, pg_stat_activity shows who holds the table "revision".',
+  ],
   ['40', 'the transaction was given up for another one'],
   ['57014', 'a statement took too long'],
   ['57', 'it is stopping or starting'],
