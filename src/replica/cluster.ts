@@ -1,4 +1,6 @@
 // This node among the others: gives signs of life, tells what it has applied, and knows when all have applied a revision.
+// What others have applied is read from the rows of the registry; a report that is heard says only that it is time to read.
+import { coalesce } from '../lib/coalesce.ts';
 import type { AppliedByAll, ClusterNode, NodeIdentity, NodeRegistry, NodeReport } from '../store/node-registry.ts';
 
 /** How often a node gives a sign of life, and looks for those of the others while somebody waits for them. */
@@ -32,15 +34,15 @@ export interface ClusterOptions {
 export function joinCluster(options: ClusterOptions): Cluster {
   const { registry, nodeTimeoutMs, report, log } = options;
   let { identity } = options;
-  const waiting = new Set<(id: string, applied: number) => void>();
+  const list = coalesce(() => registry.list());
+  const waiting = new Set<() => void>();
   let registered = false;
   let stopped = false;
   let due = true;
   let reporting: Promise<void> | undefined;
 
-  const stopHearing = registry.onReport((heard) => {
-    if (heard.applied === undefined) return;
-    for (const hear of waiting) hear(heard.id, heard.applied);
+  const stopHearing = registry.onReport(() => {
+    for (const hear of waiting) hear();
   });
   const timer = setInterval(changed, heartbeatMs).unref();
   changed();
@@ -50,27 +52,22 @@ export function joinCluster(options: ClusterOptions): Cluster {
     nodes,
     async whenAppliedByAll(revision, committedAt, timeoutMs) {
       const heardAfterMs = new Map<string, number>();
-      // Since now only: what a node told before, it may have told of a store that was put back to an older state since.
-      const heard = new Map<string, number>();
       let known: readonly ClusterNode[] | undefined;
-      let enough: (() => void) | undefined;
-      const hear = (id: string, applied: number): void => {
-        heard.set(id, applied);
-        if (note() === 0) enough?.();
-      };
+      let heard = Promise.withResolvers<void>();
+      const hear = (): void => heard.resolve();
       waiting.add(hear);
       const deadline = performance.now() + timeoutMs;
       for (;;) {
-        // The list is asked for at each turn: whoever died meanwhile is not waited for.
+        // What is heard while the list is read may not be in it.
+        heard = Promise.withResolvers();
+        // Asked for at each turn: whoever died meanwhile is not waited for.
         known = await nodes().catch(() => undefined);
         const behind = note();
         const leftMs = deadline - performance.now();
         if ((known !== undefined && behind === 0) || leftMs <= 0) break;
-        const later = Promise.withResolvers<void>();
-        enough = later.resolve;
-        const timer = setTimeout(enough, Math.min(lookMs, leftMs));
-        await later.promise;
-        clearTimeout(timer);
+        const later = setTimeout(hear, Math.min(lookMs, leftMs));
+        await heard.promise;
+        clearTimeout(later);
       }
       waiting.delete(hear);
       const live = (known ?? []).filter(({ live: isLive }) => isLive);
@@ -82,14 +79,14 @@ export function joinCluster(options: ClusterOptions): Cluster {
           .map(({ id, name }) => ({ id, name, ms: heardAfterMs.get(id) ?? 0 })),
         lagging: live
           .filter(({ id }) => !heardAfterMs.has(id))
-          .map((node) => ({ id: node.id, name: node.name, applied: appliedBy(node, heard), silentMs: node.silentMs })),
+          .map((node) => ({ id: node.id, name: node.name, applied: node.applied, silentMs: node.silentMs })),
       };
 
       /** @returns how many live nodes are behind */
       function note(): number {
         const live = (known ?? []).filter((node) => node.live);
         for (const node of live) {
-          if ((appliedBy(node, heard) ?? 0) < revision || heardAfterMs.has(node.id)) continue;
+          if ((node.applied ?? 0) < revision || heardAfterMs.has(node.id)) continue;
           heardAfterMs.set(node.id, Math.max(0, Math.round(performance.now() - committedAt)));
         }
         return known === undefined ? 1 : live.length - live.filter(({ id }) => heardAfterMs.has(id)).length;
@@ -106,14 +103,8 @@ export function joinCluster(options: ClusterOptions): Cluster {
     },
   };
 
-  function appliedBy({ id, thisNode, applied: told }: ClusterNode, reports: ReadonlyMap<string, number>) {
-    if (thisNode) return report().applied;
-    const heard = reports.get(id);
-    return heard === undefined || told === undefined ? (heard ?? told) : Math.max(heard, told);
-  }
-
   async function nodes(): Promise<readonly ClusterNode[]> {
-    const found = await registry.list();
+    const found = await list();
     return found.map((node) => {
       const thisNode = node.id === identity.id;
       return { ...node, ...(thisNode && report()), thisNode, live: thisNode || node.silentMs <= nodeTimeoutMs };

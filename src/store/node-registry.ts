@@ -60,6 +60,9 @@ export interface NodeRegistry {
   leave(identity: NodeIdentity): Promise<void>;
   /** In the order of their names. */
   list(): Promise<readonly NodeRecord[]>;
-  /** Called with each report as it is heard, sooner than `list` is asked again. May be lost. Returns the way to stop. */
-  onReport(heard: (report: { readonly id: string; readonly applied: number | undefined }) => void): () => void;
+  /**
+   * Called when somebody has reported: `list` may tell something new. It may be lost, and anyone may make it up. Returns the
+   * way to stop.
+   */
+  onReport(heard: () => void): () => void;
 }

@@ -9,8 +9,12 @@ import { until } from '../support/until.ts';
 function createRegistry() {
   const records = new Map<string, NodeRecord>();
   const silent = new Set<string>();
-  const listeners = new Set<(report: { id: string; applied: number | undefined }) => void>();
+  const listeners = new Set<() => void>();
   const state = { away: false, deaf: false };
+  let lists = 0;
+  const tell = (): void => {
+    for (const heard of listeners) heard();
+  };
   const guard = (): void => {
     if (state.away) throw new PortunusError('STORE_UNAVAILABLE', 'away');
   };
@@ -24,7 +28,7 @@ function createRegistry() {
       const known = records.get(identity.id);
       if (known?.instance !== identity.instance) return false;
       records.set(identity.id, { ...known, ...report });
-      if (!state.deaf) for (const heard of listeners) heard({ id: identity.id, applied: report.applied });
+      if (!state.deaf) tell();
       return true;
     },
     async leave({ id }) {
@@ -33,6 +37,7 @@ function createRegistry() {
     },
     async list() {
       guard();
+      lists += 1;
       return [...records.values()].map((each) => ({ ...each, silentMs: silent.has(each.name) ? 60_000 : 0 }));
     },
     onReport(heard) {
@@ -40,7 +45,16 @@ function createRegistry() {
       return () => void listeners.delete(heard);
     },
   };
-  return { registry, records, silent, state };
+  return {
+    registry,
+    records,
+    silent,
+    state,
+    tell,
+    get lists() {
+      return lists;
+    },
+  };
 }
 
 interface Member {
@@ -126,6 +140,18 @@ test('what a node told before the wait does not count: the store may have been p
     outcome.lagging.map(({ name }) => name),
     ['b'],
   );
+});
+
+test('many reports at once cost those who wait a few readings together', async (t) => {
+  const shared = createRegistry();
+  const [a, b] = [await member(t, shared, 'a'), await member(t, shared, 'b')];
+  a.apply(5);
+  const waits = Array.from({ length: 50 }, () => a.cluster.whenAppliedByAll(5, performance.now(), long));
+  const before = shared.lists;
+  for (let index = 0; index < 1000; index += 1) shared.tell();
+  b.apply(5);
+  for (const { lagging } of await Promise.all(waits)) assert.deepEqual(lagging, []);
+  assert.ok(shared.lists - before <= 5, `${shared.lists - before} readings`);
 });
 
 test('a node that dies while it is waited for is not waited for any longer', async (t) => {

@@ -2,12 +2,12 @@
 // schemas of one database do not hear or wait for one another.
 import { createHash } from 'node:crypto';
 
-/** Carries the revision of each commit. */
+/** Carries the revision of each commit, which is taken as a hint: anyone who may connect may notify. */
 export function commitChannel(schema: string): string {
   return `portunus_${digest(schema).toString('hex').slice(0, 24)}`;
 }
 
-/** Carries the reports of nodes. */
+/** Each report of a node, without what it says. */
 export function nodesChannel(schema: string): string {
   return `${commitChannel(schema)}_nodes`;
 }

@@ -38,9 +38,8 @@ export function createNodeRegistry({ client, schema, store }: PostgresNodesOptio
            ON CONFLICT (id) DO UPDATE SET applied = excluded.applied, state = excluded.state,
              key_ids = excluded.key_ids, seen_at = excluded.seen_at
              WHERE n.instance = excluded.instance
-           RETURNING id, applied)
-         SELECT set_config('synchronous_commit', 'off', true),
-           pg_notify($9, json_build_object('id', id, 'applied', applied)::text) FROM reported`,
+           RETURNING id)
+         SELECT set_config('synchronous_commit', 'off', true), pg_notify($9, '') FROM reported`,
         ...valuesOf(identity, report),
         channel,
       );
@@ -59,16 +58,8 @@ export function createNodeRegistry({ client, schema, store }: PostgresNodesOptio
       );
       return rows.map(toRecord);
     },
-    onReport(heard) {
-      return client.listen(
-        channel,
-        (payload) => {
-          const report = parseReport(payload);
-          if (report !== undefined) heard(report);
-        },
-        () => undefined,
-      );
-    },
+    // Anyone who may connect to the database may notify: nothing is taken from it.
+    onReport: (heard) => client.listen(channel, () => heard(), heard),
   };
 
   async function ask(sql: string, ...values: readonly PgValue[]): Promise<readonly PgRow[]> {
@@ -100,15 +91,4 @@ function toRecord(row: PgRow): NodeRecord {
     startedAt: Number(row['started_at']),
     silentMs: Number(row['silent_ms']),
   };
-}
-
-/** Anyone who may connect to the database may notify: undefined for what is no report. */
-function parseReport(payload: string): { readonly id: string; readonly applied: number | undefined } | undefined {
-  try {
-    const { id, applied } = JSON.parse(payload) as { readonly id?: unknown; readonly applied?: unknown };
-    if (typeof id !== 'string') return undefined;
-    return { id, applied: typeof applied === 'number' ? applied : undefined };
-  } catch {
-    return undefined;
-  }
 }
