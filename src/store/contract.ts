@@ -197,7 +197,7 @@ export interface Store extends StoreReader, AsyncDisposable {
   rehearse<T>(actor: string, work: (tx: StoreTransaction) => Promise<T>): Promise<T>;
   /**
    * A nudge that carries no truth: at once after each commit of this store, with its revision; within a second or two
-   * after one of another process or node, with a revision that is at least there. Returns the way to stop.
+   * after one of another process or node, with a revision that somebody told. Returns the way to stop.
    */
   onCommit(nudge: (revision: number) => void): () => void;
   /** The cluster's secrets, sealed in the store, made on first use: 32 bytes. */

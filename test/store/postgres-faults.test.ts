@@ -5,6 +5,7 @@ import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
 import type { Store } from '../../src/store/contract.ts';
+import { commitChannel } from '../../src/store/postgres/channels.ts';
 import { openLink } from '../../src/store/postgres/link.ts';
 import { createPgClient } from '../../src/store/postgres/postgres-client.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
@@ -219,6 +220,47 @@ test('a lost notification costs a second and nothing else', async () => {
   await write(opened.store, 'b');
   await until('it finds out', () => nudges.includes(2));
   assert.ok(proxy.notificationsDropped >= 1);
+});
+
+test('a notification that somebody made up makes no node deaf', async () => {
+  await using opened = await temporaryPostgres(server.port);
+  await using client = createPgClient(opened.config);
+  await using other = createPostgresStore({ client, schema: opened.config.schema, sealer: opened.sealer });
+  const nudges: number[] = [];
+  other.onCommit((revision) => nudges.push(revision));
+  await write(opened.store, 'a');
+  await until('a commit is heard of', () => nudges.includes(1));
+  for (const payload of ['9007199254740991', '-1', 'NaN', '', '1e400']) {
+    await opened.client.query('SELECT pg_notify($1, $2)', commitChannel(opened.config.schema), payload);
+  }
+  await until('the one that is a number is heard', () => nudges.includes(9_007_199_254_740_991));
+  await write(opened.store, 'b');
+  await until('the next commit is heard of', () => nudges.includes(2));
+});
+
+test('a revision that goes down, as in a database that is put back, is heard of', async () => {
+  await using opened = await temporaryPostgres(server.port);
+  const nudges: number[] = [];
+  opened.store.onCommit((revision) => nudges.push(revision));
+  await write(opened.store, 'a');
+  await write(opened.store, 'b');
+  await opened.client.query('UPDATE revision SET revision = 1');
+  await until('it is told', () => nudges.at(-1) === 1);
+});
+
+test('when notifications were cut off, whoever listens looks, whatever the revision is', async () => {
+  await using opened = await temporaryPostgres(server.port);
+  await using proxy = await startPostgresProxy(server);
+  await using client = createPgClient({ ...opened.config, port: proxy.port });
+  await using store = createPostgresStore({ client, schema: opened.config.schema, sealer: opened.sealer });
+  const nudges: number[] = [];
+  store.onCommit((revision) => nudges.push(revision));
+  await write(opened.store, 'a');
+  await until('the commit is heard of', () => nudges.includes(1));
+  const before = nudges.length;
+  proxy.cut();
+  await until('it is told again', () => nudges.length > before);
+  assert.equal(nudges.at(-1), 1);
 });
 
 function write(store: Store, id: string) {

@@ -40,10 +40,12 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
     const unlisten = client.listen(
       channel,
       (payload) => {
+        // Anyone who may connect to the database may notify: this makes others look, and changes nothing here.
         const revision = Number(payload);
         if (Number.isSafeInteger(revision) && revision !== latest) nudges.tell(revision);
       },
-      () => void look(),
+      // Another database may have come in the place of the one before, with the same revision.
+      () => void look(true),
     );
     const timer = setInterval(() => void look(), lookEveryMs).unref();
     return () => {
@@ -52,13 +54,13 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
     };
   }
 
-  async function look(): Promise<void> {
-    if (looking) return;
+  async function look(anew = false): Promise<void> {
+    if (looking && !anew) return;
     looking = true;
     try {
       const revision = await readRevision();
       // Smaller, when the database was put back to an older state.
-      if (revision !== latest) tell(revision);
+      if (anew || revision !== latest) tell(revision);
     } catch {
       // Whoever reads or writes is told; the next look comes soon.
     } finally {
