@@ -15,7 +15,10 @@ export interface CommitWatch extends Disposable {
 
 export function createCommitWatch(client: PgClient, channel: string, readRevision: () => Promise<number>): CommitWatch {
   const nudges = createNudges();
-  let latest = 0;
+  /** The last revision that this store committed or read. */
+  let seen = 0;
+  /** The last one that was told, by whoever. */
+  let told = 0;
   let stop: (() => void) | undefined;
   let looking = false;
   let closed = false;
@@ -26,8 +29,9 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
       return nudges.onCommit(nudge);
     },
     committed(revision) {
+      seen = revision;
       // The notification may have been faster.
-      if (revision !== latest) tell(revision);
+      if (revision !== told) tell(revision);
     },
     [Symbol.dispose]() {
       closed = true;
@@ -37,15 +41,21 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
   };
 
   function begin(): () => void {
+    /** When it listens again, another database may be in the place of the one before, with the same revision. */
+    let cutOff = false;
+    let wasListening = false;
     const unlisten = client.listen(
       channel,
       (payload) => {
         // Anyone who may connect to the database may notify: this makes others look, and changes nothing here.
         const revision = Number(payload);
-        if (Number.isSafeInteger(revision) && revision !== latest) nudges.tell(revision);
+        if (Number.isSafeInteger(revision) && revision !== told) tell(revision);
       },
       // Another database may have come in the place of the one before, with the same revision.
-      () => void look(true),
+      () => {
+        void look(wasListening);
+        wasListening = true;
+      },
     );
     const timer = setInterval(() => void look(), lookEveryMs).unref();
     return () => {
@@ -58,9 +68,13 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
     if (looking && !anew) return;
     looking = true;
     try {
+      const before = seen;
       const revision = await readRevision();
-      // Smaller, when the database was put back to an older state.
-      if (anew || revision !== latest) tell(revision);
+      // This store has committed meanwhile.
+      if (!anew && seen !== before) return;
+      // Smaller, when the database was put back to an older state. What was told may have been made up.
+      if (anew || revision !== seen) tell(revision);
+      seen = revision;
     } catch {
       // Whoever reads or writes is told; the next look comes soon.
     } finally {
@@ -69,7 +83,7 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
   }
 
   function tell(revision: number): void {
-    latest = revision;
+    told = revision;
     nudges.tell(revision);
   }
 }
