@@ -41,8 +41,6 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
   };
 
   function begin(): () => void {
-    /** When it listens again, another database may be in the place of the one before, with the same revision. */
-    let cutOff = false;
     let wasListening = false;
     const unlisten = client.listen(
       channel,
