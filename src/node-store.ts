@@ -93,7 +93,7 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
   if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
   else await prepareStore(store, sealer, startedAt);
   const source = createReplicaSource({ client, store });
-  const copier = stack.use(startCopier({ source, replica, log }));
+  const copier = stack.use(startCopier({ source, replica, sealer, log }));
   if (!isFilled(replica)) {
     log.info({}, 'the replica of this node is being filled; certificates that are asked for come first');
     await copier.servable;
@@ -121,7 +121,7 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
     registry: createNodeRegistry({ client, schema, store }),
     state: () => (copier.state === 'filled' ? 'serving' : 'filling'),
     filling: () => copier.fill(),
-    trouble: () => (client.state.kind === 'connected' ? undefined : client.state.reason),
+    trouble: () => (client.state.kind === 'connected' ? copier.trouble : client.state.reason),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }

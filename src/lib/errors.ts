@@ -62,6 +62,11 @@ const table = {
     retry: false,
     summary: 'The store is not a Portunus database, or its file is damaged.',
   },
+  STORE_REPLACED: {
+    blame: 'operator',
+    retry: false,
+    summary: 'PostgreSQL holds another store than the one that a node has a replica of.',
+  },
   MIGRATION_CONFLICT: {
     blame: 'operator',
     retry: false,

@@ -1,11 +1,12 @@
 // Copies the shared store into this node's replica: all of it at first, then what changed. Each step takes one snapshot of
 // the source into one transaction of the file (docs/adr/0005-replicas-copy-states.md).
 import { randomUUID } from 'node:crypto';
-import { isPortunusError, PortunusError } from '../lib/errors.ts';
+import { isPortunusError, PortunusError, reasonOf } from '../lib/errors.ts';
 import type { Change, EntityKind } from '../model/entities.ts';
 import type { Store } from '../store/contract.ts';
 import { createNudges } from '../store/nudges.ts';
 import type { EntityTable, Meta, ReplicaRow, ReplicaSource, Snapshot } from '../store/replica-source.ts';
+import type { Sealer } from '../store/sealer.ts';
 import type { ReplicaFile, ReplicaWriter } from '../store/sqlite/replica-file.ts';
 
 /** Beyond so many rows of `changes` comparing everything is no more work. */
@@ -21,6 +22,8 @@ const progressEveryMs = 3000;
 export interface CopierOptions {
   readonly source: ReplicaSource;
   readonly replica: ReplicaFile;
+  /** Rows that it could not open are not taken: what the replica holds goes on serving. */
+  readonly sealer: Pick<Sealer, 'keyIds' | 'keyIdOf'>;
   /** Rows read from the source at once. */
   readonly pageSize?: number;
   readonly log: {
@@ -33,6 +36,8 @@ export interface CopierOptions {
 export interface Copier extends AsyncDisposable, Pick<Store, 'onCommit'> {
   /** `empty`: nothing to serve. `filling`: certificates are missing. */
   readonly state: 'empty' | 'filling' | 'filled';
+  /** Why it does not follow, although the store can be reached; undefined while it does. */
+  readonly trouble: string | undefined;
   /** How far the first fill is; undefined when it is over, or has not begun. */
   fill(): Promise<FillProgress | undefined>;
   /** Resolves when the replica holds everything, from then on for good. @throws what the source throws, while nothing can be served */
@@ -78,7 +83,7 @@ export function historyOf(replica: ReplicaFile): string {
   return replica.meta(history) ?? '';
 }
 
-export function startCopier({ source, replica, pageSize = 500, log }: CopierOptions): Copier {
+export function startCopier({ source, replica, sealer, pageSize = 500, log }: CopierOptions): Copier {
   const versionsPageSize = pageSize * versionsPerRow;
   const nudges = createNudges();
   const filled = Promise.withResolvers<void>();
@@ -91,6 +96,7 @@ export function startCopier({ source, replica, pageSize = 500, log }: CopierOpti
   let stopped = false;
   let wake: (() => void) | undefined;
   let toldAt = performance.now();
+  let trouble: string | undefined;
 
   const stop = source.onCommit(nudge);
   const running = run();
@@ -100,6 +106,9 @@ export function startCopier({ source, replica, pageSize = 500, log }: CopierOpti
       const to = replica.meta(filledTo);
       if (to === undefined) return 'empty';
       return to === complete ? 'filled' : 'filling';
+    },
+    get trouble() {
+      return trouble;
     },
     fill,
     filled: filled.promise,
@@ -138,13 +147,14 @@ export function startCopier({ source, replica, pageSize = 500, log }: CopierOpti
         await step();
         servable.resolve();
         retryMs = retryMinMs;
+        trouble = undefined;
         if (!isFilled(replica)) continue;
         filled.resolve();
         if (!nudged && wanted.size === 0) await sleep(undefined);
       } catch (error) {
         if (stopped) return;
-        if (!isPortunusError(error, 'STORE_UNAVAILABLE'))
-          log.error({ err: error }, 'the replica could not follow the store');
+        if (isPortunusError(error, 'STORE_UNAVAILABLE')) trouble = undefined;
+        else fail(error);
         if (replica.meta(filledTo) === undefined) {
           filled.reject(error);
           servable.reject(error);
@@ -154,6 +164,15 @@ export function startCopier({ source, replica, pageSize = 500, log }: CopierOpti
         retryMs = Math.min(retryMs * 2, retryMaxMs);
       }
     }
+  }
+
+  /** Told once, however often it is tried again. */
+  function fail(error: unknown): void {
+    const reason = reasonOf(error);
+    if (reason === trouble) return;
+    trouble = reason;
+    const facts = isPortunusError(error) ? { reason, code: error.code, hint: error.hint } : { err: error };
+    log.error(facts, 'the replica does not follow the store; what it holds goes on serving');
   }
 
   async function sleep(ms: number | undefined): Promise<void> {
@@ -180,7 +199,9 @@ export function startCopier({ source, replica, pageSize = 500, log }: CopierOpti
       if (whole && changes?.length === 0 && meta.length === 0 && ids.length === 0) return;
       if (anew) log.warn({}, 'the store is another one, or was put back to an older state: the replica is filled anew');
       const mark = (await snapshot.mark(snapshot.revision)) ?? '';
-      await replica.write(async (writer) => {
+      refuseUnopenable(meta.map(({ value }) => value));
+      await replica.write(async (plain) => {
+        const writer = openableOnly(plain);
         // At once with what comes in its place: nobody sees an empty replica.
         if (anew) writer.clear();
         if (!known) writer.setMeta(history, randomUUID());
@@ -201,11 +222,47 @@ export function startCopier({ source, replica, pageSize = 500, log }: CopierOpti
     if (!isFilled(replica)) await progress('certificates');
   }
 
-  /** Whether the replica is of another store, or of one that was put back to an older state since. */
+  function openableOnly(writer: ReplicaWriter): ReplicaWriter {
+    return {
+      ...writer,
+      insert(table, rows) {
+        if (table === 'certificates')
+          refuseUnopenable(rows.flatMap((row) => [row['sealed_key'], row['sealed_key_alt']]));
+        writer.insert(table, rows);
+      },
+    };
+  }
+
+  /** @throws KEYRING_MISMATCH */
+  function refuseUnopenable(sealed: readonly unknown[]): void {
+    const needed = sealed.map((text) => (typeof text === 'string' ? sealer.keyIdOf(text) : undefined));
+    const missing = new Set(needed.filter((id) => id !== undefined && !sealer.keyIds.includes(id)));
+    if (missing.size === 0) return;
+    throw new PortunusError(
+      'KEYRING_MISMATCH',
+      `The store's private keys are sealed under ${[...missing].join(', ')}, which the keyring of this node lacks.`,
+      { hint: 'Give it the keyring of a node that follows, and let it read it: kill -HUP.' },
+    );
+  }
+
+  /**
+   * Whether the replica is of another store, or of one that was put back to an older state since.
+   * @throws STORE_REPLACED when it is a whole one of another store: it may be the last copy
+   */
   async function isOfAnotherPast(snapshot: Snapshot, theirs: Meta): Promise<boolean> {
     const mine = replica.meta(storeId);
     if (mine === undefined) return false;
-    if (theirs.find(({ key }) => key === storeId)?.value !== mine || snapshot.revision < replica.revision) return true;
+    const isOther = theirs.find(({ key }) => key === storeId)?.value !== mine;
+    if (isOther && isFilled(replica)) {
+      throw new PortunusError(
+        'STORE_REPLACED',
+        'PostgreSQL holds another store than the one this node has a replica of.',
+        {
+          hint: 'If that is meant, stop this node, remove replica.db from its data directory, and start it again.',
+        },
+      );
+    }
+    if (isOther || snapshot.revision < replica.revision) return true;
     const known = replica.meta(revisionMark) ?? '';
     const mark = known === '' ? undefined : await snapshot.mark(replica.revision);
     return mark !== undefined && mark !== known;

@@ -10,6 +10,7 @@ import { PortunusError } from '../../src/lib/errors.ts';
 import type { Change, EntityKind } from '../../src/model/entities.ts';
 import { startCopier } from '../../src/replica/copier.ts';
 import type { EntityTable, ReplicaRow, ReplicaSource } from '../../src/store/replica-source.ts';
+import { until } from '../support/until.ts';
 import { openReplicaFile } from '../../src/store/sqlite/replica-file.ts';
 
 const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -85,12 +86,61 @@ function scriptedSource() {
   return { script, source, nudge };
 }
 
+/** Of keys named before the dot. */
+const sealer = {
+  keyIds: ['k1'] as [string, ...string[]],
+  keyIdOf: (sealed: string) => /^(k\d)\./.exec(sealed)?.[1],
+};
+
+test('rows that the keyring does not open are not taken, and said, until it does', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source, nudge } = scriptedSource();
+  const keyring = { ...sealer };
+  {
+    using replica = await openReplicaFile(path.join(folder, 'replica.db'));
+    await using copier = startCopier({ source, replica, sealer: keyring, log: quiet });
+    await copier.filled;
+    const before = read(replica.path, 'SELECT id, sealed_key FROM certificates');
+    script.revision = 2;
+    script.certificates = [{ ...certificateRow('c', 1, 2), sealed_key: 'k2.sealed' }];
+    script.changes = [change(2, 'certificate', 'c', 'create')];
+    nudge();
+    await until('it says so', () => /sealed under k2/.test(copier.trouble ?? ''));
+    assert.deepEqual(read(replica.path, 'SELECT id, sealed_key FROM certificates'), before);
+    assert.notEqual(replica.revision, 2);
+    keyring.keyIds = ['k2', 'k1'];
+    await until('it follows', () => replica.revision === 2);
+    assert.deepEqual(read(replica.path, 'SELECT sealed_key FROM certificates'), [{ sealed_key: 'k2.sealed' }]);
+    await until('nothing is wrong any more', () => copier.trouble === undefined);
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test('another store in the place of the one before leaves a whole replica as it is', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source, nudge } = scriptedSource();
+  {
+    using replica = await openReplicaFile(path.join(folder, 'replica.db'));
+    await using copier = startCopier({ source, replica, sealer, log: quiet });
+    await copier.filled;
+    const before = read(replica.path, 'SELECT * FROM certificates');
+    script.storeId = 'another store';
+    script.revision = 9;
+    script.certificates = [];
+    nudge();
+    await until('it says so', () => /another store/.test(copier.trouble ?? ''));
+    assert.deepEqual(read(replica.path, 'SELECT * FROM certificates'), before);
+    assert.notEqual(replica.meta('store_id'), 'another store');
+  }
+  rmSync(folder, { recursive: true });
+});
+
 test('when a read of a change fails, what is still being read is not written', async () => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
   const { script, source, nudge } = scriptedSource();
   {
     using replica = await openReplicaFile(path.join(folder, 'replica.db'));
-    await using copier = startCopier({ source, replica, log: quiet });
+    await using copier = startCopier({ source, replica, sealer, log: quiet });
     await copier.filled;
     const failed = Promise.withResolvers<void>();
     const late = Promise.withResolvers<void>();
@@ -136,7 +186,7 @@ test('a filled replica has the certificate of every name, also when one was dele
       script.snis = [];
       script.changes = [change(2, 'sni', 's', 'delete'), change(2, 'certificate', 'c500', 'delete')];
     };
-    await using copier = startCopier({ source, replica, log: quiet });
+    await using copier = startCopier({ source, replica, sealer, log: quiet });
     await copier.filled;
     const missing = 'SELECT name FROM bindings WHERE certificate_id NOT IN (SELECT id FROM certificates)';
     assert.deepEqual(read(replica.path, missing), []);
@@ -157,7 +207,7 @@ test('a store that becomes another one between two pages leaves nothing of the f
       script.storeId = 'another store';
       script.certificates = script.certificates.map((row) => ({ ...row, chain: 'of another store' }));
     };
-    await using copier = startCopier({ source, replica, pageSize: 1, log: quiet });
+    await using copier = startCopier({ source, replica, sealer, pageSize: 1, log: quiet });
     await copier.filled;
     assert.deepEqual(read(replica.path, 'SELECT DISTINCT chain FROM certificates'), [{ chain: 'of another store' }]);
     assert.equal(replica.meta('store_id'), 'another store');
@@ -175,7 +225,7 @@ test('the default certificate is there before anything is served, wherever it st
     );
     const page = Promise.withResolvers<void>();
     script.before = async (call) => (call === 'page' ? page.promise : undefined);
-    await using copier = startCopier({ source, replica, pageSize: 1, log: quiet });
+    await using copier = startCopier({ source, replica, sealer, pageSize: 1, log: quiet });
     await copier.servable;
     assert.deepEqual(read(replica.path, 'SELECT id FROM certificates'), [{ id: 'c' }]);
     assert.deepEqual(await copier.fill(), { certificates: 1, expected: 3 });
@@ -203,7 +253,7 @@ test('a fill that goes on between failures is not slowed down by them', async (t
     script.before = async (call) => {
       if (call === 'page' && (pages += 1) % 2 === 1) throw new PortunusError('STORE_UNAVAILABLE', 'cut');
     };
-    await using copier = startCopier({ source, replica, pageSize: 1, log: quiet });
+    await using copier = startCopier({ source, replica, sealer, pageSize: 1, log: quiet });
     await copier.filled;
     assert.equal(pauses.length, 9);
     assert.ok(Math.max(...pauses) <= 50, pauses.join());
