@@ -6,6 +6,7 @@ import type { Config, ListenAddress } from './config/config.ts';
 import { waitsForRestart } from './config/waits-for-restart.ts';
 import { keyringSource, openKeyring } from './keyring-source.ts';
 import { reasonOf } from './lib/errors.ts';
+import { within } from './lib/within.ts';
 import type { Log } from './observe/contract.ts';
 import { createLog } from './observe/log.ts';
 import { createStatusServer } from './observe/status-server.ts';
@@ -33,6 +34,9 @@ export interface GatewayOptions {
   readonly reload: () => Config | undefined;
   readonly env: NodeJS.ProcessEnv;
 }
+
+/** After the drain. */
+const closeTimeoutMs = 1000;
 
 /** Resolves when the gateway has stopped. @throws PortunusError when it cannot start */
 export async function runGateway(options: GatewayOptions): Promise<void> {
@@ -131,6 +135,8 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   const drained = Promise.all([Promise.race([admin.close(), over.reached]), serving.drain(config.drainTimeoutMs)]);
   await Promise.race([drained, signals.stopInsisted]);
   over.clear();
+  // What hangs on a lock that others hold, say, is cut: stores survive that.
+  await within(closeTimeoutMs, stack.disposeAsync());
   log.info({}, 'stopped');
 }
 

@@ -181,7 +181,8 @@ export const settings = {
     default: '5s',
     min: 100,
     max: minute,
-    description: 'How long PostgreSQL may take to accept a connection or answer a query.',
+    description:
+      'How long PostgreSQL may take to accept a connection or answer a query, and a write may wait for others.',
   },
   pg_pool_size: {
     kind: 'integer',

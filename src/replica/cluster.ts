@@ -1,6 +1,7 @@
 // This node among the others: gives signs of life, tells what it has applied, and knows when all have applied a revision.
 // What others have applied is read from the rows of the registry; a report that is heard says only that it is time to read.
 import { coalesce } from '../lib/coalesce.ts';
+import { within } from '../lib/within.ts';
 import type { AppliedByAll, ClusterNode, NodeIdentity, NodeRegistry, NodeReport } from '../store/node-registry.ts';
 
 /** How often a node gives a sign of life, and looks for those of the others while somebody waits for them. */
@@ -97,9 +98,7 @@ export function joinCluster(options: ClusterOptions): Cluster {
       clearInterval(timer);
       stopHearing();
       const left = (reporting ?? Promise.resolve()).then(() => registry.leave(identity)).catch(() => undefined);
-      let late: NodeJS.Timeout | undefined;
-      await Promise.race([left, new Promise((resolve) => (late = setTimeout(resolve, leaveTimeoutMs)))]);
-      clearTimeout(late);
+      await within(leaveTimeoutMs, left);
     },
   };
 

@@ -187,9 +187,9 @@ export interface Committed<T> {
 
 export interface Store extends StoreReader, AsyncDisposable {
   /**
-   * Transactions wait for one another: one inside another's `work` is a TypeError, and `work` that takes longer than
-   * `transactionTimeoutMs` is given up.
-   * @throws whatever `work` throws, with nothing written; STORE_UNAVAILABLE (disk full, database gone, too many waiting),
+   * Transactions wait for one another, for some seconds at most (PostgreSQL: pg_timeout; embedded: 5): one inside another's
+   * `work` is a TypeError, and `work` that takes longer than `transactionTimeoutMs` is given up.
+   * @throws whatever `work` throws, with nothing written; STORE_UNAVAILABLE (disk full, database gone, others hold the store, too many waiting),
    *   with nothing written either; STORE_OUTCOME_UNKNOWN; STORE_NEWER
    */
   transact<T>(actor: string, work: (tx: StoreTransaction) => Promise<T>): Promise<Committed<T>>;

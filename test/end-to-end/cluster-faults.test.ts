@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { call, expectOk } from '../support/admin.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
-import { type Gateway } from '../support/gateway.ts';
+import { type Gateway, isAlive } from '../support/gateway.ts';
 import { copyCertificates } from '../support/copy-certificates.ts';
 import { handshake } from '../support/handshake.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
@@ -284,3 +284,51 @@ describe('the way to PostgreSQL is bad', () => {
 async function statusOf(admin: string): Promise<{ readonly reachable: boolean }> {
   return (await expectOk(admin, 'GET', '/status')).body.database;
 }
+
+describe('somebody holds the row that every write takes', () => {
+  let server: PostgresServer;
+  before(async () => {
+    server = await startPostgres();
+  });
+  after(() => server?.[Symbol.asyncDispose]());
+
+  for (const { what, drain, again } of [
+    { what: 'a node that is stopped ends after drain_timeout', drain: '1s', again: false },
+    { what: 'a node that is told a second time to stop ends at once', drain: '5m', again: true },
+  ]) {
+    test(`${what}, however many writes wait`, async () => {
+      await using cluster = await startCluster({
+        nodes: 1,
+        port: server.port,
+        settings: { pg_timeout: '1m', pg_schema: `held_${drain}`, drain_timeout: drain },
+      });
+      const node = nodeOf(cluster, 0);
+      const { default: postgres } = await import('postgres');
+      const sql = postgres(server.url, { max: 1 });
+      await sql.unsafe(`BEGIN; SELECT revision FROM held_${drain}.revision FOR UPDATE`);
+      let answered = 0;
+      const pair = makeSelfSigned({ names: ['held.test'] });
+      const writes = Array.from({ length: 20 }, () =>
+        call(node.admin, 'POST', '/certificates', { ...pair, snis: ['held.test'] }).finally(() => (answered += 1)),
+      );
+      for (const write of writes) write.catch(() => undefined);
+      const looker = postgres(server.url, { max: 1 });
+      await until('one waits', async () => {
+        const waiting = await looker`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'`;
+        return waiting.length > 0;
+      });
+      assert.equal(answered, 0);
+      const askedAt = performance.now();
+      node.kill('SIGTERM');
+      await until('it has ended', () => {
+        if (again) node.kill('SIGTERM');
+        return !isAlive(node.pid);
+      });
+      const { code } = await node.exited;
+      assert.equal(code, 0);
+      // A second to drain or to be asked again, and one to close: less than a tenth of what a write may wait.
+      assert.ok(performance.now() - askedAt < 6000, `${performance.now() - askedAt} ms`);
+      await Promise.all([sql.end(), looker.end(), Promise.allSettled(writes)]);
+    });
+  }
+});

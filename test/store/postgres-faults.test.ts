@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
+import type { PostgresConfig } from '../../src/config/config.ts';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
 import type { Store } from '../../src/store/contract.ts';
 import { commitChannel } from '../../src/store/postgres/channels.ts';
@@ -238,6 +239,36 @@ test('a notification that somebody made up makes no node deaf', async () => {
   await until('the next commit is heard of', () => nudges.includes(2));
 });
 
+test('no write waits for longer than the timeout for others, however many wait, and then all go on', async () => {
+  const timeoutMs = 1000;
+  await using opened = await temporaryPostgres(server.port, { config: { timeoutMs } });
+  const { other, letGo } = await holdRevision(opened.config);
+  const startedAt = performance.now();
+  const waiting = Array.from({ length: 40 }, async (_, index) => {
+    await assert.rejects(write(opened.store, `a${index}`), isUnavailable(/writes? holds? the store/, /again/));
+    return performance.now() - startedAt;
+  });
+  // Alone each would take most of the timeout; a machine that is busy is given as much again.
+  for (const ms of await Promise.all(waiting)) assert.ok(ms < 2 * timeoutMs, `${ms} ms`);
+  await letGo();
+  await write(opened.store, 'b');
+  assert.deepEqual(await revisionsOf(opened.store), [1]);
+  other.destroy();
+});
+
+test('a store that is closed refuses at once the writes that wait', async () => {
+  await using opened = await temporaryPostgres(server.port);
+  const { other, letGo } = await holdRevision(opened.config);
+  const first = write(opened.store, 'a');
+  const waiting = [write(opened.store, 'b'), write(opened.store, 'c')];
+  const closing = opened.store[Symbol.asyncDispose]();
+  for (const each of waiting) await assert.rejects(each, hasCode('STORE_UNAVAILABLE'));
+  await letGo();
+  assert.equal((await first).revision, 1);
+  await closing;
+  other.destroy();
+});
+
 test('a revision that goes down, as in a database that is put back, is heard of', async () => {
   await using opened = await temporaryPostgres(server.port);
   const nudges: number[] = [];
@@ -358,6 +389,13 @@ async function startCommitCutter(port: number, when: 'before' | 'after' | 'for g
       await new Promise((resolve) => proxy.close(resolve));
     },
   };
+}
+
+/** Somebody else's transaction that holds the row which every write takes first. */
+async function holdRevision(config: PostgresConfig) {
+  const other = await openLink({ ...config, timeoutMs: 60_000 }, { ended: () => undefined });
+  await other.query('BEGIN; SELECT revision FROM revision FOR UPDATE', []);
+  return { other, letGo: () => other.query('ROLLBACK', []) };
 }
 
 function isUnavailable(reason: RegExp, hint: RegExp): (error: unknown) => boolean {

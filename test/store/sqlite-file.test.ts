@@ -201,7 +201,7 @@ test('a write waits while another process holds the lock, and reads go on', asyn
   assert.equal((await write).revision, 1);
 });
 
-test('a transaction whose work never ends is given up, and the next one goes on', async (t) => {
+test('a transaction whose work never ends is given up, one that waits for it sooner, and the next one goes on', async (t) => {
   await using temporary = await temporaryStore();
   const { store } = temporary;
   t.mock.timers.enable({ apis: ['setTimeout'] });
@@ -211,11 +211,13 @@ test('a transaction whose work never ends is given up, and the next one goes on'
     started.resolve();
     await new Promise(() => undefined);
   });
-  const next = store.transact('test', (tx) => tx.apis.insert(fakeApi('b')));
+  const waiting = store.transact('test', async () => assert.fail('its turn never comes'));
   await started.promise;
-  t.mock.timers.tick(transactionTimeoutMs);
+  t.mock.timers.tick(5000);
+  await assert.rejects(waiting, (error) => isPortunusError(error, 'STORE_UNAVAILABLE'));
+  t.mock.timers.tick(transactionTimeoutMs - 5000);
   await assert.rejects(stuck, (error) => isPortunusError(error, 'STORE_UNAVAILABLE'));
-  assert.equal((await next).revision, 1);
+  assert.equal((await store.transact('test', (tx) => tx.apis.insert(fakeApi('b')))).revision, 1);
   assert.equal(await store.apis.get('a'), undefined);
 });
 

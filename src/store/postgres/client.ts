@@ -19,7 +19,7 @@ export interface PgAddress {
         readonly trustedCertificates: string | undefined;
       }
     | undefined;
-  /** For connecting, and for the answer to each statement. */
+  /** For connecting, for the answer to each statement, and for a write's turn. */
   readonly timeoutMs: number;
   /** Connections that read; one more writes, one listens, and each snapshot has its own. */
   readonly poolSize: number;
@@ -54,15 +54,22 @@ export type PgState =
   | { readonly kind: 'unreachable'; readonly since: number; readonly reason: string };
 
 export interface PgClient extends PgStatements, AsyncDisposable {
+  readonly timeoutMs: number;
   readonly state: PgState;
   /** Called when `state` has changed kind. Returns the way to stop. */
   onState(changed: (state: PgState) => void): () => void;
   /**
    * `write`: read committed, over the one connection that writes; `rehearsal`: the same, never committed. `snapshot`: repeatable read, read only.
+   * @param waitMaxMs how long at most one that is no snapshot waits for its turn here, and then for a lock that others hold;
+   *   by default `timeoutMs`
    * @throws what `work` throws, rolled back; STORE_UNAVAILABLE; STORE_OUTCOME_UNKNOWN when the connection was lost while
    *   it committed and PostgreSQL could not be asked in time what became of it
    */
-  transact<T>(kind: 'write' | 'rehearsal' | 'snapshot', work: (tx: PgTransaction) => Promise<T>): Promise<T>;
+  transact<T>(
+    kind: 'write' | 'rehearsal' | 'snapshot',
+    work: (tx: PgTransaction) => Promise<T>,
+    waitMaxMs?: number,
+  ): Promise<T>;
   /** `listening` is called whenever notifications begin to arrive: at first, and after each time they were cut off. */
   listen(channel: string, heard: (payload: string) => void, listening: () => void): () => void;
 }

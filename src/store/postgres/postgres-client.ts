@@ -7,7 +7,7 @@ import type { PgAddress, PgClient, PgState } from './client.ts';
 import { lostConnection, reasonIn } from './errors.ts';
 import { type Link, type LinkOptions, openLink } from './link.ts';
 import { createEar } from './listen.ts';
-import { type Asking, transact } from './transact.ts';
+import { type Asking, snapshot, transact } from './transact.ts';
 
 const backOffMinMs = 50;
 const backOffMaxMs = 2000;
@@ -32,6 +32,7 @@ export function createPgClient(config: PgAddress): PgClient {
   const asking: Asking = { open: attempt, timeoutMs: outcomeTimeouts * config.timeoutMs, signal: closed.signal };
 
   return {
+    timeoutMs: config.timeoutMs,
     get state() {
       return state;
     },
@@ -43,15 +44,15 @@ export function createPgClient(config: PgAddress): PgClient {
     async query(sql, ...values) {
       return inPool(() => onReader(async (link) => (await link.query(sql, values)).rows));
     },
-    async transact(kind, work) {
+    async transact(kind, work, waitMaxMs = config.timeoutMs) {
       // A snapshot may take long, and waits for nobody.
-      if (kind === 'snapshot') return onReader((link) => transact(link, kind, work, asking));
-      return writing.run(() => onWriter((link) => transact(link, kind, work, asking)));
+      if (kind === 'snapshot') return onReader((link) => snapshot(link, work));
+      return writing.run((leftMs) => onWriter((link) => transact(link, kind, work, leftMs, asking)), waitMaxMs);
     },
     listen: ear.listen,
     async [Symbol.asyncDispose]() {
       if (closed.signal.aborted) return;
-      await writing.idle();
+      await writing.close();
       closed.abort();
       for (const link of [...idle, writer, ear]) link?.destroy();
       for (const wake of waiting) wake();

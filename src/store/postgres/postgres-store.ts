@@ -63,12 +63,12 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
     ...reader,
     ready,
     async transact(actor, work) {
-      const { value, revision, wrote } = await inTurn(() => transaction('write', actor, work));
+      const { value, revision, wrote } = await inTurn((leftMs) => transaction('write', actor, work, leftMs));
       if (wrote) commits.committed(revision);
       return { value, revision };
     },
     async rehearse(actor, work) {
-      const { value } = await inTurn(() => transaction('rehearsal', actor, work));
+      const { value } = await inTurn((leftMs) => transaction('rehearsal', actor, work, leftMs));
       return value;
     },
     onCommit: commits.onCommit,
@@ -80,17 +80,17 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
     async adoptSecret(name, sealed) {
       const key = `secret_${name}`;
       const secret = sealer.open(sealed, `meta ${key}`);
-      const replaced = await inTurn(() => locked('write', (tx) => replaceSealed(tx, key, secret)));
+      const replaced = await inTurn((leftMs) => locked('write', (tx) => replaceSealed(tx, key, secret), leftMs));
       secrets.set(name, secret);
       return replaced;
     },
     async resealSecrets() {
-      await inTurn(() => locked('write', resealMeta));
+      await inTurn((leftMs) => locked('write', resealMeta, leftMs));
     },
     async [Symbol.asyncDispose]() {
       commits[Symbol.dispose]();
       pruning[Symbol.dispose]();
-      closing ??= queue.idle();
+      closing ??= queue.close();
       await closing;
     },
   };
@@ -112,21 +112,22 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
     await metaValue('store_id', () => randomUUID());
   }
 
-  async function inTurn<T>(task: () => Promise<T>): Promise<T> {
+  /** No write waits for longer than a statement may take, whoever holds the store: those before it here, or another node. */
+  async function inTurn<T>(task: (leftMs: number) => Promise<T>): Promise<T> {
     if (current.getStore()?.open === true) throw new TypeError('a transaction inside another would wait for itself');
     refuseClosed();
-    // The tasks that wait when the store is closed are carried out: their turn is taken before anything is awaited.
+    // Their turn is taken before anything is awaited: they are carried out in the order in which they came.
     const prepared = ready();
     prepared.catch(() => undefined);
-    return queue.run(async () => {
+    return queue.run(async (leftMs) => {
       await prepared;
       const marker = { open: true };
       try {
-        return await current.run(marker, task);
+        return await current.run(marker, task, leftMs);
       } finally {
         marker.open = false;
       }
-    });
+    }, client.timeoutMs);
   }
 
   function refuseClosed(): void {
@@ -137,8 +138,11 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
     kind: 'write' | 'rehearsal',
     actor: string,
     work: (tx: StoreTransaction) => Promise<T>,
+    waitMaxMs: number,
   ): Promise<Committed<T> & { readonly wrote: boolean }> {
-    return locked(kind, async (tx, row) => {
+    return locked(kind, inside, waitMaxMs);
+
+    async function inside(tx: PgTransaction, row: PgRow): Promise<Committed<T> & { readonly wrote: boolean }> {
       const open = openTransaction(createRows(tx), actor, now());
       try {
         const value = await inTime(work(open.tx));
@@ -150,20 +154,22 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
       } finally {
         await open.end();
       }
-    });
+    }
   }
 
   /** Writes of all nodes are serial from here on, and no newer program has changed the tables. */
   async function locked<T>(
     kind: 'write' | 'rehearsal',
     work: (tx: PgTransaction, row: PgRow) => Promise<T>,
+    waitMaxMs?: number,
   ): Promise<T> {
-    return client.transact(kind, async (tx) => {
+    const whole = async (tx: PgTransaction): Promise<T> => {
       const [row] = await tx.query('SELECT revision, schema_version FROM revision FOR UPDATE');
       if (row === undefined) throw new PortunusError('STORE_DAMAGED', 'The table of the revision is empty.');
       refuseUnwritable(row);
       return work(tx, row);
-    });
+    };
+    return client.transact(kind, whole, waitMaxMs);
   }
 
   /** A value of `meta` under the keyring, made when it is first asked for. */

@@ -1,11 +1,13 @@
 // The life of one transaction on one connection. What became of a commit whose answer was lost is asked on another one.
 import { setTimeout as delay } from 'node:timers/promises';
 import { PortunusError } from '../../lib/errors.ts';
-import type { PgClient, PgTransaction } from './client.ts';
+import type { PgTransaction } from './client.ts';
 import { lostConnection } from './errors.ts';
 import type { Link } from './link.ts';
 
 const outcomeRetryMs = 50;
+/** Of the time that one waits: the server gives up before this side does. */
+const lockShare = 0.9;
 
 /** How another connection is opened, to ask; and for how long it is tried. */
 export interface Asking {
@@ -15,23 +17,28 @@ export interface Asking {
 }
 
 /** As `PgClient.transact` promises. */
+export async function snapshot<T>(link: Link, work: (tx: PgTransaction) => Promise<T>): Promise<T> {
+  const value = await begun(link, 'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', work);
+  await link.query('COMMIT', []);
+  return value;
+}
+
+/** As `PgClient.transact` promises. @param waitMaxMs for a lock that others hold */
 export async function transact<T>(
   link: Link,
-  kind: Parameters<PgClient['transact']>[0],
+  kind: 'write' | 'rehearsal',
   work: (tx: PgTransaction) => Promise<T>,
+  waitMaxMs: number,
   asking: Asking,
 ): Promise<T> {
-  if (kind === 'snapshot') {
-    const value = await begun(link, 'BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', work);
-    await link.query('COMMIT', []);
-    return value;
-  }
+  const lockTimeoutMs = Math.max(1, Math.ceil(waitMaxMs * lockShare));
+  const begin = `BEGIN; SET LOCAL lock_timeout = ${lockTimeoutMs}`;
   if (kind === 'rehearsal') {
-    const value = await begun(link, 'BEGIN', work);
+    const value = await begun(link, begin, work);
     await link.query('ROLLBACK', []);
     return value;
   }
-  const { value, id } = await begun(link, 'BEGIN', async (tx) => {
+  const { value, id } = await begun(link, begin, async (tx) => {
     const working = work(tx);
     // Sent after the first statement of `work`, which takes a lock: the number is given out then.
     const numbering = tx.query('SELECT txid_current()::text AS id');

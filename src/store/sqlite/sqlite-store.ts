@@ -29,7 +29,7 @@ export interface SqliteStoreOptions {
 
 const changesKeptDefault = 100_000;
 const upkeepInterval = 1000;
-/** Another process may hold the lock for so long before a transaction is given up. */
+/** A write may wait for so long, for those before it here and for another process's lock, before it is given up. */
 const lockTimeoutMs = 5000;
 const lockRetryMs = 20;
 
@@ -62,17 +62,17 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   return {
     ...createReader(reader),
     async transact(actor, work) {
-      const { value, revision, wrote } = await inTurn(() => transaction(actor, work, 'COMMIT'));
+      const { value, revision, wrote } = await inTurn((leftMs) => transaction(actor, work, 'COMMIT', leftMs));
       if (wrote) nudges.tell(revision);
       return { value, revision };
     },
     async rehearse(actor, work) {
-      const { value } = await inTurn(() => transaction(actor, work, 'ROLLBACK'));
+      const { value } = await inTurn((leftMs) => transaction(actor, work, 'ROLLBACK', leftMs));
       return value;
     },
     onCommit: nudges.onCommit,
     async resealSecrets() {
-      await inTurn(() => inDatabase('COMMIT', resealMeta));
+      await inTurn((leftMs) => inDatabase('COMMIT', resealMeta, leftMs));
     },
     async secret(name) {
       const known = secrets.get(name);
@@ -83,13 +83,13 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     async adoptSecret(name, sealed) {
       const key = `secret_${name}`;
       const secret = sealer.open(sealed, `meta ${key}`);
-      const replaced = await inTurn(() => inDatabase('COMMIT', async () => replaceSealed(key, secret)));
+      const replaced = await inTurn((leftMs) => inDatabase('COMMIT', async () => replaceSealed(key, secret), leftMs));
       secrets.set(name, secret);
       return replaced;
     },
     async [Symbol.asyncDispose]() {
       others[Symbol.dispose]();
-      closing ??= queue.idle().then(() => {
+      closing ??= queue.close().then(() => {
         reader.close();
         writer.close();
       });
@@ -97,25 +97,26 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     },
   };
 
-  async function inTurn<T>(task: () => Promise<T>): Promise<T> {
+  async function inTurn<T>(task: (leftMs: number) => Promise<T>): Promise<T> {
     if (current.getStore()?.open === true) throw new TypeError('a transaction inside another would wait for itself');
     if (closing !== undefined) throw new PortunusError('STORE_UNAVAILABLE', 'The store is closed.');
-    return queue.run(async () => {
+    return queue.run(async (leftMs) => {
       const marker = { open: true };
       try {
-        return await current.run(marker, task);
+        return await current.run(marker, task, leftMs);
       } finally {
         marker.open = false;
       }
-    });
+    }, lockTimeoutMs);
   }
 
   async function transaction<T>(
     actor: string,
     work: (tx: StoreTransaction) => Promise<T>,
     ending: 'COMMIT' | 'ROLLBACK',
+    waitMaxMs: number,
   ): Promise<Committed<T> & { readonly wrote: boolean }> {
-    const result = await inDatabase(ending, async () => {
+    const inside = async (): Promise<Committed<T> & { readonly wrote: boolean }> => {
       const open = openTransaction(rows, actor, now());
       try {
         const value = await inTime(work(open.tx));
@@ -127,7 +128,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       } finally {
         await open.end();
       }
-    });
+    };
+    const result = await inDatabase(ending, inside, waitMaxMs);
     if (result.wrote && isUpkeepDue(result.revision)) checkpointIfLong(writer, path);
     return result;
   }
@@ -136,8 +138,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     return revision % Math.min(upkeepInterval, changesKept) === 0;
   }
 
-  async function inDatabase<T>(ending: 'COMMIT' | 'ROLLBACK', work: () => Promise<T>): Promise<T> {
-    await begin();
+  async function inDatabase<T>(
+    ending: 'COMMIT' | 'ROLLBACK',
+    work: () => Promise<T>,
+    waitMaxMs = lockTimeoutMs,
+  ): Promise<T> {
+    await begin(waitMaxMs);
     try {
       const value = await work();
       // SQLite ends a transaction by itself on errors such as a full disk; `work` may have gone on regardless.
@@ -149,8 +155,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     }
   }
 
-  async function begin(): Promise<void> {
-    const deadline = performance.now() + lockTimeoutMs;
+  async function begin(waitMaxMs: number): Promise<void> {
+    const deadline = performance.now() + waitMaxMs;
     for (;;) {
       try {
         writer.run('BEGIN IMMEDIATE');
