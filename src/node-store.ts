@@ -1,6 +1,7 @@
 // What this node stands on: the store that the Admin API writes to, the SQLite file that its workers read, and its place
 // among the nodes. Embedded, store and file are one and the node is alone; in a cluster the store is PostgreSQL and the
 // file its replica.
+import { renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from './config/config.ts';
 import { ensureDefaultCertificate } from './default-certificate.ts';
@@ -19,7 +20,7 @@ import { createPostgresStore } from './store/postgres/postgres-store.ts';
 import { createReplicaSource } from './store/postgres/replica-source.ts';
 import { withFallback } from './store/reading-fallback.ts';
 import type { Sealer } from './store/sealer.ts';
-import { openReplicaFile } from './store/sqlite/replica-file.ts';
+import { openReplicaFile, type ReplicaFile } from './store/sqlite/replica-file.ts';
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
 
 export interface NodeStore extends AsyncDisposable {
@@ -89,7 +90,7 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
   await using stack = new AsyncDisposableStack();
   const client = stack.use(createPgClient(config.postgres));
   const store = stack.use(createPostgresStore({ client, schema, sealer, changesKeptForMs: config.changesKeptForMs }));
-  const replica = stack.use(await openReplicaFile(path.join(config.prefix, 'replica.db')));
+  const replica = stack.use(await openReplica(path.join(config.prefix, 'replica.db'), log));
   if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
   else await prepareStore(store, sealer, startedAt);
   const source = createReplicaSource({ client, store });
@@ -124,6 +125,20 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
     trouble: () => (client.state.kind === 'connected' ? copier.trouble : client.state.reason),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
+}
+
+/** A damaged one is put aside, since it is a copy. @throws STORE_UNAVAILABLE, STORE_NEWER */
+async function openReplica(file: string, log: Log): Promise<ReplicaFile> {
+  try {
+    return await openReplicaFile(file);
+  } catch (error) {
+    if (!isPortunusError(error, 'STORE_DAMAGED')) throw error;
+    const aside = `${file}.damaged`;
+    log.warn({ reason: error.message, aside }, 'the replica is damaged: it is put aside and filled anew');
+    for (const end of ['-wal', '-shm']) rmSync(file + end, { force: true });
+    renameSync(file, aside);
+    return openReplicaFile(file);
+  }
 }
 
 /** What every replica needs is in the store before the first one is filled. */
