@@ -62,7 +62,12 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
       registry: nodeStore.registry,
       identity: loadIdentity(config.prefix, { name: config.nodeName, address: config.nodeAddress, version }),
       renewId: () => renewId(config.prefix),
-      report: () => ({ applied: acknowledgements.applied(), state: nodeStore.state(), keyIds: sealer.keyIds }),
+      report: () => ({
+        // What it has applied of another store proves nothing.
+        applied: nodeStore.follows() ? acknowledgements.applied() : undefined,
+        state: nodeStore.state(),
+        keyIds: sealer.keyIds,
+      }),
       nodeTimeoutMs: config.nodeTimeoutMs,
       log,
     }),

@@ -39,8 +39,10 @@ export interface NodeStore extends AsyncDisposable {
   readonly state: () => NodeReport['state'];
   /** How far the first fill of the file is; undefined when it holds everything. */
   readonly filling: () => Promise<FillProgress | undefined>;
-  /** Undefined while the store can be reached; else why not. */
+  /** Undefined while the store can be reached and followed; else why not. */
   readonly trouble: () => string | undefined;
+  /** Whether what this node has applied is of the store; not being able to reach it does not matter. */
+  readonly follows: () => boolean;
 }
 
 export interface NodeStoreOptions {
@@ -79,6 +81,7 @@ async function openEmbedded({ config, sealer, startedAt }: NodeStoreOptions): Pr
     state: () => 'serving',
     filling: () => Promise.resolve(undefined),
     trouble: () => undefined,
+    follows: () => true,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }
@@ -123,6 +126,7 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
     state: () => (copier.state === 'filled' ? 'serving' : 'filling'),
     filling: () => copier.fill(),
     trouble: () => (client.state.kind === 'connected' ? copier.trouble : client.state.reason),
+    follows: () => copier.trouble === undefined,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }
