@@ -10,6 +10,7 @@ import type { KeyUse } from './store/contract.ts';
 import { addKey, makeKey, newestKey, putFirst } from './store/keyring-file.ts';
 import { createKeyringFile, loadKeyring } from './store/keyring.ts';
 import type { NodeRecord } from './store/node-registry.ts';
+import { lockRotation } from './rotation-lock.ts';
 import { createReloadableSealer } from './store/reloadable-sealer.ts';
 import { resealStore } from './store/reseal.ts';
 import { createSealer } from './store/sealing.ts';
@@ -62,11 +63,17 @@ async function rotate(
   const target = to ?? (source.source === 'file' ? await newestKey(source.path) : keyring.keys[0].id);
   const sealer = createReloadableSealer(createSealer(keyring));
   await using store = await openStore(config, sealer);
+  await using lock = await lockRotation(config);
   refuseLackingNodes(await liveNodes(store, config), target);
   if (source.source === 'file') await putFirst(source.path, target);
   else refuseOther(keyring.keys[0].id, target);
   sealer.replace(createSealer(await loadKeyring(source)));
-  const { certificates, unopened } = await resealStore(store, sealer, { progress });
+  const { certificates, unopened } = await resealStore(store, sealer, {
+    progress(done, total) {
+      lock.check();
+      progress(done, total);
+    },
+  });
   const used = new Set((await store.keysInUse()).map(({ keyId }) => keyId));
   const behind = (await liveNodes(store, config)).filter(({ keyIds }) => keyIds[0] !== target);
   return {

@@ -1,9 +1,9 @@
 // What a running gateway leaves in its data directory for the other commands: portunus.pid, portunus.json with its actual
 // ports, and the lock that keeps a second gateway out.
-import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { isPortunusError, PortunusError, reasonOf } from './lib/errors.ts';
+import { takeFileLock } from './store/sqlite/file-lock.ts';
 
 export interface RunningPort {
   readonly host: string;
@@ -49,7 +49,7 @@ export function openRunDirectory(prefix: string): RunDirectory {
     [Symbol.dispose]() {
       rmSync(factsFile, { force: true });
       rmSync(pidFile, { force: true });
-      lock.close();
+      lock[Symbol.dispose]();
     },
   };
 }
@@ -68,21 +68,10 @@ function orUnusable<T>(prefix: string, use: () => T): T {
   }
 }
 
-/** A file lock by way of SQLite: Node.js has none of its own, and this one cannot outlive its process. */
-function takeLock(prefix: string): DatabaseSync {
-  const file = path.join(prefix, 'portunus.lock');
-  const lock = new DatabaseSync(file, { timeout: 0 });
-  try {
-    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
-    chmodSync(file, 0o600);
-    return lock;
-  } catch (error) {
-    lock.close();
-    // SQLITE_BUSY (sqlite.org/rescode.html): everything else is a directory or disk that does not work.
-    if ((error as { errcode?: number }).errcode !== 5) throw error;
-    throw new PortunusError('ALREADY_RUNNING', `another gateway runs on ${prefix}`, {
-      hint: 'Stop it with "portunus stop", or give this one a data directory of its own with prefix.',
-      cause: error,
-    });
-  }
+function takeLock(prefix: string): Disposable {
+  const lock = takeFileLock(path.join(prefix, 'portunus.lock'));
+  if (lock !== undefined) return lock;
+  throw new PortunusError('ALREADY_RUNNING', `another gateway runs on ${prefix}`, {
+    hint: 'Stop it with "portunus stop", or give this one a data directory of its own with prefix.',
+  });
 }

@@ -40,6 +40,7 @@ const composition = new Set([
   'node-store.ts',
   'open-store.ts',
   'reload-keyring.ts',
+  'rotation-lock.ts',
   'run-file.ts',
   'serving.ts',
   'signals.ts',

@@ -6,6 +6,8 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { runCommandLine } from '../src/cli/command-line.ts';
 import { keyringCommands } from '../src/keyring-commands.ts';
+import { isPortunusError } from '../src/lib/errors.ts';
+import { lockRotation, type RotationLock } from '../src/rotation-lock.ts';
 import { createPgClient } from '../src/store/postgres/postgres-client.ts';
 import { createNodeRegistry } from '../src/store/postgres/node-registry.ts';
 import { loadKeyring } from '../src/store/keyring.ts';
@@ -14,6 +16,7 @@ import { openSqliteStore } from '../src/store/sqlite/sqlite-store.ts';
 import { fakeCertificate, fakeKeyPair } from './contracts/entities.ts';
 import { postgresConfig } from './store/temporary-postgres.ts';
 import { type PostgresServer, startPostgres } from './support/postgres.ts';
+import { until } from './support/until.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'portunus-keyring-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -137,6 +140,60 @@ test('in a cluster nothing is sealed under a key that a live node lacks', async 
   const { keyId, behind, unused } = JSON.parse(out.join('\n')) as Record<string, unknown>;
   assert.deepEqual([keyId, behind, unused], ['k2', ['node-b'], ['k1']]);
 });
+
+test('while one rotation is under way another is refused, and then it is taken', async () => {
+  const prefix = await site('rotating', 3);
+  await run(['add', '-p', prefix, '--id', 'next']);
+  const before = (await list(prefix)).keys;
+  await whileLocked({ prefix, postgres: undefined }, async () => {
+    const { code, err } = await run(['rotate', '-p', prefix]);
+    assert.equal(code, 1);
+    assert.match(err.join('\n'), /A rotation of the keyring is under way[^]*Nothing was changed/);
+    assert.deepEqual((await list(prefix)).keys, before);
+  });
+  assert.equal((await run(['rotate', '-p', prefix])).code, 0);
+  assert.equal((await list(prefix)).keys[0]?.id, 'next');
+});
+
+test('in a cluster one rotation keeps out those of other nodes, and notices that it no longer does', async () => {
+  const config = postgresConfig(server?.port ?? 0);
+  const env = {
+    PORTUNUS_DATABASE: 'postgres',
+    PORTUNUS_PG_URL: server?.url ?? '',
+    PORTUNUS_PG_SCHEMA: config.schema,
+  };
+  const prefix = path.join(folder, 'rotating-cluster');
+  await run(['add', '-p', prefix, '--id', 'k1'], env);
+  await whileLocked({ prefix: 'another machine', postgres: config }, async (lock) => {
+    const { code, err } = await run(['rotate', '-p', prefix], env);
+    assert.equal(code, 1);
+    assert.match(err.join('\n'), /A rotation of the keyring is under way/);
+    lock.check();
+    await using client = createPgClient(postgresConfig(server?.port ?? 0));
+    await client.query(
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1',
+      `portunus ${config.schema}`,
+    );
+    await until('the loss is noticed', () => {
+      try {
+        lock.check();
+        return false;
+      } catch (error) {
+        return isPortunusError(error, 'STORE_UNAVAILABLE');
+      }
+    });
+  });
+  assert.equal((await run(['rotate', '-p', prefix], env)).code, 0);
+  assert.equal((await run(['rotate', '-p', prefix], env)).code, 0);
+});
+
+async function whileLocked(
+  where: Parameters<typeof lockRotation>[0],
+  work: (lock: RotationLock) => Promise<void>,
+): Promise<void> {
+  await using lock = await lockRotation(where);
+  await work(lock);
+}
 
 /** A data directory with a store of certificates. */
 async function site(name: string, certificates: number): Promise<string> {

@@ -77,6 +77,7 @@ const table = {
     retry: false,
     summary: 'The keyring file or variable is missing or malformed.',
   },
+  KEYRING_ROTATING: { blame: 'operator', retry: true, summary: 'Another rotation of the keyring is under way.' },
   KEYRING_MISMATCH: { blame: 'operator', retry: false, summary: 'No key of the keyring opens what the store holds.' },
 
   // admin

@@ -2,6 +2,8 @@
 // schemas of one database do not hear or wait for one another.
 import { createHash } from 'node:crypto';
 
+const locks = { migrate: 1, prune: 2, rotate: 3 } as const;
+
 /** Carries the revision of each commit, which is taken as a hint: anyone who may connect may notify. */
 export function commitChannel(schema: string): string {
   return `portunus_${digest(schema).toString('hex').slice(0, 24)}`;
@@ -13,8 +15,8 @@ export function nodesChannel(schema: string): string {
 }
 
 /** A 32-bit number, and one for each kind of work beside it. */
-export function advisoryLock(schema: string, work: 'migrate' | 'prune'): readonly [number, number] {
-  return [digest(schema).readInt32BE(0), work === 'migrate' ? 1 : 2];
+export function advisoryLock(schema: string, work: keyof typeof locks): readonly [number, number] {
+  return [digest(schema).readInt32BE(0), locks[work]];
 }
 
 function digest(schema: string): Buffer {
