@@ -84,8 +84,8 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     },
     apply(revision, changes) {
       if (changes === 'everything') {
-        // Contexts are kept under the revision of their certificate: those that are out of date are not found.
         catalog.reload();
+        tls.forgetAll();
         return;
       }
       catalog.apply(revision, changes);

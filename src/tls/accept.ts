@@ -62,6 +62,8 @@ export interface TlsAcceptor extends AsyncDisposable {
   unusableCertificates(): readonly string[];
   /** Drops what was made of a certificate (after it was deleted, say); open connections go on. */
   forget(certificateId: string): void;
+  /** Drops everything that was made of certificates; open connections go on. */
+  forgetAll(): void;
 }
 
 /** Names whose selection is remembered, for each context kept. */
@@ -116,6 +118,7 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
       return [...unusableNames.keys()];
     },
     forget: (certificateId) => contexts.forget(certificateId),
+    forgetAll: () => contexts.forgetAll(),
     [Symbol.asyncDispose]() {
       pending.expireAll();
       lingering.expireAll();

@@ -20,6 +20,8 @@ export interface Contexts {
   get(record: CertificateRecord): ContextResult;
   /** Drops what was made of a certificate, connections that use it go on. */
   forget(certificateId: string): void;
+  /** Drops everything: where one number stands for two states, a revision tells nothing any more. */
+  forgetAll(): void;
   /** Certificates that could not be used when they were last asked for, at most `unusableMax`. */
   unusable(): readonly UnusableCertificate[];
 }
@@ -77,6 +79,10 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
     forget(certificateId) {
       drop(certificateId);
       failed.delete(certificateId);
+    },
+    forgetAll() {
+      for (const [certificateId] of [...kept.entries()]) drop(certificateId);
+      failed.clear();
     },
     unusable: () => [...failed.entries()].map(([certificateId, revision]) => ({ certificateId, revision })),
   };

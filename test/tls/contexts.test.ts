@@ -92,6 +92,10 @@ test('what is forgotten is made anew', () => {
   assert.equal(contexts.size, 0);
   assert.deepEqual(contexts.unusable(), []);
   assert.notEqual(contexts.get(makeRecord('a', [pair])), first);
+  contexts.get(unusable('b'));
+  contexts.forgetAll();
+  assert.equal(contexts.size, 0);
+  assert.deepEqual(contexts.unusable(), []);
 });
 
 test('ticket keys rotate in the context there is, forth and back, once for each rotation', () => {
