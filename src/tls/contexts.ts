@@ -81,7 +81,7 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
       failed.delete(certificateId);
     },
     forgetAll() {
-      for (const [certificateId] of [...kept.entries()]) drop(certificateId);
+      for (const [certificateId] of kept.entries()) drop(certificateId);
       failed.clear();
     },
     unusable: () => [...failed.entries()].map(([certificateId, revision]) => ({ certificateId, revision })),
