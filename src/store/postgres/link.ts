@@ -35,6 +35,7 @@ export async function openLink(config: PgAddress, options: LinkOptions): Promise
   let alive = true;
   let opened = false;
   let given = false;
+  const unanswered = new Set<() => void>();
   socket.once('close', end);
   // The library would connect again by itself: there is one socket, and no other. Its types do not know of this option.
   const theSocket = {
@@ -88,7 +89,11 @@ export async function openLink(config: PgAddress, options: LinkOptions): Promise
       if (!alive) throw lostConnection();
       return inTime(
         async () => {
-          const result = await sql.unsafe(text, values.map(toParameter), { prepare: values.length > 0 });
+          const cut = Promise.withResolvers<never>();
+          const fail = (): void => cut.reject(lostConnection());
+          unanswered.add(fail);
+          const answer = sql.unsafe(text, values.map(toParameter), { prepare: values.length > 0 });
+          const result = await Promise.race([answer, cut.promise]).finally(() => unanswered.delete(fail));
           return { rows: Array.from(result as unknown as readonly PgRow[]), command: result.command };
         },
         config.timeoutMs + graceMs,
@@ -117,6 +122,10 @@ export async function openLink(config: PgAddress, options: LinkOptions): Promise
     alive = false;
     socket.destroy();
     if (opened) options.ended();
+    // The library forgets a statement that it was about to send. What the server said last has been told by then.
+    setImmediate(() => {
+      for (const fail of unanswered) fail();
+    });
   }
 }
 
