@@ -46,6 +46,11 @@ export interface PgStatements {
 export interface PgTransaction extends PgStatements {
   /** Runs `work` under a savepoint: when it throws, what it wrote is undone, and the transaction goes on. */
   savepoint<T>(work: () => Promise<T>): Promise<T>;
+  /**
+   * A question that has an answer only when this transaction is committed. It is asked beside the transaction's number when
+   * the answer to the commit was lost: a server that was killed may give a number that it had not written down out again.
+   */
+  witness(sql: string, ...values: readonly PgValue[]): void;
 }
 
 export type PgState =

@@ -149,12 +149,23 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
         await open.end();
         const wrote = open.revision !== undefined;
         const revision = open.revision ?? Number(row['revision']);
-        if (wrote && kind === 'write') await tx.query('SELECT pg_notify($1, $2)', channel, String(revision));
+        if (wrote && kind === 'write') await announce(tx, revision);
         return { value, revision, wrote };
       } finally {
         await open.end();
       }
     }
+  }
+
+  async function announce(tx: PgTransaction, revision: number): Promise<void> {
+    const first = 'SELECT id, at FROM changes WHERE revision = $1 ORDER BY position LIMIT 1';
+    const [[change]] = await Promise.all([
+      tx.query(first, revision),
+      tx.query('SELECT pg_notify($1, $2)', channel, String(revision)),
+    ]);
+    // Others may have taken the same revision after a server that was killed forgot this one.
+    const sql = `SELECT 1 FROM (${first}) c WHERE id = $2 AND at = $3`;
+    tx.witness(sql, revision, String(change?.['id']), Number(change?.['at']));
   }
 
   /** Writes of all nodes are serial from here on, and no newer program has changed the tables. */
