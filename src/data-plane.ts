@@ -7,7 +7,7 @@ import { type AccessLogFile, createAccessLog } from './observe/access-log.ts';
 import type { Log } from './observe/contract.ts';
 import { createCounters, type CountersSnapshot, type CountersWithSnapshot } from './observe/counters.ts';
 import { createConnectionLimit } from './proxy/connection-limit.ts';
-import { createHttp1Server } from './proxy/http1-server.ts';
+import { createHttpServer } from './proxy/http-server.ts';
 import { createListener, type Listener } from './proxy/listener.ts';
 import type { Sealer } from './store/sealer.ts';
 import { createTlsAcceptor } from './tls/accept.ts';
@@ -62,7 +62,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     counters,
     log,
   });
-  const http1 = createHttp1Server({ config, routes: catalog, counters, accessLog, log });
+  const http = createHttpServer({ config, routes: catalog, counters, accessLog, log });
   const listeners: Listener[] = [];
 
   return {
@@ -78,7 +78,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
         limit,
         counters,
         log,
-        onConnection: (connection) => http1.serve(connection),
+        onConnection: (connection) => http.serve(connection),
       });
       listeners.push(listener);
     },
@@ -94,7 +94,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     report: () => ({
       revision: catalog.revision,
       routes: catalog.routes,
-      connections: http1.activeConnections,
+      connections: http.activeConnections,
       tlsContexts: tls.contexts,
       unusableCertificates: tls.unusableCertificates(),
       unusableApis: catalog.unusableApis,
@@ -105,11 +105,11 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       accessLog?.reopen();
     },
     async drain() {
-      await Promise.all([...listeners.map((listener) => listener.close()), http1.drain()]);
+      await Promise.all([...listeners.map((listener) => listener.close()), http.drain()]);
     },
     async [Symbol.asyncDispose]() {
       for (const listener of listeners) await listener[Symbol.asyncDispose]();
-      await http1[Symbol.asyncDispose]();
+      await http[Symbol.asyncDispose]();
       await tls[Symbol.asyncDispose]();
       await accessLog?.[Symbol.asyncDispose]();
       catalog[Symbol.dispose]();

@@ -5,11 +5,12 @@ import { option, parseConnectionOptions } from './connection-options.ts';
 import { field } from './field-names.ts';
 import type { FieldLines } from './field-lines.ts';
 import type { HeadParser } from './head-parser.ts';
+import type { Request } from './message.ts';
 import { parseHost, sameAuthority } from './host-field.ts';
 import { parseRequestTarget } from './request-target.ts';
 
 /** One for each connection, filled again by each request; valid until the next. */
-export class RequestHead {
+export class RequestHead implements Request {
   readonly fields: FieldLines;
   method = '';
   /** As it came. */

@@ -5,10 +5,12 @@ import { option, parseConnectionOptions } from './connection-options.ts';
 import { field } from './field-names.ts';
 import type { FieldLines } from './field-lines.ts';
 import type { HeadParser } from './head-parser.ts';
+import type { Response } from './message.ts';
 
 /** One for each upstream connection, filled again by each response; valid until the next. */
-export class ResponseHead {
+export class ResponseHead implements Response {
   readonly fields: FieldLines;
+  version: 10 | 11 = 11;
   status = 0;
   /** Code and reason as they came: `200 OK`. */
   statusText = '';
@@ -31,6 +33,7 @@ export class ResponseHead {
   /** Reads what the parser has just completed. @param method of the request that it answers */
   read(method: string): HttpCode | undefined {
     const { fields, text, status, version } = this.#parser;
+    this.version = version === 10 ? 10 : 11;
     this.status = status;
     this.statusText = text.slice(this.#parser.statusStart, this.#parser.statusEnd);
     this.hasDate = false;

@@ -12,7 +12,7 @@ import type { FieldLines } from '../http1/field-lines.ts';
 import { type HeadLimits, HeadParser } from '../http1/head-parser.ts';
 import { MessageWriter } from '../http1/message-writer.ts';
 import { RequestHead } from '../http1/request-head.ts';
-import type { ResponseHead } from '../http1/response-head.ts';
+import type { Response } from '../http1/message.ts';
 import type { Connection } from '../tls/connection.ts';
 import type { Timed } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
@@ -135,11 +135,11 @@ export class ClientConnection implements Downstream, Timed {
     this.#writer.flush();
   }
 
-  sendInterim(head: ResponseHead): void {
+  sendInterim(head: Response): void {
     this.#writer.text(`${forwardResponse(head, 'none')}\r\n`);
   }
 
-  sendHead(head: ResponseHead, added: string): void {
+  sendHead(head: Response, added: string): void {
     if (head.status === 101) {
       this.#switched = true;
       this.#closeAfter = true;

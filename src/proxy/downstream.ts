@@ -1,7 +1,7 @@
 // What an exchange asks of the connection that its request came on. client-connection.ts is HTTP/1.1's; another protocol
 // can feed the same exchange by being one of these.
 import type { FieldLines } from '../http1/field-lines.ts';
-import type { ResponseHead } from '../http1/response-head.ts';
+import type { Response } from '../http1/message.ts';
 import type { Connection } from '../tls/connection.ts';
 import type { OwnResponse } from './own-responses.ts';
 
@@ -11,9 +11,9 @@ export interface Downstream {
   readonly peerFields: string;
   /** The client may send its body (RFC 9110 section 10.1.1). */
   sendContinue(): void;
-  sendInterim(head: ResponseHead): void;
+  sendInterim(head: Response): void;
   /** A final response, or a 101 that changes the protocol. @param added field lines */
-  sendHead(head: ResponseHead, added: string): void;
+  sendHead(head: Response, added: string): void;
   sendData(bytes: Buffer, from: number, to: number): void;
   /** The response's body is whole. */
   sendEnd(trailers: FieldLines | undefined): void;

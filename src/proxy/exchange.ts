@@ -3,8 +3,7 @@
 import type { RouteCatalog, RouteMatch } from '../catalog/contract.ts';
 import type { FieldLines } from '../http1/field-lines.ts';
 import { field } from '../http1/field-names.ts';
-import type { RequestHead } from '../http1/request-head.ts';
-import type { ResponseHead } from '../http1/response-head.ts';
+import type { Request, Response } from '../http1/message.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import type { AccessEntry, AccessLog, Counters } from '../observe/contract.ts';
 import type { Deadlines } from './deadlines.ts';
@@ -47,7 +46,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
 
   readonly #services: ExchangeServices;
   readonly #downstream: Downstream;
-  readonly #request: RequestHead;
+  readonly #request: Request;
   readonly #startedAt: number;
   #match: RouteMatch | undefined;
   #upstream: UpstreamConnection | undefined;
@@ -69,13 +68,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
    * @param startedAt when the first byte of its head came
    * @param readAt when the last one came: now
    */
-  constructor(
-    services: ExchangeServices,
-    downstream: Downstream,
-    request: RequestHead,
-    startedAt: number,
-    readAt: number,
-  ) {
+  constructor(services: ExchangeServices, downstream: Downstream, request: Request, startedAt: number, readAt: number) {
     this.#services = services;
     this.#downstream = downstream;
     this.#request = request;
@@ -91,8 +84,10 @@ export class Exchange implements UpstreamSink, AccessEntry {
   get target(): string {
     return this.#request.target;
   }
-  get httpVersion(): '1.0' | '1.1' {
-    return this.#request.version === 10 ? '1.0' : '1.1';
+  get httpVersion(): '1.0' | '1.1' | '2' {
+    const { version } = this.#request;
+    if (version === 11) return '1.1';
+    return version === 10 ? '1.0' : '2';
   }
   get host(): string {
     return this.#request.host;
@@ -229,12 +224,12 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#downstream.resumeBody();
   }
 
-  onInterimResponse(head: ResponseHead): void {
+  onInterimResponse(head: Response): void {
     // We have asked for no 100; the client got ours.
-    if (head.status !== 100 && this.#request.version === 11) this.#downstream.sendInterim(head);
+    if (head.status !== 100 && this.#request.version !== 10) this.#downstream.sendInterim(head);
   }
 
-  onResponseHead(head: ResponseHead): void {
+  onResponseHead(head: Response): void {
     const now = this.#services.deadlines.now();
     this.upstreamMs = now - this.#sentAt;
     if (head.status === 101) {

@@ -2,7 +2,7 @@
 // where it came from.
 import type { RouteMatch } from '../catalog/contract.ts';
 import { field, fieldSet } from '../http1/field-names.ts';
-import type { RequestHead } from '../http1/request-head.ts';
+import type { Request } from '../http1/message.ts';
 import type { Connection } from '../tls/connection.ts';
 import { clientAddress } from './client-address.ts';
 import { hopByHop } from './hop-by-hop.ts';
@@ -53,7 +53,7 @@ export function peerFields(connection: Connection): string {
 }
 
 /** The client's address: the peer, or what a trusted peer says it is. */
-export function realAddress(connection: Connection, request: RequestHead, settings: ForwardSettings): string {
+export function realAddress(connection: Connection, request: Request, settings: ForwardSettings): string {
   if (!connection.trusted) return connection.remoteAddress;
   const header = settings.realIpHeader.toLowerCase();
   if (header === 'proxy_protocol') return connection.remoteAddress;
@@ -66,7 +66,7 @@ export function realAddress(connection: Connection, request: RequestHead, settin
 }
 
 /** The protocols that a request may change to, or undefined. */
-export function allowedUpgrade(request: RequestHead): string | undefined {
+export function allowedUpgrade(request: Request): string | undefined {
   const { upgrade } = request;
   if (upgrade === undefined) return undefined;
   return upgrade.split(',').some((protocol) => refusedUpgrade.test(protocol.trim())) ? undefined : upgrade;
@@ -79,7 +79,7 @@ export function allowedUpgrade(request: RequestHead): string | undefined {
  * @returns the whole head, latin1
  */
 export function forwardRequest(
-  request: RequestHead,
+  request: Request,
   match: RouteMatch,
   connection: Connection,
   peer: string,
@@ -109,12 +109,13 @@ export function forwardRequest(
     : `${peer}X-Forwarded-Host: ${request.host}\r\nX-Forwarded-Path: ${request.path}\r\n${
         route.stripUri && prefix !== '' ? `X-Forwarded-Prefix: ${prefix}\r\n` : ''
       }`;
-  out += via === undefined ? 'Via: 1.1 portunus\r\n' : `Via: ${via}, 1.1 portunus\r\n`;
+  const protocol = request.version === 20 ? '2' : '1.1';
+  out += via === undefined ? `Via: ${protocol} portunus\r\n` : `Via: ${via}, ${protocol} portunus\r\n`;
   return `${out}X-Portunus-Request-Id: ${requestId}\r\n\r\n`;
 }
 
 /** What a trusted peer says stays; what it does not say is said as for anyone. */
-function trustedFields(request: RequestHead, match: RouteMatch, connection: Connection, address: string): string {
+function trustedFields(request: Request, match: RouteMatch, connection: Connection, address: string): string {
   const { fields } = request;
   const before = fields.findAll(field.xForwardedFor);
   const said = (id: number, otherwise: string): string => fields.findAll(id) ?? otherwise;
@@ -131,13 +132,13 @@ function trustedFields(request: RequestHead, match: RouteMatch, connection: Conn
   );
 }
 
-function targetOf(request: RequestHead, { route, prefix }: RouteMatch): string {
+function targetOf(request: Request, { route, prefix }: RouteMatch): string {
   if (request.asterisk) return '*';
   const path = route.stripUri && prefix !== '' ? withoutPrefix(request.path, prefix) : request.path;
   return route.upstream.path + path + request.query;
 }
 
-function valueNamed(request: RequestHead, name: string): string | undefined {
+function valueNamed(request: Request, name: string): string | undefined {
   const { fields } = request;
   let found: string | undefined;
   for (let index = 0; index < fields.count; index += 1) {

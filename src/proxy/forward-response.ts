@@ -1,6 +1,6 @@
 // A response's head as the client gets it: the upstream's fields less those that end here, and what Portunus says.
 import { field, fieldSet } from '../http1/field-names.ts';
-import type { ResponseHead } from '../http1/response-head.ts';
+import type { Response } from '../http1/message.ts';
 import { hopByHop } from './hop-by-hop.ts';
 
 const endsHere: readonly number[] = [
@@ -12,28 +12,38 @@ const endsHere: readonly number[] = [
   field.xPortunusProxyLatency,
 ];
 
-const chunked = fieldSet(endsHere);
-const notChunked = fieldSet([...endsHere, field.trailer]);
+const withTrailers = fieldSet(endsHere);
+const withoutTrailers = fieldSet([...endsHere, field.trailer]);
 /** RFC 9110 section 8.6: no Content-Length in 1xx and 204. */
 const withoutLength = fieldSet([...endsHere, field.trailer, field.contentLength]);
 
-/** How the body reaches the client. */
-export type ResponseFraming = 'none' | 'length' | 'chunked' | 'until-close';
+/** How the body reaches the client; `frames` is HTTP/2's way. */
+export type ResponseFraming = 'none' | 'length' | 'chunked' | 'until-close' | 'frames';
 
 /** @param clientVersion an HTTP/1.0 client cannot read chunks: its body ends with the connection */
-export function responseFraming(head: ResponseHead, clientVersion: 10 | 11): ResponseFraming {
+export function responseFraming(head: Response, clientVersion: 10 | 11): ResponseFraming {
   if (head.bodyKind === 'chunked' || head.bodyKind === 'until-close') {
     return clientVersion === 11 ? 'chunked' : 'until-close';
   }
   return head.bodyKind;
 }
 
-/** Status line and the upstream's fields; the caller adds its own and the empty line. */
-export function forwardResponse(head: ResponseHead, framing: ResponseFraming): string {
+/** Status line and `forwardedFields`; the caller adds its own and the empty line. */
+export function forwardResponse(head: Response, framing: ResponseFraming): string {
+  return `HTTP/1.1 ${head.statusText}${head.statusText.length === 3 ? ' ' : ''}\r\n${forwardedFields(head, framing)}`;
+}
+
+/** The upstream's field lines. */
+export function forwardedFields(head: Response, framing: ResponseFraming): string {
   const dropped =
-    head.status < 200 || head.status === 204 ? withoutLength : framing === 'chunked' ? chunked : notChunked;
+    head.status < 200 || head.status === 204
+      ? withoutLength
+      : framing === 'chunked' || framing === 'frames'
+        ? withTrailers
+        : withoutTrailers;
   const via = head.fields.findAll(field.via);
-  return `HTTP/1.1 ${head.statusText}${head.statusText.length === 3 ? ' ' : ''}\r\n${head.fields.serialize(dropped, head.connectionNames)}${
+  const protocol = head.version === 20 ? '2' : '1.1';
+  return `${head.fields.serialize(dropped, head.connectionNames)}${
     framing === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : ''
-  }${via === undefined ? 'Via: 1.1 portunus\r\n' : `Via: ${via}, 1.1 portunus\r\n`}`;
+  }${via === undefined ? `Via: ${protocol} portunus\r\n` : `Via: ${via}, ${protocol} portunus\r\n`}`;
 }

@@ -1,7 +1,7 @@
 // What a route demands of a request before an upstream sees it.
 import type { Route } from '../catalog/contract.ts';
 import { field } from '../http1/field-names.ts';
-import type { RequestHead } from '../http1/request-head.ts';
+import type { Request } from '../http1/message.ts';
 import type { Connection } from '../tls/connection.ts';
 
 /**
@@ -12,7 +12,7 @@ import type { Connection } from '../tls/connection.ts';
 export function demandsTls(
   route: Route,
   connection: Connection,
-  request: RequestHead,
+  request: Request,
   settings: { readonly trustedIps: readonly string[] },
 ): boolean {
   if (connection.tls) return false;

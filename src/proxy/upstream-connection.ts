@@ -6,6 +6,7 @@ import { progress } from '../http1/codes.ts';
 import type { FieldLines } from '../http1/field-lines.ts';
 import { type HeadLimits, HeadParser } from '../http1/head-parser.ts';
 import { MessageWriter } from '../http1/message-writer.ts';
+import type { Response } from '../http1/message.ts';
 import { ResponseHead } from '../http1/response-head.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import type { UpstreamFailure } from '../observe/contract.ts';
@@ -32,9 +33,9 @@ export const failure = {
 export interface UpstreamSink {
   onUpstreamReady(connection: UpstreamConnection): void;
   /** Of a 1xx other than 101. */
-  onInterimResponse(head: ResponseHead): void;
+  onInterimResponse(head: Response): void;
   /** Of the final response, or of a 101, whose body is what the new protocol sends. */
-  onResponseHead(head: ResponseHead): void;
+  onResponseHead(head: Response): void;
   onResponseData(bytes: Buffer, from: number, to: number): void;
   onResponseEnd(trailers: FieldLines | undefined): void;
   /** All that one read brought has been told. */

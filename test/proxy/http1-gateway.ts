@@ -2,7 +2,7 @@
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { Route, RouteMatch } from '../../src/catalog/contract.ts';
 import type { AccessEntry } from '../../src/observe/contract.ts';
-import { createHttp1Server, type Http1Server } from '../../src/proxy/http1-server.ts';
+import { createHttpServer, type HttpServer } from '../../src/proxy/http-server.ts';
 import type { ProxySettings } from '../../src/proxy/settings.ts';
 import { createTrustedPeers } from '../../src/proxy/trusted-peers.ts';
 import { until } from '../support/until.ts';
@@ -31,7 +31,7 @@ const settings: ProxySettings = {
 
 export interface Gateway extends AsyncDisposable {
   readonly port: number;
-  readonly server: Http1Server;
+  readonly server: HttpServer;
   /** What the access log was given. */
   readonly entries: readonly AccessEntry[];
   /** What the counters were told: `kind` or `kind:detail`. */
@@ -78,7 +78,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   const entries: AccessEntry[] = [];
   const counted: string[] = [];
   const nothing = (): void => {};
-  const server = createHttp1Server({
+  const server = createHttpServer({
     config,
     routes: {
       matchRoute: (method, host, path) =>

@@ -13,7 +13,7 @@ import { createTrustedPeers } from './trusted-peers.ts';
 import { createFailureLog } from './failure-log.ts';
 import { createUpstreamPool } from './upstream-pool.ts';
 
-export interface Http1ServerOptions {
+export interface HttpServerOptions {
   readonly config: ProxySettings;
   readonly routes: RouteCatalog;
   readonly counters: Counters;
@@ -25,7 +25,7 @@ export interface Http1ServerOptions {
   readonly sweepIntervalMs?: number;
 }
 
-export interface Http1Server extends AsyncDisposable {
+export interface HttpServer extends AsyncDisposable {
   /** Takes the connection over: it is read, answered and closed from here. */
   serve(connection: Connection): void;
   /** Idle connections are closed, the others after the response under way. Resolves when all are gone. */
@@ -33,7 +33,7 @@ export interface Http1Server extends AsyncDisposable {
   readonly activeConnections: number;
 }
 
-export function createHttp1Server(options: Http1ServerOptions): Http1Server {
+export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { config, routes, counters, accessLog, log, now = () => performance.now() } = options;
   const deadlines = createDeadlines(now, options.sweepIntervalMs);
   const pool = createUpstreamPool(config, deadlines, counters);
