@@ -18,7 +18,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   observe: ['lib'],
   tls: ['lib', 'model', 'x509', 'catalog'],
   http1: ['lib'],
-  proxy: ['lib', 'model', 'catalog', 'tls', 'http1', 'observe'],
+  http2: ['http1'],
+  proxy: ['lib', 'model', 'catalog', 'tls', 'http1', 'http2', 'observe'],
   admin: ['lib', 'model', 'x509', 'store', 'observe'],
   move: ['lib', 'model', 'x509', 'store', 'admin'],
   workers: ['lib', 'model', 'config', 'replica', 'observe'],
@@ -93,7 +94,7 @@ test('only the entry of a process ends it', () => {
 test('the data plane never uses node:http for HTTP/1.1', () => {
   const wrong = files.filter(
     (file) =>
-      /^(tls|proxy|http1|catalog)\b/.test(file) &&
+      /^(tls|proxy|http1|http2|catalog)\b/.test(file) &&
       /from 'node:https?'/.test(readFileSync(path.join(source, file), 'utf8')),
   );
   assert.deepEqual(wrong, []);

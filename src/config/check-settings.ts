@@ -29,9 +29,6 @@ export function checkListeners(values: Values, report: Report): void {
       holders.set(address, name);
     }
   }
-  if (values.proxy_listen.some(({ http2 }) => http2)) {
-    report.warning('proxy_listen', 'HTTP/2 is not served yet: listeners with http2 serve HTTP/1.1');
-  }
 }
 
 /** Nobody but this machine reaches an Admin API that asks nobody who they are, unless the operator says so. */

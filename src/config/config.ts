@@ -83,6 +83,9 @@ export interface Config {
   readonly clientSendTimeoutMs: number;
   readonly clientConnectionsMax: number;
   readonly requestsPerConnectionMax: number;
+  readonly http2StreamsMax: number;
+  readonly http2ResetBurst: number;
+  readonly http2ResetRate: number;
 
   /** Idle connections kept for each upstream, a worker. 0: none are kept. */
   readonly upstreamKeepalivePoolSize: number;

@@ -182,6 +182,9 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     clientSendTimeoutMs: values.client_send_timeout,
     clientConnectionsMax: values.client_connections_max,
     requestsPerConnectionMax: values.requests_per_connection_max,
+    http2StreamsMax: values.http2_streams_max,
+    http2ResetBurst: values.http2_reset_burst,
+    http2ResetRate: values.http2_reset_rate,
 
     upstreamKeepalivePoolSize: values.upstream_keepalive_pool_size,
     upstreamKeepaliveMaxRequests: values.upstream_keepalive_max_requests,

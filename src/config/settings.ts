@@ -76,7 +76,7 @@ export const settings = {
   proxy_listen: {
     kind: 'listeners',
     flags: ['ssl', 'http2', 'proxy_protocol', 'reuseport', 'backlog'],
-    default: '0.0.0.0:8000, 0.0.0.0:8443 ssl',
+    default: '0.0.0.0:8000, 0.0.0.0:8443 ssl http2',
     description: 'Where clients connect.',
   },
   admin_listen: {
@@ -399,6 +399,28 @@ export const settings = {
     min: 1,
     max: many,
     description: 'Requests served on one connection before it is closed.',
+  },
+  http2_streams_max: {
+    kind: 'integer',
+    default: '128',
+    min: 1,
+    max: 10_000,
+    description: 'Requests of one HTTP/2 connection that may be under way at once; further ones are refused.',
+  },
+  http2_reset_burst: {
+    kind: 'integer',
+    default: '1000',
+    min: 1,
+    max: many,
+    description:
+      'HTTP/2 streams that a client may reset at once; a connection that goes on faster than http2_reset_rate is closed.',
+  },
+  http2_reset_rate: {
+    kind: 'integer',
+    default: '33',
+    min: 1,
+    max: many,
+    description: 'HTTP/2 streams that a client may reset each second once http2_reset_burst is used up.',
   },
 
   // upstreams

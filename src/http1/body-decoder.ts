@@ -199,7 +199,7 @@ const forbiddenInTrailers: Uint8Array = (() => {
   return table;
 })();
 
-function hasForbiddenTrailer(fields: FieldLines): boolean {
+export function hasForbiddenTrailer(fields: FieldLines): boolean {
   for (let index = 0; index < fields.count; index += 1) {
     if (forbiddenInTrailers[fields.id(index)] === 1) return true;
   }

@@ -128,6 +128,7 @@ const table = {
   HTTP_CHUNK_EXTENSIONS_TOO_LARGE: client(400, 'The chunk extensions of a body are larger than their limit.'),
   HTTP_TRAILER_FORBIDDEN: client(400, 'A trailer field frames, routes or authenticates the message.'),
   HTTP_STATUS_LINE_INVALID: { status: 502, blame: 'upstream', retry: true, summary: 'A status line is malformed.' },
+  HTTP_CONNECTION_FIELD: client(400, 'An HTTP/2 request has a field that speaks of its connection.'),
   HTTP_EXPECTATION_UNKNOWN: client(417, 'Expect names something other than 100-continue.'),
   HTTP_BODY_TOO_LARGE: client(413, 'The request body is larger than client_max_body_size.'),
   HTTP_REQUEST_TIMEOUT: { status: 408, blame: 'client', retry: true, summary: 'The request did not arrive in time.' },

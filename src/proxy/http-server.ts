@@ -1,9 +1,10 @@
-// HTTP/1.1 for every accepted connection of a process: what they share is made here, and here they are counted and drained.
+// HTTP for every accepted connection of a process: what they share is made here, and here they are counted and drained.
 import type { RouteCatalog } from '../catalog/contract.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
 import type { AccessLog, Counters, Log } from '../observe/contract.ts';
 import type { Connection } from '../tls/connection.ts';
-import { ClientConnection, type ClientConnectionOwner } from './client-connection.ts';
+import { ClientConnection } from './client-connection.ts';
+import { ClientSession } from './client-session.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { ExchangeServices } from './exchange.ts';
 import { createHttpDate } from './http-date.ts';
@@ -58,14 +59,14 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     maxFields: config.requestHeadersMax,
     maxTargetBytes: config.requestTargetMaxBytes,
   };
-  const connections = new Set<ClientConnection>();
+  const connections = new Set<ClientConnection | ClientSession>();
   let whenGone: (() => void)[] = [];
   let draining = false;
-  const owner: ClientConnectionOwner = {
+  const owner = {
     get draining() {
       return draining;
     },
-    gone(connection) {
+    gone(connection: ClientConnection | ClientSession) {
       connections.delete(connection);
       if (connections.size > 0) return;
       for (const resolve of whenGone) resolve();
@@ -75,7 +76,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 
   return {
     serve(connection) {
-      const served = new ClientConnection(connection, limits, services, owner);
+      const Served = connection.alpnProtocol === 'h2' ? ClientSession : ClientConnection;
+      const served = new Served(connection, limits, services, owner);
       if (connection.socket.destroyed) return;
       connections.add(served);
       if (draining) served.drain();

@@ -8,6 +8,7 @@ import { createDeadlines } from '../tls/deadlines.ts';
 import type { ConnectionRefusal, Counters, Log } from '../observe/contract.ts';
 import { createConnectionLimit, type ConnectionLimit } from './connection-limit.ts';
 import { normalizeAddress, parseProxyHeader } from './proxy-protocol.ts';
+import { PrefaceReading } from './preface.ts';
 import { createTrustedPeers } from './trusted-peers.ts';
 
 export interface ListenerOptions {
@@ -15,6 +16,8 @@ export interface ListenerOptions {
     readonly host: string;
     readonly port: number;
     readonly ssl: boolean;
+    /** Over TLS by ALPN, without TLS by the client's first bytes. */
+    readonly http2: boolean;
     readonly proxyProtocol: boolean;
     readonly backlog: number;
   };
@@ -29,8 +32,6 @@ export interface ListenerOptions {
   readonly tls?: TlsAcceptor | undefined;
   /** Shared by the listeners of a process; without one this listener counts alone. */
   readonly limit?: ConnectionLimit | undefined;
-  /** Default: HTTP/1.1 alone. */
-  readonly alpnProtocols?: readonly AlpnProtocol[] | undefined;
   readonly counters: Pick<Counters, 'connectionOpened' | 'connectionClosed' | 'connectionRefused'>;
   readonly log: Log;
   /** The connection is its receiver's from here on. */
@@ -55,12 +56,14 @@ export interface Listener extends AsyncDisposable {
  * @throws Error with code EADDRINUSE, EACCES…
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
-  const { listen, config, tls, counters, log, onConnection, alpnProtocols = ['http/1.1'] } = options;
+  const { listen, config, tls, counters, log, onConnection } = options;
+  const alpnProtocols: readonly AlpnProtocol[] = listen.http2 ? ['h2', 'http/1.1'] : ['http/1.1'];
   if (listen.ssl && tls === undefined) throw new TypeError('a listener with ssl needs a TLS acceptor');
   const limit = options.limit ?? createConnectionLimit(config.clientConnectionsMax);
   const isTrusted = createTrustedPeers(config.trustedIps);
   const preparing = new Set<Socket>();
   const reading = createDeadlines<ProxyHeaderReading>(config.handshakeTimeoutMs, (reader) => reader.expire());
+  const sniffing = createDeadlines<PrefaceReading>(config.handshakeTimeoutMs, (reader) => reader.expire());
   let whenIdle: (() => void) | undefined;
 
   const server = createServer({ pauseOnConnect: true, noDelay: true }, accept);
@@ -136,16 +139,24 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     const trusted = isTrusted(remoteAddress);
     if (!listen.ssl || tls === undefined) {
       if (firstBytes !== undefined && firstBytes.length > 0) socket.unshift(firstBytes);
-      return handOver(socket, {
-        socket,
-        tls: false,
-        serverName: undefined,
-        alpnProtocol: 'http/1.1',
-        remoteAddress,
-        remotePort,
-        localPort,
-        trusted,
+      const plain = (alpnProtocol: AlpnProtocol): void =>
+        handOver(socket, {
+          socket,
+          tls: false,
+          serverName: undefined,
+          alpnProtocol,
+          remoteAddress,
+          remotePort,
+          localPort,
+          trusted,
+        });
+      if (!listen.http2) return plain('http/1.1');
+      const reader = new PrefaceReading(socket, (protocol) => {
+        sniffing.delete(reader);
+        if (protocol !== undefined) plain(protocol);
       });
+      sniffing.add(reader, startedAt);
+      return reader.start();
     }
     tls.accept(socket, { alpnProtocols, firstBytes, startedAt }, (secured) => {
       handOver(socket, {

@@ -15,6 +15,11 @@ export interface ProxySettings {
   readonly clientIdleTimeoutMs: number;
   readonly clientSendTimeoutMs: number;
   readonly requestsPerConnectionMax: number;
+  /** Of one HTTP/2 connection, at once. */
+  readonly http2StreamsMax: number;
+  /** Streams that a client may reset at once, and then in each second. */
+  readonly http2ResetBurst: number;
+  readonly http2ResetRate: number;
 
   readonly upstreamKeepalivePoolSize: number;
   readonly upstreamKeepaliveMaxRequests: number;

@@ -189,13 +189,6 @@ test('an unknown variable of the environment is a warning', () => {
   ]);
 });
 
-test('a listener with http2 is accepted, with a warning that HTTP/1.1 is served', () => {
-  const result = load({ flags: { proxy_listen: '0.0.0.0:8443 ssl http2' } });
-  assert.ok(result.kind === 'loaded');
-  assert.equal(result.config.proxyListen[0]?.http2, true);
-  assert.match(result.warnings[0]?.message ?? '', /HTTP\/2 is not served yet/);
-});
-
 test('an address and port belongs to one listener', () => {
   const problems = refused({ flags: { admin_listen: '127.0.0.1:9', status_listen: '127.0.0.1:9' } });
   assert.deepEqual(

@@ -34,7 +34,7 @@ test('the page speaks of no setting that the table does not have', () => {
 
 test('names are words with underscores, descriptions are sentences', () => {
   for (const [name, { description }] of Object.entries(settings)) {
-    assert.match(name, /^[a-z]+(_[a-z0-9]+)*$/);
+    assert.match(name, /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/);
     assert.match(description, /^[A-Z].*[^.]\.$/, name);
   }
 });

@@ -42,7 +42,15 @@ async function start(options: StartOptions = {}): Promise<Running> {
     },
     onConnection: (connection) => void connections.push(connection),
     ...options,
-    listen: { host: '127.0.0.1', port: 0, ssl: false, proxyProtocol: false, backlog: 16, ...options.listen },
+    listen: {
+      host: '127.0.0.1',
+      port: 0,
+      ssl: false,
+      http2: false,
+      proxyProtocol: false,
+      backlog: 16,
+      ...options.listen,
+    },
     config: { trustedIps: [], clientConnectionsMax: 100, handshakeTimeoutMs: 10_000, ...options.config },
   });
   return {

@@ -1,0 +1,124 @@
+// One downstream HTTP/2 connection: its streams, its limits, its end. A stream is client-stream.ts's.
+import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { HeadLimits } from '../http1/head-parser.ts';
+import type { Connection } from '../tls/connection.ts';
+import { ClientStream, type ClientStreamOwner } from './client-stream.ts';
+import type { Timed } from './deadlines.ts';
+import type { ExchangeServices } from './exchange.ts';
+import { peerFields } from './forward-request.ts';
+
+/** How long after a first GOAWAY new streams are still taken: those that were on their way (RFC 9113 section 6.8). */
+const goawayGraceMs = 1000;
+/** RFC 9113 section 6.8: a GOAWAY that refuses nothing yet. */
+const anyStream = 2 ** 31 - 1;
+
+export interface ClientSessionOwner {
+  readonly draining: boolean;
+  gone(session: ClientSession): void;
+}
+
+/** `warned`: it knows that it may open no more streams; `closing`: none is taken any more. */
+type State = 'open' | 'warned' | 'closing' | 'closed';
+
+export class ClientSession implements ClientStreamOwner, Timed {
+  readonly connection: Connection;
+  readonly peerFields: string;
+  deadline: number;
+
+  readonly #services: ExchangeServices;
+  readonly #owner: ClientSessionOwner;
+  readonly #limits: HeadLimits;
+  readonly #session: ServerHttp2Session;
+  readonly #streams = new Set<ClientStream>();
+  #requests = 0;
+  #state: State = 'open';
+
+  constructor(connection: Connection, limits: HeadLimits, services: ExchangeServices, owner: ClientSessionOwner) {
+    this.connection = connection;
+    this.peerFields = peerFields(connection);
+    this.#services = services;
+    this.#owner = owner;
+    this.#limits = limits;
+    const { settings, deadlines } = services;
+    const session = performServerHandshake(connection.socket, sessionOptions(settings, limits));
+    this.#session = session;
+    session.on('stream', (stream: ServerHttp2Stream, _headers: object, flags: number, raw: string[]) => {
+      this.#onStream(stream, flags, raw);
+    });
+    session.on('error', ignoreError);
+    session.on('close', () => this.#onClose());
+    this.deadline = deadlines.now() + settings.clientIdleTimeoutMs;
+    deadlines.add(this);
+    if (connection.socket.destroyed) this.#onClose();
+  }
+
+  /** No more streams than are under way, and those on their way to us. */
+  drain(): void {
+    if (this.#state !== 'open' || this.#session.destroyed) return;
+    this.#state = 'warned';
+    this.#session.goaway(constants.NGHTTP2_NO_ERROR, anyStream);
+    this.#watch(goawayGraceMs);
+  }
+
+  destroy(): void {
+    this.#session.destroy();
+    this.#onClose();
+  }
+
+  onDeadline(): void {
+    if (this.#state === 'closing') return this.destroy();
+    // Idle, or the streams that were on their way when the client was warned are here. What runs may finish.
+    this.#state = 'closing';
+    this.#session.close();
+    if (this.#streams.size === 0) this.#watch(goawayGraceMs);
+    else this.deadline = Number.POSITIVE_INFINITY;
+  }
+
+  gone(stream: ClientStream): void {
+    this.#streams.delete(stream);
+    if (this.#streams.size > 0) return;
+    if (this.#state === 'open') this.#watch(this.#services.settings.clientIdleTimeoutMs);
+    else if (this.#state === 'closing') this.#watch(goawayGraceMs);
+  }
+
+  #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
+    const served = new ClientStream(stream, this.#services, this);
+    this.#streams.add(served);
+    this.#requests += 1;
+    if (this.#state === 'open') this.deadline = Number.POSITIVE_INFINITY;
+    served.begin(raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, this.#limits);
+    if (this.#requests >= this.#services.settings.requestsPerConnectionMax || this.#owner.draining) this.drain();
+  }
+
+  #watch(milliseconds: number): void {
+    this.deadline = this.#services.deadlines.now() + milliseconds;
+  }
+
+  #onClose(): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#services.deadlines.delete(this);
+    for (const stream of this.#streams) stream.destroy();
+    this.#owner.gone(this);
+  }
+}
+
+function sessionOptions(settings: ExchangeServices['settings'], limits: HeadLimits): object {
+  return {
+    settings: {
+      maxConcurrentStreams: settings.http2StreamsMax,
+      // What is larger is answered with 431 as long as the library takes it.
+      maxHeaderListSize: limits.maxBytes * 2,
+      enablePush: false,
+      enableConnectProtocol: true,
+    },
+    maxHeaderListPairs: limits.maxFields * 2,
+    strictSingleValueFields: false,
+    maxSessionMemory: 10,
+    streamResetBurst: settings.http2ResetBurst,
+    streamResetRate: settings.http2ResetRate,
+  };
+}
+
+/** `close` follows. */
+function ignoreError(): void {}

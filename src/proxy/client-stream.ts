@@ -1,0 +1,301 @@
+// One stream of a downstream HTTP/2 connection: one request read off it, one response written to it. What becomes of the
+// request is exchange.ts's; frames, flow control and HPACK are node:http2's.
+import { constants, type ServerHttp2Stream, type ServerStreamResponseOptions } from 'node:http2';
+import type { FieldLines } from '../http1/field-lines.ts';
+import type { HeadLimits } from '../http1/head-parser.ts';
+import type { Response } from '../http1/message.ts';
+import { gatheredMaxBytes } from '../http1/message-writer.ts';
+import { fieldsObject, pushFields } from '../http2/fields.ts';
+import { readTrailers } from '../http2/trailers.ts';
+import { StreamRequest } from '../http2/stream-request.ts';
+import type { Connection } from '../tls/connection.ts';
+import type { Timed } from './deadlines.ts';
+import type { Downstream } from './downstream.ts';
+import { Exchange, type ExchangeServices } from './exchange.ts';
+import { forwardedFields } from './forward-response.ts';
+import type { OwnResponse } from './own-responses.ts';
+
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
+const never = Number.POSITIVE_INFINITY;
+const nothingDropped = new Uint8Array(256);
+
+const withBody: ServerStreamResponseOptions & { readonly sendDate: boolean } = { sendDate: false };
+const withTrailers = { ...withBody, waitForTrailers: true };
+const withoutBody = { ...withBody, endStream: true };
+
+export interface ClientStreamOwner {
+  readonly connection: Connection;
+  readonly peerFields: string;
+  /** Its exchange is over and nothing of it is left to send, or it was cut. */
+  gone(stream: ClientStream): void;
+}
+
+export class ClientStream implements Downstream, Timed {
+  readonly connection: Connection;
+  readonly peerFields: string;
+  deadline = never;
+
+  readonly #services: ExchangeServices;
+  readonly #owner: ClientStreamOwner;
+  readonly #stream: ServerHttp2Stream;
+  readonly #request = new StreamRequest();
+  #exchange: Exchange | undefined;
+  /** A response's head that is sent with what follows it. */
+  #head: string[] | undefined;
+  #headOptions = withBody;
+  #pieces: Buffer[] = [];
+  /** The response ends with trailers, or with the empty frame in their place. */
+  #waitsForTrailers = false;
+  #trailers: FieldLines | undefined;
+  #requestTrailers: FieldLines | undefined;
+  /** The request's body is not whole yet. */
+  #bodyOpen = false;
+  #reading = false;
+  #listens = false;
+  #sendBlocked = false;
+  #switched = false;
+  #closed = false;
+
+  constructor(stream: ServerHttp2Stream, services: ExchangeServices, owner: ClientStreamOwner) {
+    this.connection = owner.connection;
+    this.peerFields = owner.peerFields;
+    this.#services = services;
+    this.#owner = owner;
+    this.#stream = stream;
+    stream.on('error', ignoreError);
+    stream.on('aborted', () => this.#onGone());
+    stream.on('close', () => this.#onGone());
+    stream.on('drain', () => this.#onDrain());
+  }
+
+  /** @param raw names and values in turn @param whole no body follows */
+  begin(raw: readonly string[], whole: boolean, limits: HeadLimits): void {
+    const now = this.#services.deadlines.now();
+    const code = this.#request.read(raw, whole, limits);
+    this.#bodyOpen = !whole;
+    const exchange = new Exchange(this.#services, this, this.#request, now, now);
+    this.#exchange = exchange;
+    if (code === undefined) exchange.begin();
+    else exchange.refuse(code);
+  }
+
+  onDeadline(): void {
+    this.deadline = never;
+    if (this.#exchange === undefined || this.#sendBlocked) return this.#cut(NGHTTP2_CANCEL);
+    this.#exchange.refuse('HTTP_REQUEST_TIMEOUT');
+  }
+
+  /** Cuts it. */
+  destroy(): void {
+    this.#cut(NGHTTP2_CANCEL);
+  }
+
+  sendContinue(): void {
+    if (this.#isOpen) this.#stream.additionalHeaders({ ':status': 100 });
+  }
+
+  sendInterim(head: Response): void {
+    if (!this.#isOpen) return;
+    this.#stream.additionalHeaders({ ':status': head.status, ...fieldsObject(forwardedFields(head, 'frames')) });
+  }
+
+  sendHead(head: Response, added: string): void {
+    this.#switched = head.status === 101;
+    const text = `${forwardedFields(head, 'frames')}${added}`;
+    this.#head = pushFields(
+      this.#switched ? withoutAccept(text) : text,
+      // RFC 8441 section 5: the change of protocol succeeds as CONNECT does.
+      [':status', this.#switched ? '200' : String(head.status)],
+    );
+    if (this.#switched) this.#headOptions = withBody;
+    else if (head.bodyKind === 'none') this.#headOptions = withoutBody;
+    else this.#headOptions = head.bodyKind === 'length' ? withBody : withTrailers;
+  }
+
+  sendData(bytes: Buffer, from: number, to: number): void {
+    if (to === from) return;
+    const piece = bytes.subarray(from, to);
+    // Small pieces may lie where the next read goes; large ones stay until they have left.
+    this.#pieces.push(to - from <= gatheredMaxBytes ? Buffer.from(piece) : piece);
+  }
+
+  sendEnd(trailers: FieldLines | undefined): void {
+    if (!this.#isOpen) return;
+    const last = this.#takePieces();
+    this.#trailers = trailers;
+    if (this.#head !== undefined) {
+      // All of it is at hand: whether there are trailers is known.
+      if (trailers === undefined) this.#headOptions = last === undefined ? withoutBody : withBody;
+      this.#respond();
+    }
+    if (last === undefined) this.#stream.end();
+    else this.#stream.end(last);
+  }
+
+  sendOwn({ status, body }: OwnResponse, requestId: string): void {
+    if (!this.#isOpen) return;
+    const text = Buffer.from(body);
+    this.#head = [':status', String(status), 'server', 'portunus'];
+    pushFields(this.#services.dateLine(), this.#head);
+    this.#head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(text.length));
+    this.#head.push('x-portunus-request-id', requestId);
+    this.#headOptions = this.#request.method === 'HEAD' ? withoutBody : withBody;
+    this.#respond();
+    if (this.#request.method !== 'HEAD') this.#stream.end(text);
+  }
+
+  flush(): boolean {
+    if (!this.#isOpen) return true;
+    if (this.#head !== undefined) this.#respond();
+    const piece = this.#takePieces();
+    if (piece !== undefined) this.#stream.write(piece);
+    if (!this.#stream.writableNeedDrain) return true;
+    this.#sendBlocked = true;
+    this.#watch(this.#services.settings.clientSendTimeoutMs);
+    return false;
+  }
+
+  get holdsBytes(): boolean {
+    return this.#stream.writableLength > 0;
+  }
+
+  resumeBody(): void {
+    this.#regulate();
+  }
+
+  exchangeEnded(): void {
+    this.#exchange = undefined;
+    if (this.#closed) return;
+    // RFC 9113 section 8.1: the client need not send the rest.
+    if (this.#bodyOpen && !this.#waitsForTrailers) this.#stream.close(NGHTTP2_NO_ERROR);
+    if (!this.#closed) this.#watch(this.#services.settings.clientSendTimeoutMs);
+  }
+
+  abort(): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.abandon();
+    this.#cut(NGHTTP2_INTERNAL_ERROR);
+  }
+
+  get #isOpen(): boolean {
+    return !this.#closed && !this.#stream.closed && !this.#stream.destroyed;
+  }
+
+  #respond(): void {
+    const head = this.#head as string[];
+    this.#head = undefined;
+    if (this.#headOptions === withTrailers) {
+      this.#waitsForTrailers = true;
+      this.#stream.once('wantTrailers', () => this.#sendTrailers());
+    }
+    this.#stream.respond(head, this.#headOptions);
+  }
+
+  /** None at all end the stream with an empty frame. */
+  #sendTrailers(): void {
+    if (!this.#isOpen) return;
+    this.#waitsForTrailers = false;
+    const text = this.#trailers?.serialize(nothingDropped, undefined) ?? '';
+    this.#stream.sendTrailers(fieldsObject(text));
+    if (this.#bodyOpen && this.#exchange === undefined) setImmediate(() => this.#cut(NGHTTP2_NO_ERROR));
+  }
+
+  #takePieces(): Buffer | undefined {
+    const pieces = this.#pieces;
+    if (pieces.length === 0) return undefined;
+    this.#pieces = [];
+    return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+  }
+
+  /** Reads the body while the exchange takes it; what is not read holds the client back (RFC 9113 section 5.2). */
+  #regulate(): void {
+    if (!this.#bodyOpen || this.#closed) return;
+    const takes = this.#exchange?.takesBody === true;
+    if (takes && !this.#listens) {
+      this.#listens = true;
+      this.#stream.on('data', (bytes: Buffer) => this.#onData(bytes));
+      this.#stream.on('trailers', (_headers: object, _flags: number, raw: string[]) => this.#onTrailers(raw));
+      this.#stream.on('end', () => this.#onEnd());
+    } else if (takes && !this.#reading) {
+      this.#stream.resume();
+    } else if (!takes && this.#reading) {
+      this.#stream.pause();
+    }
+    this.#reading = takes;
+    if (this.#sendBlocked) return;
+    if (takes && !this.#switched) this.#watch(this.#services.settings.clientBodyTimeoutMs);
+    else this.deadline = never;
+  }
+
+  #onData(bytes: Buffer): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    exchange.onRequestData(bytes, 0, bytes.length);
+    exchange.onRequestPause();
+    this.#regulate();
+  }
+
+  #onTrailers(raw: readonly string[]): void {
+    const trailers = readTrailers(raw);
+    if (trailers === undefined) return this.#refuseBody();
+    this.#requestTrailers = trailers;
+  }
+
+  #onEnd(): void {
+    // Also what comes when the client resets the stream.
+    if (this.#closed || this.#stream.aborted || !this.#bodyOpen) return;
+    this.#bodyOpen = false;
+    if (!this.#sendBlocked) this.deadline = never;
+    this.#exchange?.onRequestEnd(this.#requestTrailers);
+  }
+
+  #refuseBody(): void {
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
+    exchange.abandon();
+    this.#cut(NGHTTP2_PROTOCOL_ERROR);
+  }
+
+  #onDrain(): void {
+    if (!this.#sendBlocked) return;
+    this.#sendBlocked = false;
+    this.deadline = never;
+    this.#exchange?.onDownstreamDrain();
+    this.#regulate();
+  }
+
+  #watch(milliseconds: number): void {
+    const { deadlines } = this.#services;
+    if (this.deadline === never) deadlines.add(this);
+    this.deadline = deadlines.now() + milliseconds;
+  }
+
+  #cut(code: number): void {
+    if (!this.#closed && !this.#stream.destroyed) {
+      this.#stream.close(code);
+      // Whatever was not read must not keep it.
+      this.#stream.destroy();
+    }
+    this.#onGone();
+  }
+
+  #onGone(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#services.deadlines.delete(this);
+    this.#pieces = [];
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    exchange?.abandon();
+    this.#owner.gone(this);
+  }
+}
+
+/** `close` follows. */
+function ignoreError(): void {}
+
+/** Of the WebSocket handshake of HTTP/1.1, whose key was ours. */
+function withoutAccept(text: string): string {
+  return text.replace(/^sec-websocket-accept: [^\r\n]*\r\n/gim, '');
+}
