@@ -234,6 +234,7 @@ function readFields(value: unknown, unsaid: readonly NamedSni[] | undefined): En
     id,
     created_at: _made,
     updated_at: _changed,
+    expires_at: _expires,
     ...others
   } = value as Readonly<Record<string, unknown>>;
   const [other] = Object.keys(others);

@@ -49,12 +49,14 @@ export interface TagFilter {
 /** Lists certificates owned by `admin`, unless `owner` says otherwise. */
 export interface CertificateFilter extends TagFilter {
   readonly owner?: 'admin' | 'plugin' | 'default' | 'any' | undefined;
+  /** Those that expire at `from` or later and before `before`; milliseconds, either may be left out. Not with `tags`. */
+  readonly expires?: { readonly from?: number | undefined; readonly before?: number | undefined } | undefined;
 }
 export interface SniFilter extends TagFilter {
   readonly certificateId?: string | undefined;
 }
 
-/** Lists come in the order of creation. */
+/** Lists come in the order of creation; certificates asked for by expiry come in that order, the soonest first. */
 export interface Collection<E, F> {
   get(id: string): Promise<E | undefined>;
   /** @throws CURSOR_INVALID */

@@ -1,11 +1,13 @@
 // Filters of lists as conditions of SQL, for any database. The entity's table is `e`; every condition is one that an index
 // answers. What databases say differently is their dialect's.
+import type { Order } from './cursor.ts';
 import type { ApiFilter, CertificateFilter, PluginFilter, SniFilter, TagFilter } from './contract.ts';
 
 export interface Query<Value> {
   readonly from: string;
-  /** The column that holds the order of creation. */
-  readonly key: string;
+  /** The columns that lists are ordered by, the number of its creation last. */
+  readonly key: readonly string[];
+  readonly order: Order;
   /** Joined by AND; `?` stands for each of `values` in turn. */
   readonly where: readonly string[];
   readonly values: readonly Value[];
@@ -31,9 +33,11 @@ export interface Filters<Value> {
   readonly sniQuery: (filter?: SniFilter) => Query<Value>;
 }
 
-/** Values: the query's, the sequence number to go on after, the limit. */
+/** Values: the query's, the position to go on after, the limit. */
 export function listSql({ from, key, where }: Omit<Query<unknown>, 'values'>): string {
-  return `SELECT e.* FROM ${from} WHERE ${[...where, `${key} > ?`].join(' AND ')} ORDER BY ${key} LIMIT ?`;
+  const columns = key.join(', ');
+  const after = key.length === 1 ? `${columns} > ?` : `(${columns}) > (${key.map(() => '?').join(', ')})`;
+  return `SELECT e.* FROM ${from} WHERE ${[...where, after].join(' AND ')} ORDER BY ${columns} LIMIT ?`;
 }
 
 export function countSql({ from, where }: Omit<Query<unknown>, 'values'>): string {
@@ -61,10 +65,16 @@ export function createFilters<Value>(
         equals('e.enabled', filter.enabled === undefined ? undefined : Number(filter.enabled)),
       ]),
     certificateQuery(filter = {}) {
-      const { owner = 'admin' } = filter;
-      return query('certificates', { table: 'certificate_tags', filter }, [
-        equals('e.owner', owner === 'any' ? undefined : owner),
+      const { owner = 'admin', expires } = filter;
+      const owned = equals('e.owner', owner === 'any' ? undefined : owner);
+      if (expires === undefined) return query('certificates', { table: 'certificate_tags', filter }, [owned]);
+      if (filter.tags !== undefined) throw new TypeError('no index answers for tags and expiry at once');
+      const { from, where, values } = query('certificates', {}, [
+        owned,
+        holds('e.not_after >= ?', expires.from),
+        holds('e.not_after < ?', expires.before),
       ]);
+      return { from, where, values, key: ['e.not_after', 'e.sequence'], order: 'expiry' };
     },
     sniQuery: (filter = {}) =>
       query('snis', { table: 'sni_tags', filter }, [equals('e.certificate_id', filter.certificateId)]),
@@ -77,7 +87,13 @@ export function createFilters<Value>(
   ): Query<Any> {
     const { from, key, conditions: tagConditions } = tagQuery(table, tagged.table, tagged.filter?.tags);
     const all = [...tagConditions, ...conditions.filter((condition) => condition !== undefined)];
-    return { from, key, where: all.map(([sql]) => sql), values: all.flatMap(([, ...values]) => values) };
+    return {
+      from,
+      key: [key],
+      order: 'creation',
+      where: all.map(([sql]) => sql),
+      values: all.flatMap(([, ...values]) => values),
+    };
   }
 
   /** One tag, or the first of all, leads: its index is in the order of creation, so a page reads only a page's worth of it. */

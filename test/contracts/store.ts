@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
-import type { Intermediate, Store, StoreTransaction } from '../../src/store/contract.ts';
+import type { CertificateFilter, Intermediate, Store, StoreTransaction } from '../../src/store/contract.ts';
 import type { Sealer } from '../../src/store/sealer.ts';
 import {
   certificateIdOf,
@@ -135,6 +135,48 @@ export function storeContract(name: string, openStore: OpenStore): void {
         { id: 'soon', name: 'soon.test', notAfter: 1000 },
         { id: 'middle', name: 'CN=middle', notAfter: 2000 },
       ]);
+    });
+
+    test('certificates by expiry come soonest first, page by page, those of their owner only', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const notAfter = [50, 10, 30, 30, -20, 30, 40];
+      await store.transact('test', async (tx) => {
+        for (const [index, at] of notAfter.entries()) {
+          const id = `c${index}`;
+          const alternative = index === 0 ? fakeKeyPair('sooner', { notAfter: 20 }) : null;
+          await tx.certificates.insert(
+            fakeCertificate(id, { primary: fakeKeyPair(id, { notAfter: at }), alternative, tags: ['t'] }),
+          );
+        }
+        await tx.certificates.insert(fakePluginCertificate('p', { primary: fakeKeyPair('p', { notAfter: 30 }) }));
+      });
+      const ids = async (expires: NonNullable<CertificateFilter['expires']>, size = 100): Promise<string> => {
+        const found: string[] = [];
+        let after: string | undefined;
+        do {
+          const page = await store.certificates.list({ size, after }, { expires });
+          assert.ok(page.items.length <= size);
+          found.push(...page.items.map((certificate) => certificate.id));
+          after = page.next;
+        } while (after !== undefined);
+        return found.join(' ');
+      };
+      for (const size of [1, 2, 3, 100]) assert.equal(await ids({}, size), 'c4 c1 c0 c2 c3 c5 c6');
+      assert.equal(await ids({ before: 30 }), 'c4 c1 c0');
+      assert.equal(await ids({ from: 30 }, 2), 'c2 c3 c5 c6');
+      assert.equal(await ids({ from: 20, before: 40 }, 1), 'c0 c2 c3 c5');
+      assert.equal(await store.certificates.count({ expires: { from: 30 } }), 4);
+      assert.equal(await store.certificates.count({ owner: 'any', expires: { from: 30 } }), 5);
+
+      const { next } = await store.certificates.list({ size: 1 }, { expires: {} });
+      await assert.rejects(store.certificates.list({ size: 1, after: next }), hasCode('CURSOR_INVALID'));
+      const other = (await store.certificates.list({ size: 1 })).next;
+      await assert.rejects(
+        store.certificates.list({ size: 1, after: other }, { expires: {} }),
+        hasCode('CURSOR_INVALID'),
+      );
+      await assert.rejects(store.certificates.list({ size: 1 }, { expires: {}, tags: { all: ['t'] } }), TypeError);
     });
 
     test('intermediates are remembered once each, without a revision', async () => {

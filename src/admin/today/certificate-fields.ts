@@ -27,6 +27,7 @@ export const certificateBody = Type.Object(
     ),
     created_at: Type.Optional(ignored),
     updated_at: Type.Optional(ignored),
+    expires_at: Type.Optional(ignored),
   },
   { additionalProperties: false },
 );
@@ -44,6 +45,7 @@ export const certificateAnswer = Type.Object({
   tags: nullable(tagList),
   created_at: seconds,
   updated_at: seconds,
+  expires_at: Type.Integer({ description: 'Of the sooner of its pairs, seconds since the epoch.' }),
 });
 
 /** Every field is there, unset ones as null; times are seconds. */
@@ -63,5 +65,6 @@ export function showCertificate(
     tags: tags.length === 0 ? null : [...tags],
     created_at: Math.floor(createdAt / 1000),
     updated_at: Math.floor(updatedAt / 1000),
+    expires_at: Math.floor(Math.min(primary.notAfter, alternative?.notAfter ?? Infinity) / 1000),
   };
 }

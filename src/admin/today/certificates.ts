@@ -13,7 +13,7 @@ import { inputInvalid, type Problem } from '../problems.ts';
 import { write, type Written } from '../write.ts';
 import { certificateAnswer, certificateBody, certificatePatch, showCertificate } from './certificate-fields.ts';
 import { composeCertificate, type CertificatePlace, type ComposedCertificate } from './compose-certificate.ts';
-import { listOf, listQuery, listToday } from './lists.ts';
+import { certificateListQuery, listOf, listToday, readExpiry } from './lists.ts';
 
 export function certificateRoutes(deps: AdminDeps): readonly Route[] {
   const { store } = deps;
@@ -27,7 +27,7 @@ export function certificateRoutes(deps: AdminDeps): readonly Route[] {
       path,
       dialect,
       summary: 'List certificates',
-      query: listQuery,
+      query: certificateListQuery,
       answers: { 200: listOf(certificateAnswer) },
       handle: list,
     },
@@ -69,8 +69,9 @@ export function certificateRoutes(deps: AdminDeps): readonly Route[] {
     },
   ];
 
-  function list(call: Call): Promise<Answer> {
-    return listToday(call, path, store.certificates, { owner: 'admin' as const }, async (certificate) =>
+  async function list(call: Call): Promise<Answer> {
+    const filter = { owner: 'admin', expires: readExpiry(call.query) } as const;
+    return listToday(call, path, store.certificates, filter, async (certificate) =>
       showCertificate(deps, certificate, await store.snis.ofCertificate(certificate.id)),
     );
   }

@@ -1,7 +1,7 @@
-// Lists in today's dialect: `{data, next, offset}`, filtered by tags, `next` relative.
+// Lists in today's dialect: `{data, next, offset}`, filtered by tags, certificates by expiry too, `next` relative.
 import { Type, type TObject, type TSchema } from 'typebox';
 import { PortunusError } from '../../lib/errors.ts';
-import { pageSizeMax, type Collection, type TagFilter } from '../../store/contract.ts';
+import { pageSizeMax, type CertificateFilter, type Collection, type TagFilter } from '../../store/contract.ts';
 import type { Answer, Call } from '../contract.ts';
 import { nullable } from '../schemas.ts';
 
@@ -26,11 +26,11 @@ export async function listToday<E, F extends TagFilter>(
   );
   const data = await Promise.all(page.items.map(async (item) => show(item)));
   if (page.next === undefined) return { status: 200, body: { data, next: null } };
-  const next = new URLSearchParams({
-    offset: page.next,
-    ...(tags !== null && { tags }),
-    ...(size !== null && { size }),
-  });
+  const next = new URLSearchParams({ offset: page.next });
+  for (const name of ['tags', 'expires_after', 'expires_before', 'size']) {
+    const value = query.get(name);
+    if (value !== null) next.set(name, value);
+  }
   return { status: 200, body: { data, next: `${path}?${next.toString()}`, offset: page.next } };
 }
 
@@ -47,6 +47,37 @@ export const listQuery = Type.Object({
   offset: Type.Optional(Type.String()),
   tags: Type.Optional(Type.String({ description: '`a,b`: both; `a/b`: either.' })),
 });
+
+export const certificateListQuery = Type.Object({
+  ...listQuery.properties,
+  expires_after: Type.Optional(Type.String({ description: 'Those that expire then or later, the soonest first.' })),
+  expires_before: Type.Optional(
+    Type.String({ description: 'Those that expire earlier, the soonest first: `2027-01-31`, RFC 3339, or seconds.' }),
+  ),
+});
+
+/** @throws LIST_FILTER_INVALID */
+export function readExpiry(query: URLSearchParams): CertificateFilter['expires'] {
+  const [after, before] = [query.get('expires_after'), query.get('expires_before')];
+  if (after === null && before === null) return undefined;
+  if (query.has('tags')) {
+    throw new PortunusError('LIST_FILTER_INVALID', 'expires_after and expires_before cannot be joined with tags');
+  }
+  return { from: readTime('expires_after', after), before: readTime('expires_before', before) };
+}
+
+/** As answers have it, in seconds; or as people write it. */
+function readTime(name: string, text: string | null): number | undefined {
+  if (text === null) return undefined;
+  const time = /^\d{1,12}$/.test(text) ? Number(text) * 1000 : rfc3339.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(time)) return time;
+  throw new PortunusError(
+    'LIST_FILTER_INVALID',
+    `${name} must be a date (2027-01-31), a date and time (2027-01-31T00:00:00Z), or seconds since 1970`,
+  );
+}
+
+const rfc3339 = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?$/;
 
 function readSize(text: string | null): number {
   if (text === null) return pageSizeDefault;

@@ -107,10 +107,10 @@ export function createReader(statements: PgStatements): StoreReader {
     return {
       get: (id) => one(toEntity, `SELECT * FROM ${table} WHERE id = $1`, id),
       async list(page, filter) {
-        const { after, limit } = pageBounds(page);
         const query = toQuery(filter);
-        const rows = await statements.query(listSql(query), ...query.values, after, limit);
-        return toPaged(page, rows, (row) => Number(row['sequence']), toEntity);
+        const { after, limit } = pageBounds(page, query.order);
+        const rows = await statements.query(listSql(query), ...query.values, ...after, limit);
+        return toPaged(page, query.order, rows, toEntity);
       },
       async count(filter) {
         const query = toQuery(filter);

@@ -112,6 +112,13 @@ export const migrations: readonly Migration[] = [
   ) WITH (fillfactor = 50);
   `,
   },
+  {
+    readableFrom: 1,
+    sql: `
+  -- Lists by expiry.
+  CREATE INDEX certificates_expiry ON certificates (owner, not_after, sequence);
+  `,
+  },
 ];
 
 /** What this program reads and writes. */

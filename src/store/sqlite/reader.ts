@@ -113,9 +113,10 @@ export function createReader(connection: Connection): StoreReader {
         return row && toEntity(row);
       },
       async list(page, filter) {
-        const { after, limit } = pageBounds(page);
         const query = toQuery(filter);
-        return toPaged(page, connection.all(listSql(query), ...query.values, after, limit), sequenceOf, toEntity);
+        const { after, limit } = pageBounds(page, query.order);
+        const rows = connection.all(listSql(query), ...query.values, ...after, limit);
+        return toPaged(page, query.order, rows, toEntity);
       },
       async count(filter) {
         const query = toQuery(filter);
@@ -127,8 +128,4 @@ export function createReader(connection: Connection): StoreReader {
 
 export function readRevision(connection: Connection): number {
   return Number(connection.get('SELECT revision FROM revision')?.['revision'] ?? 0);
-}
-
-function sequenceOf(row: SqlRow): number {
-  return Number(row['sequence']);
 }

@@ -85,4 +85,8 @@ export const migrations: readonly string[] = [
   CREATE INDEX certificates_sealed_under_alt ON certificates (${keyIdSql('sealed_key_alt')}, ${keyIdSql('sealed_key')})
     WHERE sealed_key_alt IS NOT NULL;
   `,
+  // Lists by expiry.
+  `
+  CREATE INDEX certificates_expiry ON certificates (owner, not_after);
+  `,
 ];

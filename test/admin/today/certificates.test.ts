@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomUUID, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { holdsKeyMaterial, startAdmin } from '../../support/admin-server.ts';
 import { makeSelfSigned } from '../../support/certificates.ts';
@@ -24,6 +24,7 @@ test('a certificate is answered with every field, seconds and sorted names', asy
     tags: null,
     created_at: body.created_at,
     updated_at: body.created_at,
+    expires_at: Date.parse(new X509Certificate(cert).validTo) / 1000,
   });
   assert.match(body.key, /^\{sealed:sha256:[0-9a-f]{64}\}$/);
   assert.ok(Math.abs(body.created_at - Date.now() / 1000) < 60);
@@ -291,6 +292,45 @@ test('lists page by size and offset and filter by tags', async (t) => {
   }
   assert.equal((await send('GET', '/certificates?offset=zz')).body.code, 7);
   assert.equal((await send('GET', '/certificates?tags=a,b/c')).body.code, 11);
+});
+
+test('lists by expiry come soonest first, between two moments, page by page', async (t) => {
+  const { send } = await startAdmin(t);
+  for (const [name, day] of [
+    ['c', '2040-03-01'],
+    ['a', '2040-01-01'],
+    ['d', '2040-04-01'],
+    ['b', '2040-02-01'],
+  ]) {
+    const pair = makeSelfSigned({ names: [`${name}.test`], notAfter: new Date(`${day}T00:00:00Z`) });
+    await send('POST', '/certificates', { json: { ...pair, snis: [`${name}.test`] } });
+  }
+  const found = async (path: string) => {
+    const { status, body } = await send('GET', path);
+    assert.equal(status, 200);
+    return { names: body.data.map(({ snis }: { snis: string[] }) => snis.join()).join(' '), next: body.next };
+  };
+  const named = async (query: string) => (await found(`/certificates?${query}`)).names;
+  assert.equal(await named('expires_before=2040-03-01'), 'a.test b.test');
+  assert.equal(await named('expires_after=2040-03-01'), 'c.test d.test');
+  assert.equal(
+    await named(`expires_after=${Date.parse('2040-02-01') / 1000}&expires_before=2040-03-01T01:00:00%2B01:00`),
+    'b.test',
+  );
+  const first = await found('/certificates?expires_after=2040-01-01&size=3');
+  assert.equal(first.names, 'a.test b.test c.test');
+  assert.match(first.next, /^\/certificates\?offset=[^&]+&expires_after=2040-01-01&size=3$/);
+  assert.deepEqual(await found(first.next), { names: 'd.test', next: null });
+  const offset = new URLSearchParams(first.next.split('?')[1]).get('offset');
+  assert.equal((await send('GET', `/certificates?offset=${offset}`)).body.code, 7);
+  for (const query of [
+    'expires_before=',
+    'expires_after=soon',
+    'expires_before=2040-13-01',
+    'expires_after=1&tags=x',
+  ]) {
+    assert.deepEqual([query, (await send('GET', `/certificates?${query}`)).body.code], [query, 11]);
+  }
 });
 
 test('a body may be checked without being stored', async (t) => {
