@@ -39,16 +39,19 @@ export function compileRoute(api: Api, sequence: number, plugin: Plugin | undefi
 }
 
 function compileUpstream(text: string): Upstream {
-  const url = new URL(text);
+  const http2 = /^grpc/i.test(text);
+  // What URL knows of http and https, a normal form of the host and default ports, it does not know of others.
+  const url = new URL(http2 ? text.replace(/^grpc/i, 'http') : text);
   const tls = url.protocol === 'https:';
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   const port = url.port === '' ? (tls ? 443 : 80) : Number(url.port);
   return {
     tls,
+    http2,
     host,
     port,
     path: url.pathname.replace(/\/+$/, ''),
     authority: url.host,
-    key: `${url.protocol}//${url.hostname}:${port}`,
+    key: `${http2 ? 'h2+' : ''}${url.protocol}//${url.hostname}:${port}`,
   };
 }

@@ -49,6 +49,8 @@ export interface Route {
 
 export interface Upstream {
   readonly tls: boolean;
+  /** It speaks HTTP/2 (`grpc`, `grpcs`), else HTTP/1.1. */
+  readonly http2: boolean;
   /** Name or address, without brackets. */
   readonly host: string;
   readonly port: number;

@@ -42,6 +42,8 @@ export class ClientSession implements ClientStreamOwner, Timed {
     const { settings, deadlines } = services;
     const session = performServerHandshake(connection.socket, sessionOptions(settings, limits));
     this.#session = session;
+    // A socket that was accepted paused and never read from does not read yet.
+    connection.socket.read(0);
     session.on('stream', (stream: ServerHttp2Stream, _headers: object, flags: number, raw: string[]) => {
       this.#onStream(stream, flags, raw);
     });

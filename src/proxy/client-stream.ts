@@ -107,9 +107,9 @@ export class ClientStream implements Downstream, Timed {
       // RFC 8441 section 5: the change of protocol succeeds as CONNECT does.
       [':status', this.#switched ? '200' : String(head.status)],
     );
-    if (this.#switched) this.#headOptions = withBody;
-    else if (head.bodyKind === 'none') this.#headOptions = withoutBody;
-    else this.#headOptions = head.bodyKind === 'length' ? withBody : withTrailers;
+    // Unless all of it is at hand when it is sent: node:http2 ends what is cut as if it were whole, then resets it, but for
+    // a stream that waits for its trailers.
+    this.#headOptions = head.bodyKind === 'none' && !this.#switched ? withoutBody : withTrailers;
   }
 
   sendData(bytes: Buffer, from: number, to: number): void {

@@ -14,8 +14,9 @@ import { ownResponse } from './own-responses.ts';
 import { demandsTls } from './policies.ts';
 import { routingPath } from './routing-path.ts';
 import type { ProxySettings } from './settings.ts';
-import { type Failure, failure, type UpstreamConnection, type UpstreamSink } from './upstream-connection.ts';
+import { type Failure, failure, type UpstreamSink } from './upstream-connection.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
+import type { UpstreamTransport } from './upstream-transport.ts';
 
 /** What the exchanges of a process share. */
 export interface ExchangeServices {
@@ -49,7 +50,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
   readonly #request: Request;
   readonly #startedAt: number;
   #match: RouteMatch | undefined;
-  #upstream: UpstreamConnection | undefined;
+  #upstream: UpstreamTransport | undefined;
   #upstreamHead = '';
   #upgrade: string | undefined;
   #sentAt: number;
@@ -213,7 +214,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#upstream?.resume();
   }
 
-  onUpstreamReady(upstream: UpstreamConnection): void {
+  onUpstreamReady(upstream: UpstreamTransport): void {
     this.#acquiring = false;
     this.#upstream = upstream;
     // The common case, a kept connection at once: the clock has just been read.
@@ -288,14 +289,13 @@ export class Exchange implements UpstreamSink, AccessEntry {
   }
 
   /** Did a kept connection turn out to be closed, before the upstream can have acted in a way that repeating changes? */
-  #isStale(upstream: UpstreamConnection, reason: Failure): boolean {
+  #isStale(upstream: UpstreamTransport, reason: Failure): boolean {
     return (
       reason.kind === 'reset' &&
-      upstream.reused &&
       !upstream.answered &&
       !this.#bodyBegun &&
       !this.#staleRetried &&
-      idempotent.has(this.#request.method)
+      (upstream.unprocessed || (upstream.reused && idempotent.has(this.#request.method)))
     );
   }
 

@@ -12,6 +12,7 @@ import type { ErrorCode } from '../lib/errors.ts';
 import type { UpstreamFailure } from '../observe/contract.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { ReadRoom } from './read-room.ts';
+import type { UpstreamTransport } from './upstream-transport.ts';
 
 export interface Failure {
   readonly code: Extract<ErrorCode, `UPSTREAM_${string}`>;
@@ -31,7 +32,7 @@ export const failure = {
 
 /** Who is told what comes back. Any of these may close or release the connection. */
 export interface UpstreamSink {
-  onUpstreamReady(connection: UpstreamConnection): void;
+  onUpstreamReady(transport: UpstreamTransport): void;
   /** Of a 1xx other than 101. */
   onInterimResponse(head: Response): void;
   /** Of the final response, or of a 101, whose body is what the new protocol sends. */
@@ -63,7 +64,9 @@ export interface UpstreamTimeouts {
 
 type State = 'connecting' | 'idle' | 'busy' | 'closed';
 
-export class UpstreamConnection implements Timed {
+export class UpstreamConnection implements UpstreamTransport, Timed {
+  /** HTTP/1.1 has no word for it. */
+  readonly unprocessed = false;
   deadline: number;
   /** Requests it has taken. */
   uses = 0;

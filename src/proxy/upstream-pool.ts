@@ -14,6 +14,7 @@ import {
   type UpstreamSink,
   type UpstreamTimeouts,
 } from './upstream-connection.ts';
+import { createUpstreamSessions } from './upstream-sessions.ts';
 
 export interface UpstreamPool extends Disposable {
   /**
@@ -55,9 +56,16 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
   };
   let secureContext: SecureContext | undefined;
   let keeping = settings.upstreamKeepalivePoolSize > 0;
+  const sessions = createUpstreamSessions(settings, deadlines, counters, limits, ({ tls, host, port }) => {
+    if (!tls) return connectTcp({ host, port, noDelay: true });
+    const socket = connectTls({ ...tlsOptions(host, port), ALPNProtocols: ['h2'] });
+    socket.setNoDelay(true);
+    return socket;
+  });
 
   return {
     acquire(upstream, sink, timeouts, fresh) {
+      if (upstream.http2) return sessions.acquire(upstream, sink, timeouts);
       const peers = peersOf(upstream);
       const kept = fresh ? undefined : peers.idle.pop();
       if (kept !== undefined) {
@@ -76,6 +84,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
       wait(peers, sink, timeouts);
     },
     cancel(upstream, sink) {
+      if (upstream.http2) return sessions.cancel(upstream, sink);
       const peers = all.get(upstream.key);
       if (peers === undefined) return;
       const waiter = peers.waiting.get(sink);
@@ -87,10 +96,11 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     },
     closeIdle() {
       keeping = false;
+      sessions.closeIdle();
       for (const peers of all.values()) while (peers.idle.length > 0) peers.idle.pop()?.close();
     },
     get connections() {
-      let total = 0;
+      let total = sessions.connections;
       for (const peers of all.values()) total += peers.total;
       return total;
     },
@@ -135,17 +145,11 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
   }
 
   function openTls(upstream: Upstream, peers: Peers, onread: OnReadOpts): Socket {
-    secureContext ??= createSecureContext({ ca: settings.upstreamTrustedCertificates });
     // The types do not know `onread`; the documentation does.
     const options: ConnectionOptions & { onread: OnReadOpts } = {
-      host: upstream.host,
-      port: upstream.port,
+      ...tlsOptions(upstream.host, upstream.port),
       onread,
-      // RFC 6066 section 3: no addresses.
-      servername: isIP(upstream.host) === 0 ? upstream.host : '',
       ALPNProtocols: ['http/1.1'],
-      secureContext,
-      rejectUnauthorized: settings.upstreamTlsVerify,
       ...(peers.session === undefined ? {} : { session: peers.session }),
     };
     const socket = connectTls(options);
@@ -154,6 +158,18 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
       peers.session = session;
     });
     return socket;
+  }
+
+  function tlsOptions(host: string, port: number): ConnectionOptions {
+    secureContext ??= createSecureContext({ ca: settings.upstreamTrustedCertificates });
+    return {
+      host,
+      port,
+      // RFC 6066 section 3: no addresses.
+      servername: isIP(host) === 0 ? host : '',
+      secureContext,
+      rejectUnauthorized: settings.upstreamTlsVerify,
+    };
   }
 
   function wait(peers: Peers, sink: UpstreamSink, timeouts: UpstreamTimeouts): void {

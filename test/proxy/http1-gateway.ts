@@ -51,10 +51,11 @@ export interface GatewayOptions {
   readonly match?: (method: string, host: string, path: string, route: Route) => RouteMatch | undefined;
   /** As if the connection had come over TLS. */
   readonly tls?: boolean;
+  readonly alpnProtocol?: 'http/1.1' | 'h2';
 }
 
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
-  const { upstreamPort = 1, tls = false } = options;
+  const { upstreamPort = 1, tls = false, alpnProtocol = 'http/1.1' } = options;
   const config = { ...settings, ...options.settings };
   const route: Route = {
     apiId: 'id',
@@ -70,6 +71,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     ...options.route,
     upstream: {
       tls: false,
+      http2: false,
       host: '127.0.0.1',
       port: upstreamPort,
       path: '',
@@ -111,7 +113,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       socket,
       tls,
       serverName: undefined,
-      alpnProtocol: 'http/1.1',
+      alpnProtocol,
       remoteAddress,
       remotePort: socket.remotePort ?? 0,
       localPort: 8000,

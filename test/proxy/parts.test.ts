@@ -12,6 +12,7 @@ import { ReadRoom, readInto } from '../../src/proxy/read-room.ts';
 import { createRequestIds } from '../../src/proxy/request-ids.ts';
 import { routingPath, withoutPrefix } from '../../src/proxy/routing-path.ts';
 import { UpstreamConnection, type UpstreamSink } from '../../src/proxy/upstream-connection.ts';
+import type { UpstreamTransport } from '../../src/proxy/upstream-transport.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { until } from '../support/until.ts';
 
@@ -126,7 +127,7 @@ test('rooms of a body that is over are not taken back when bytes of the next one
 test('an upstream connection that still holds bytes of an answered request is not kept for the next', () => {
   using deadlines = createDeadlines(() => 0);
   const gone: string[] = [];
-  let opened: UpstreamConnection | undefined;
+  let opened: UpstreamTransport | undefined;
   let onread: OnReadOpts | undefined;
   // Takes a write and never finishes it.
   const socket = new Duplex({ read() {}, write() {} }) as Socket;

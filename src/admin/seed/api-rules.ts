@@ -72,6 +72,8 @@ export function defaultApiName(host: string | undefined, path: string | undefine
   return source === undefined ? undefined : source.replaceAll(/[^\w.\-~]/g, '-') || '-';
 }
 
+const supportedSchemes: ReadonlySet<string> = new Set(['http', 'https', 'grpc', 'grpcs']);
+
 export function checkUpstreamUrl(text: string): Checked {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\/[^/?#]/i.exec(text)?.[1]?.toLowerCase();
   // URL would drop line breaks and tabs.
@@ -79,7 +81,9 @@ export function checkUpstreamUrl(text: string): Checked {
   if (scheme === undefined || /[\s\x00-\x1f\\]/.test(text) || !URL.canParse(text)) {
     return unsound('upstream_url is not a url', 'Write it like http://host:port/path');
   }
-  if (scheme !== 'http' && scheme !== 'https') return unsound('Supported protocols are HTTP and HTTPS');
+  if (!supportedSchemes.has(scheme)) {
+    return unsound('Supported protocols are HTTP and HTTPS', 'Write http, https, or for gRPC grpc or grpcs.');
+  }
   const { username, password, search, hash } = new URL(text);
   if (username !== '' || password !== '') return unsound('upstream_url must not have a user name or password');
   if (search !== '' || hash !== '') return unsound('upstream_url must not have a query or fragment');
