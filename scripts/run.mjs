@@ -15,6 +15,7 @@ const tasks = {
   test: (args) => node('--test', '--test-concurrency=2', ...(args.length > 0 ? args : testFiles('test'))),
   bench: (args) => node('bench/bench.ts', ...args),
   'bench:cluster': (args) => node('bench/cluster.ts', ...args),
+  'bench:scale': (args) => node('bench/scale.ts', ...args),
   format: () => node(inBin('oxfmt'), '.'),
   build,
   check,
