@@ -17,6 +17,7 @@ const targetOctets = /^[!$-;=?-~]+$/;
 const methodMaxLength = 32;
 const mayHaveBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
+/** Filled again by each `read`; valid until the next. */
 export class StreamRequest implements Request {
   readonly fields = new FieldLines();
   method = '';
@@ -44,6 +45,7 @@ export class StreamRequest implements Request {
     let authority: string | undefined;
     let protocol: string | undefined;
     let bytes = 0;
+    this.#forget();
     for (let index = 0; index + 1 < raw.length; index += 2) {
       const name = raw[index] as string;
       const value = raw[index + 1] as string;
@@ -67,9 +69,24 @@ export class StreamRequest implements Request {
     );
   }
 
+  #forget(): void {
+    this.method = '';
+    this.target = '';
+    this.path = '/';
+    this.query = '';
+    this.asterisk = false;
+    this.authority = '';
+    this.host = '';
+    this.bodyKind = 'none';
+    this.contentLength = 0;
+    this.expectContinue = false;
+    this.upgrade = undefined;
+    this.acceptsTrailers = false;
+    this.fields.clear();
+  }
+
   /** Extended CONNECT (RFC 8441 section 4) is what HTTP/1.1 says with GET and Upgrade. */
   #readMethod(protocol: string | undefined): HttpCode | undefined {
-    this.upgrade = undefined;
     if (protocol !== undefined) {
       if (this.method !== 'CONNECT' || protocol.toLowerCase() !== 'websocket') return 'HTTP_METHOD_UNSUPPORTED';
       this.method = 'GET';

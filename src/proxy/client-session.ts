@@ -29,7 +29,7 @@ export class ClientSession implements ClientStreamOwner, Timed {
   readonly #owner: ClientSessionOwner;
   readonly #limits: HeadLimits;
   readonly #session: ServerHttp2Session;
-  readonly #streams = new Set<ClientStream>();
+  #streams = 0;
   #requests = 0;
   #state: State = 'open';
 
@@ -72,20 +72,20 @@ export class ClientSession implements ClientStreamOwner, Timed {
     // Idle, or the streams that were on their way when the client was warned are here. What runs may finish.
     this.#state = 'closing';
     this.#session.close();
-    if (this.#streams.size === 0) this.#watch(goawayGraceMs);
+    if (this.#streams === 0) this.#watch(goawayGraceMs);
     else this.deadline = Number.POSITIVE_INFINITY;
   }
 
-  gone(stream: ClientStream): void {
-    this.#streams.delete(stream);
-    if (this.#streams.size > 0) return;
+  gone(): void {
+    this.#streams -= 1;
+    if (this.#streams > 0) return;
     if (this.#state === 'open') this.#watch(this.#services.settings.clientIdleTimeoutMs);
     else if (this.#state === 'closing') this.#watch(goawayGraceMs);
   }
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
     const served = new ClientStream(stream, this.#services, this);
-    this.#streams.add(served);
+    this.#streams += 1;
     this.#requests += 1;
     if (this.#state === 'open') this.deadline = Number.POSITIVE_INFINITY;
     served.begin(raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, this.#limits);
@@ -100,7 +100,6 @@ export class ClientSession implements ClientStreamOwner, Timed {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#services.deadlines.delete(this);
-    for (const stream of this.#streams) stream.destroy();
     this.#owner.gone(this);
   }
 }

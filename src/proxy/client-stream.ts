@@ -23,11 +23,15 @@ const withBody: ServerStreamResponseOptions & { readonly sendDate: boolean } = {
 const withTrailers = { ...withBody, waitForTrailers: true };
 const withoutBody = { ...withBody, endStream: true };
 
+/** Of streams that are over: one is larger than all else that a stream needs. */
+const freeRequests: StreamRequest[] = [];
+const freeRequestsMax = 256;
+
 export interface ClientStreamOwner {
   readonly connection: Connection;
   readonly peerFields: string;
   /** Its exchange is over and nothing of it is left to send, or it was cut. */
-  gone(stream: ClientStream): void;
+  gone(): void;
 }
 
 export class ClientStream implements Downstream, Timed {
@@ -38,7 +42,7 @@ export class ClientStream implements Downstream, Timed {
   readonly #services: ExchangeServices;
   readonly #owner: ClientStreamOwner;
   readonly #stream: ServerHttp2Stream;
-  readonly #request = new StreamRequest();
+  readonly #request = freeRequests.pop() ?? new StreamRequest();
   #exchange: Exchange | undefined;
   /** A response's head that is sent with what follows it. */
   #head: string[] | undefined;
@@ -65,7 +69,6 @@ export class ClientStream implements Downstream, Timed {
     stream.on('error', ignoreError);
     stream.on('aborted', () => this.#onGone());
     stream.on('close', () => this.#onGone());
-    stream.on('drain', () => this.#onDrain());
   }
 
   /** @param raw names and values in turn @param whole no body follows */
@@ -83,11 +86,6 @@ export class ClientStream implements Downstream, Timed {
     this.deadline = never;
     if (this.#exchange === undefined || this.#sendBlocked) return this.#cut(NGHTTP2_CANCEL);
     this.#exchange.refuse('HTTP_REQUEST_TIMEOUT');
-  }
-
-  /** Cuts it. */
-  destroy(): void {
-    this.#cut(NGHTTP2_CANCEL);
   }
 
   sendContinue(): void {
@@ -150,6 +148,7 @@ export class ClientStream implements Downstream, Timed {
     const piece = this.#takePieces();
     if (piece !== undefined) this.#stream.write(piece);
     if (!this.#stream.writableNeedDrain) return true;
+    if (!this.#sendBlocked) this.#stream.once('drain', () => this.#onDrain());
     this.#sendBlocked = true;
     this.#watch(this.#services.settings.clientSendTimeoutMs);
     return false;
@@ -258,7 +257,6 @@ export class ClientStream implements Downstream, Timed {
   }
 
   #onDrain(): void {
-    if (!this.#sendBlocked) return;
     this.#sendBlocked = false;
     this.deadline = never;
     this.#exchange?.onDownstreamDrain();
@@ -288,7 +286,8 @@ export class ClientStream implements Downstream, Timed {
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.abandon();
-    this.#owner.gone(this);
+    if (freeRequests.length < freeRequestsMax) freeRequests.push(this.#request);
+    this.#owner.gone();
   }
 }
 
