@@ -16,6 +16,7 @@ const tasks = {
   bench: (args) => node('bench/bench.ts', ...args),
   'bench:cluster': (args) => node('bench/cluster.ts', ...args),
   'bench:scale': (args) => node('bench/scale.ts', ...args),
+  'bench:workers': (args) => node('bench/workers.ts', ...args),
   format: () => node(inBin('oxfmt'), '.'),
   build,
   check,
