@@ -1,14 +1,18 @@
 // Processes under measurement: pinned to a core, their CPU time read from the kernel, ended with everything they started.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import net from 'node:net';
+import tls from 'node:tls';
 import { setTimeout as wait } from 'node:timers/promises';
-
-/** USER_HZ of Linux, in which /proc counts. */
-const ticksPerSecond = 100;
 
 export interface Pinned extends AsyncDisposable {
   readonly pid: number;
+}
+
+export interface PinnedOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** A file that takes standard output and standard error. */
+  readonly output?: string;
 }
 
 /** @param core the processor it and its children run on */
@@ -16,12 +20,14 @@ export function startPinned(
   core: number,
   command: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
+  { env = {}, output }: PinnedOptions = {},
 ): Pinned {
+  const file = output === undefined ? undefined : openSync(output, 'a');
   const child = spawn('taskset', ['-c', String(core), command, ...args], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', file ?? 'ignore', file ?? 'inherit'],
     env: { ...process.env, ...env },
   });
+  if (file !== undefined) closeSync(file);
   return {
     pid: child.pid ?? 0,
     async [Symbol.asyncDispose]() {
@@ -47,9 +53,11 @@ export async function runPinned(core: number, command: string, args: readonly st
   return output;
 }
 
-/** Seconds of CPU, user and system, of a process and all its descendants that live. */
-export function cpuSeconds(pid: number): number {
-  return descendants(pid).reduce((sum, each) => sum + ticks(each), 0) / ticksPerSecond;
+/** Nanoseconds on a processor, user and system, of all threads of a process and of its descendants that live. */
+export function cpuNanoseconds(pid: number): number {
+  return descendants(pid)
+    .flatMap((each) => readdirSync(`/proc/${each}/task`).map((task) => `/proc/${each}/task/${task}/schedstat`))
+    .reduce((sum, file) => sum + Number(readFileSync(file, 'utf8').split(' ')[0]), 0);
 }
 
 /** Bytes of resident memory of a process and all its descendants. */
@@ -73,6 +81,24 @@ export async function waitForPort(port: number): Promise<void> {
   throw new Error(`nothing listens on port ${port}`);
 }
 
+/** Waits until a TLS handshake for a name ends with its certificate. */
+export async function waitForHandshake(port: number, name = ''): Promise<void> {
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    const subject = await new Promise<string | undefined>((resolve) => {
+      const options = { host: '127.0.0.1', port, servername: name, rejectUnauthorized: false };
+      const socket = tls.connect(options, () => {
+        const certificate = socket.getPeerX509Certificate();
+        socket.destroy();
+        resolve(certificate?.checkHost(name));
+      });
+      socket.on('error', () => resolve(undefined));
+    });
+    if (subject !== undefined) return;
+    await wait(50);
+  }
+  throw new Error(`${name} is not served on port ${port}`);
+}
+
 export async function freePort(): Promise<number> {
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -87,12 +113,6 @@ function descendants(pid: number): readonly number[] {
     readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
   );
   return [pid, ...children.flatMap(descendants)];
-}
-
-function ticks(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return Number(fields[11]) + Number(fields[12]);
 }
 
 function setTimeoutKill(child: ChildProcess): NodeJS.Timeout {

@@ -1,0 +1,45 @@
+// New connections: full and resumed handshakes, one host and many.
+import { handshakes, type Handshakes } from '../load/handshakes.ts';
+import { hostCount } from '../materials.ts';
+import { cpuWork } from './cpu-work.ts';
+import type { Context, Work } from './work.ts';
+
+export const connectionWorks: readonly Work[] = [
+  {
+    ...connections('handshake', 'full handshake, ECDSA P-256, and a small request', ({ materials }) => ({
+      host: materials.ecdsa.name,
+    })),
+    goals: { nginx: { most: 1.25, next: 1 } },
+  },
+  connections('handshake-rsa', 'full handshake, RSA 2048, and a small request', ({ materials }) => ({
+    host: materials.rsa.name,
+  })),
+  connections('resumed', 'resumed handshake and a small request', ({ materials }) => ({
+    host: materials.ecdsa.name,
+    resumed: true,
+  })),
+  connections(
+    'hosts',
+    'full handshake with any of 10,000 hosts, and a small request',
+    () => ({ host: { anyOf: hostCount } }),
+    'hosts',
+  ),
+];
+
+function connections(
+  id: string,
+  title: string,
+  which: (context: Context) => Omit<Handshakes, 'port'>,
+  variant: Work['variant'] = 'logged',
+): Work {
+  return cpuWork({
+    id,
+    title,
+    unit: 'connection',
+    variant,
+    load: async (product, context) => ({
+      kind: 'done',
+      units: await handshakes({ ...which(context), port: product.tlsPort }, context),
+    }),
+  });
+}
