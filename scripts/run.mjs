@@ -17,6 +17,7 @@ const tasks = {
   'bench:cluster': (args) => node('bench/cluster.ts', ...args),
   'bench:scale': (args) => node('bench/scale.ts', ...args),
   'bench:workers': (args) => node('bench/workers.ts', ...args),
+  'bench:soak': (args) => node('bench/soak.ts', ...args),
   format: () => node(inBin('oxfmt'), '.'),
   build,
   check,
