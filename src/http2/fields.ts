@@ -11,6 +11,7 @@ const paddedValue = /^[ \t]|[ \t]$/;
 /** Of names without a number that are known to be names. */
 const otherNames = new Set<string>();
 const otherNamesMax = 1000;
+const otherNameMaxLength = 64;
 const numbers = new Map<string, number>();
 for (const [key, id] of Object.entries(field)) {
   if (id > field.lookalike)
@@ -27,7 +28,7 @@ function numberOf(name: string): number {
   if (otherNames.has(name)) return field.other;
   if (!fieldName.test(name)) return -1;
   if (name.includes('_')) return identifyName(name);
-  if (otherNames.size < otherNamesMax) otherNames.add(name);
+  if (name.length <= otherNameMaxLength && otherNames.size < otherNamesMax) otherNames.add(name);
   return field.other;
 }
 

@@ -61,7 +61,7 @@ export class StreamRequest implements Request {
     if (this.target.length > limits.maxTargetBytes) return 'HTTP_TARGET_TOO_LONG';
     if (bytes > limits.maxBytes) return 'HTTP_HEAD_TOO_LARGE';
     return (
-      this.#readMethod(protocol) ??
+      this.#readMethod(protocol, whole) ??
       readFields(raw, this.fields) ??
       (this.fields.count > limits.maxFields ? 'HTTP_FIELDS_TOO_MANY' : undefined) ??
       this.#readTarget(scheme, authority) ??
@@ -86,8 +86,10 @@ export class StreamRequest implements Request {
   }
 
   /** Extended CONNECT (RFC 8441 section 4) is what HTTP/1.1 says with GET and Upgrade. */
-  #readMethod(protocol: string | undefined): HttpCode | undefined {
+  #readMethod(protocol: string | undefined, whole: boolean): HttpCode | undefined {
     if (protocol !== undefined) {
+      // Its client could say nothing any more.
+      if (whole) return 'HTTP_METHOD_UNSUPPORTED';
       if (this.method !== 'CONNECT' || protocol.toLowerCase() !== 'websocket') return 'HTTP_METHOD_UNSUPPORTED';
       this.method = 'GET';
       this.upgrade = protocol;

@@ -31,7 +31,7 @@ export class StreamResponse implements Response {
       else if (name.charCodeAt(0) === 0x3a) return 'HTTP_FIELD_NAME_INVALID';
     }
     // 101 has no meaning in HTTP/2 (RFC 9113 section 8.6).
-    if (!/^[1-9]\d\d$/.test(this.statusText) || this.statusText === '101') return 'HTTP_STATUS_LINE_INVALID';
+    if (!/^[1-5]\d\d$/.test(this.statusText) || this.statusText === '101') return 'HTTP_STATUS_LINE_INVALID';
     this.status = Number(this.statusText);
     const code = readFields(raw, this.fields);
     if (code !== undefined) return code;

@@ -115,6 +115,8 @@ function sessionOptions(settings: ExchangeServices['settings'], limits: HeadLimi
     },
     maxHeaderListPairs: limits.maxFields * 2,
     strictSingleValueFields: false,
+    // Or fields with such values were dropped in silence: here they are refused.
+    strictFieldWhitespaceValidation: false,
     maxSessionMemory: 10,
     streamResetBurst: settings.http2ResetBurst,
     streamResetRate: settings.http2ResetRate,

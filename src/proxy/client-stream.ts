@@ -160,6 +160,8 @@ export class ClientStream implements Downstream, Timed {
 
   resumeBody(): void {
     this.#regulate();
+    // The request's head goes with the data that is here already, and does not wait for more: the client may.
+    if (this.#bodyOpen) process.nextTick(() => this.#exchange?.onRequestPause());
   }
 
   exchangeEnded(): void {

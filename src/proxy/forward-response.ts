@@ -5,6 +5,8 @@ import { hopByHop } from './hop-by-hop.ts';
 
 const endsHere: readonly number[] = [
   ...hopByHop,
+  // A request's, of its connection; HTTP/2 has no such field.
+  field.http2Settings,
   // Written anew.
   field.via,
   field.xPortunusRequestId,
