@@ -18,12 +18,24 @@ export type Condition<Value> = readonly [sql: string, ...values: Value[]];
 export interface FilterDialect<Value> {
   /** The upstream URL in the document of an API. */
   readonly upstreamUrl: string;
-  /** Joins two tables in this order. */
-  readonly join: string;
-  /** Entities that have any of `tags`. */
-  anyTag(tagTable: string, tags: readonly string[]): Condition<Value>;
-  /** Of the entities `t`, those that have all of `tags`, of which there is one at least. */
-  allTags(tagTable: string, tags: readonly string[]): readonly Condition<Value>[];
+  /** Entities that have any of `tags`, of which there are two at least. */
+  anyTag(tables: TaggedTables, tags: readonly string[]): Tagged<Value>;
+  /** Those that have all of `tags`, of which there is one at least. */
+  allTags(tables: TaggedTables, tags: readonly string[]): Tagged<Value>;
+}
+
+export interface TaggedTables {
+  readonly entities: string;
+  readonly tags: string;
+}
+
+/** Where tagged entities are found. Tags are sorted by the order of creation too, so a page reads a page's worth of them. */
+export interface Tagged<Value> {
+  readonly from: string;
+  /** For each `?` in `from`. */
+  readonly values: readonly Value[];
+  readonly key: string;
+  readonly conditions: readonly Condition<Value>[];
 }
 
 export interface Filters<Value> {
@@ -85,33 +97,24 @@ export function createFilters<Value>(
     tagged: { readonly table?: string; readonly filter?: TagFilter },
     conditions: readonly (Condition<Any> | undefined)[],
   ): Query<Any> {
-    const { from, key, conditions: tagConditions } = tagQuery(table, tagged.table, tagged.filter?.tags);
-    const all = [...tagConditions, ...conditions.filter((condition) => condition !== undefined)];
+    const { from, values, key, conditions: ofTags } = tagQuery(table, tagged.table, tagged.filter?.tags);
+    const all = [...ofTags, ...conditions.filter((condition) => condition !== undefined)];
     return {
       from,
       key: [key],
       order: 'creation',
       where: all.map(([sql]) => sql),
-      values: all.flatMap(([, ...values]) => values),
+      values: [...values, ...all.flatMap(([, ...each]) => each)],
     };
   }
 
-  /** One tag, or the first of all, leads: its index is in the order of creation, so a page reads only a page's worth of it. */
-  function tagQuery(
-    entities: string,
-    tagTable: string | undefined,
-    tags: TagFilter['tags'],
-  ): { readonly from: string; readonly key: string; readonly conditions: readonly Condition<Any>[] } {
-    const plain = { from: `${entities} e`, key: 'e.sequence' };
-    if (tagTable === undefined || tags === undefined) return { ...plain, conditions: [] };
-    if ('any' in tags && tags.any.length !== 1) return { ...plain, conditions: [dialect.anyTag(tagTable, tags.any)] };
-    const [first, ...others] = 'any' in tags ? tags.any : tags.all;
-    if (first === undefined) return { ...plain, conditions: [] };
-    return {
-      from: `${tagTable} t ${dialect.join} ${entities} e ON e.sequence = t.sequence`,
-      key: 't.sequence',
-      conditions: [['t.tag = ?', first], ...(others.length > 0 ? dialect.allTags(tagTable, others) : [])],
-    };
+  function tagQuery(entities: string, tagTable: string | undefined, tags: TagFilter['tags']): Tagged<Any> {
+    const plain = { from: `${entities} e`, values: [], key: 'e.sequence', conditions: [] };
+    if (tagTable === undefined || tags === undefined) return plain;
+    const tables = { entities, tags: tagTable };
+    if ('all' in tags) return tags.all.length === 0 ? plain : dialect.allTags(tables, tags.all);
+    if (tags.any.length === 0) return { ...plain, conditions: [['1 = 0']] };
+    return tags.any.length === 1 ? dialect.allTags(tables, tags.any) : dialect.anyTag(tables, tags.any);
   }
 
   function equals(column: string, value: Any | undefined): Condition<Any> | undefined {

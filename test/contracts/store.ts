@@ -915,6 +915,17 @@ export function storeContract(name: string, openStore: OpenStore): void {
       assert.equal(await found({ any: ['c', 'ab'] }), 'c3 c5');
       assert.equal(await found({ any: ['a', 'b'] }), 'c1 c2 c3');
       assert.equal(await found({ any: ['b'] }), 'c2 c3');
+      assert.equal(await found({ any: ['b', 'b', 'none'] }), 'c2 c3');
+      assert.equal(await found({ all: ['b', 'b'] }), 'c2 c3');
+      assert.equal(await found({ any: [...Array.from({ length: 100 }, (_, at) => `none ${at}`), 'ab', 'c'] }), 'c3 c5');
+      assert.equal(await found({ any: [] }), '');
+      assert.equal(await found({ all: [] }), 'c1 c2 c3 c4 c5');
+      for (const tags of [{ any: ['c', 'b', 'a'] }, { all: ['a', 'b'] }]) {
+        const { next, items } = await store.certificates.list({ size: 1 }, { tags });
+        const rest = await store.certificates.list({ size: 10, after: next }, { tags });
+        const ids = [...items, ...rest.items].map((certificate) => certificate.id);
+        assert.deepEqual([ids.join(' '), rest.next], [await found(tags), undefined]);
+      }
       const second = await store.certificates.list(
         { size: 1, after: (await store.certificates.list({ size: 1 }, { tags: { all: ['a', 'b'] } })).next },
         { tags: { all: ['a', 'b'] } },

@@ -6,12 +6,21 @@ export type Query = shared.Query<PgValue>;
 
 export const { apiQuery, pluginQuery, certificateQuery, sniQuery } = shared.createFilters<PgValue>({
   upstreamUrl: `(e.doc::json ->> 'upstreamUrl')`,
-  join: 'JOIN',
-  anyTag: (tagTable, tags) => [`e.sequence IN (SELECT sequence FROM ${tagTable} WHERE tag = ANY(?))`, tags],
-  allTags: (tagTable, tags) =>
-    tags.map(
-      (tag) => [`EXISTS (SELECT 1 FROM ${tagTable} o WHERE o.tag = ? AND o.sequence = t.sequence)`, tag] as const,
-    ),
+  anyTag: ({ entities, tags: tagTable }, tags) => ({
+    from: `${entities} e`,
+    values: [],
+    key: 'e.sequence',
+    conditions: [[`e.sequence IN (SELECT sequence FROM ${tagTable} WHERE tag = ANY(?))`, tags]],
+  }),
+  allTags({ entities, tags: tagTable }, [first, ...others]) {
+    const has = `EXISTS (SELECT 1 FROM ${tagTable} o WHERE o.tag = ? AND o.sequence = t.sequence)`;
+    return {
+      from: `${tagTable} t JOIN ${entities} e ON e.sequence = t.sequence`,
+      values: [],
+      key: 't.sequence',
+      conditions: [['t.tag = ?', first ?? ''], ...others.map((tag) => [has, tag] as const)],
+    };
+  },
 });
 
 export const listSql = (query: Query): string => numbered(shared.listSql(query));
