@@ -6,6 +6,8 @@ import { createNudges } from '../nudges.ts';
 import type { PgClient } from './client.ts';
 
 const lookEveryMs = 1000;
+/** Own commits whose notification is awaited at most; those of older ones are told once more. */
+const echoesMax = 1000;
 
 export interface CommitWatch extends Disposable {
   readonly onCommit: Store['onCommit'];
@@ -19,6 +21,8 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
   let seen = 0;
   /** The last one that was told, by whoever. */
   let told = 0;
+  /** Commits of this store that were told and whose notification is still to come: they may be many behind. */
+  const echoes = new Set<number>();
   let stop: (() => void) | undefined;
   let looking = false;
   let closed = false;
@@ -31,7 +35,9 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
     committed(revision) {
       seen = revision;
       // The notification may have been faster.
-      if (revision !== told) tell(revision);
+      if (revision === told) return;
+      if (stop !== undefined && echoes.size < echoesMax) echoes.add(revision);
+      tell(revision);
     },
     [Symbol.dispose]() {
       closed = true;
@@ -47,10 +53,13 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
       (payload) => {
         // Anyone who may connect to the database may notify: this makes others look, and changes nothing here.
         const revision = Number(payload);
-        if (Number.isSafeInteger(revision) && revision !== told) tell(revision);
+        if (!Number.isSafeInteger(revision) || echoes.delete(revision)) return;
+        if (revision !== told) tell(revision);
       },
       // Another database may have come in the place of the one before, with the same revision.
       () => {
+        // Notifications that were sent before do not come any more.
+        echoes.clear();
         void look(wasListening);
         wasListening = true;
       },
