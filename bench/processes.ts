@@ -2,16 +2,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, readdirSync } from 'node:fs';
 import net from 'node:net';
+import type { Readable } from 'node:stream';
 import tls from 'node:tls';
 import { setTimeout as wait } from 'node:timers/promises';
 
 export interface Pinned extends AsyncDisposable {
   readonly pid: number;
+  readonly output: Readable | null;
 }
 
 export interface PinnedOptions {
   readonly env?: NodeJS.ProcessEnv;
-  /** A file that takes standard output and standard error. */
+  /** A file that takes standard output and standard error, or `pipe` to read standard output. */
   readonly output?: string;
 }
 
@@ -22,14 +24,15 @@ export function startPinned(
   args: readonly string[],
   { env = {}, output }: PinnedOptions = {},
 ): Pinned {
-  const file = output === undefined ? undefined : openSync(output, 'a');
+  const file = output === undefined || output === 'pipe' ? output : openSync(output, 'a');
   const child = spawn('taskset', ['-c', String(core), command, ...args], {
-    stdio: ['ignore', file ?? 'ignore', file ?? 'inherit'],
+    stdio: ['ignore', file ?? 'ignore', typeof file === 'number' ? file : 'inherit'],
     env: { ...process.env, ...env },
   });
-  if (file !== undefined) closeSync(file);
+  if (typeof file === 'number') closeSync(file);
   return {
     pid: child.pid ?? 0,
+    output: child.stdout,
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = new Promise((resolve) => child.once('exit', resolve));

@@ -34,11 +34,17 @@ export async function runRounds(run: Rounds): Promise<void> {
 }
 
 async function measureWork(run: Rounds, work: Work, peers: readonly Peer[], fleet: Fleet): Promise<Measurement> {
-  const { rounds, seconds, folder, loadCore: core, materials } = run;
+  const { seconds, folder, loadCore: core, materials } = run;
+  const rounds = Math.min(run.rounds, work.roundsMax ?? run.rounds);
   const samples: Partial<Record<PeerName, Sample[]>> = Object.fromEntries(peers.map(({ name }) => [name, []]));
   // Round -1 warms up, and what needs a fresh product needs none.
   for (let round = work.fresh === true ? 0 : -1; round < rounds; round += 1) {
-    const context: Context = { core, seconds: round < 0 ? seconds / 2 : seconds, folder, materials };
+    const context: Context = {
+      core,
+      seconds: round < 0 ? (work.warmUpSeconds ?? seconds / 2) : seconds,
+      folder,
+      materials,
+    };
     const first = (round + peers.length) % peers.length;
     for (const peer of [...peers.slice(first), ...peers.slice(0, first)]) {
       run.progress(`${work.id}: round ${round + 1} of ${rounds}, ${peer.title}`);

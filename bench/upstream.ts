@@ -1,6 +1,7 @@
 // What the products forward to: nginx for requests, and an echo of WebSocket messages. Both run on the core of the load.
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { scriptOf } from './load/load.ts';
 import { nginxConfig } from './peers/nginx-config.ts';
 import { freePort, startPinned, waitForPort } from './processes.ts';
 
@@ -18,9 +19,8 @@ export async function startUpstream(folder: string, core: number): Promise<Upstr
   const config = path.join(folder, 'upstream.conf');
   writeFileSync(config, nginxConfig({ folder, name: 'upstream', lua: true, http: server(folder, port) }));
   const stack = new AsyncDisposableStack();
-  const echo = path.join(import.meta.dirname, 'load', 'processes', 'echo-upstream.ts');
   stack.use(startPinned(core, 'nginx', ['-c', config, '-p', folder, '-e', path.join(folder, 'upstream-start.log')]));
-  stack.use(startPinned(core, process.execPath, [echo, String(echoPort)]));
+  stack.use(startPinned(core, process.execPath, [scriptOf('echo-upstream'), String(echoPort)]));
   await Promise.all([waitForPort(port), waitForPort(echoPort)]);
   return { port, echoPort, [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }

@@ -10,8 +10,8 @@ import type { LoadOptions } from './load.ts';
 
 export interface Handshakes {
   readonly port: number;
-  /** Whose name is asked for: one host, or for each connection any of `h0.hosts.test` up to this many. */
-  readonly host: string | { readonly anyOf: number };
+  /** Whose name is asked for: one host, or or the names of so many hosts, `h0.hosts.test` first, in turn. */
+  readonly host: string | { readonly countOf: number };
   readonly resumed?: boolean;
 }
 
@@ -21,8 +21,12 @@ const concurrency = 16;
 export async function handshakes(work: Handshakes, options: LoadOptions): Promise<number> {
   const port = await freePort();
   const config = path.join(options.folder, 'client.conf');
-  writeFileSync(config, nginxConfig({ folder: options.folder, name: 'client', lua: true, http: client(work, port) }));
+  writeFileSync(
+    config,
+    nginxConfig({ folder: options.folder, name: 'client', lua: true, http: client(work, port, options.folder) }),
+  );
   const args = ['-c', config, '-p', options.folder, '-e', path.join(options.folder, 'client-start.log')];
+  if (typeof work.host !== 'string') writeFileSync(path.join(options.folder, 'names.lua'), names(work.host.countOf));
   await using _client = startPinned(options.core, 'nginx', args);
   await waitForPort(port);
   // Awaited here: the client ends with this function.
@@ -38,13 +42,27 @@ export async function handshakes(work: Handshakes, options: LoadOptions): Promis
   );
 }
 
-function client({ port, host, resumed = false }: Handshakes, listenPort: number): string {
+/** One name after the other, from a random one on: as many connections as there are names ask for each of them. */
+function names(count: number): string {
+  return `math.randomseed(ngx.time())
+local number = math.random(0, ${count - 1})
+return {
+  next = function()
+    number = (number + 1) % ${count}
+    return "h" .. number .. ".hosts.test"
+  end,
+}
+`;
+}
+
+function client({ port, host, resumed = false }: Handshakes, listenPort: number, folder: string): string {
   const name =
     typeof host === 'string'
       ? `set $host_name ${host};`
-      : `set_by_lua_block $host_name { return "h" .. math.random(0, ${host.anyOf - 1}) .. ".hosts.test" }`;
+      : `set_by_lua_block $host_name { return require("names").next() }`;
   return `
   access_log off;
+  lua_package_path "${folder}/?.lua;;";
   server {
     listen 127.0.0.1:${listenPort};
     location / {

@@ -20,6 +20,10 @@ export interface Work {
   readonly variant: Variant;
   /** Each sample is of a product that has just been started. */
   readonly fresh?: boolean;
+  /** How long a product must have been under this load before it is measured; half a round when nothing is said. */
+  readonly warmUpSeconds?: number;
+  /** Rounds beyond these tell nothing more. */
+  readonly roundsMax?: number;
   /** The most it may cost, as a part of what a peer spends (docs: DESIGN 12); `next` is the goal after that. */
   readonly goals?: Partial<Record<PeerName, { readonly most: number; readonly next?: number }>>;
   /** @returns undefined when the product does not serve this */

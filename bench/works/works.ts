@@ -1,6 +1,15 @@
 // All works, in the order of the table.
 import { connectionWorks } from './connections.ts';
+import { latencyWorks } from './latency.ts';
+import { memoryWorks } from './memory.ts';
 import { requestWorks } from './requests.ts';
+import { websocketWorks } from './websocket.ts';
 import type { Work } from './work.ts';
 
-export const works: readonly Work[] = [...requestWorks, ...connectionWorks];
+export const works: readonly Work[] = [
+  ...requestWorks,
+  ...connectionWorks,
+  ...websocketWorks,
+  ...latencyWorks,
+  ...memoryWorks,
+];
