@@ -1,15 +1,35 @@
-// An API and the ssl plugin that governs it → what the router indexes. Pure.
+// An API and the ssl plugin that governs it → what the router indexes. There may be very many, so what many have in common
+// is there once: upstreams, and that there is none of something.
+import { createLru } from '../lib/lru.ts';
 import type { Api, Plugin } from '../model/entities.ts';
 import type { Route, Upstream } from './contract.ts';
 import type { Entry } from './router.ts';
 
+/** Upstreams that are remembered, so that the next API with the same one shares it. */
+const upstreamsMax = 1000;
+const none: readonly string[] = [];
+
 /** @param plugin the enabled ssl plugin of the API, else the enabled global one */
-export function compileRoute(api: Api, sequence: number, plugin: Plugin | undefined): readonly Entry[] {
+export type CompileRoute = (api: Api, sequence: number, plugin: Plugin | undefined) => readonly Entry[];
+
+export function createRouteCompiler(): CompileRoute {
+  const upstreams = createLru<string, Upstream>(upstreamsMax);
+  return (api, sequence, plugin) => {
+    let upstream = upstreams.get(api.upstreamUrl);
+    if (upstream === undefined) {
+      upstream = compileUpstream(api.upstreamUrl);
+      upstreams.set(api.upstreamUrl, upstream);
+    }
+    return compileRoute(api, sequence, plugin, upstream);
+  };
+}
+
+function compileRoute(api: Api, sequence: number, plugin: Plugin | undefined, upstream: Upstream): readonly Entry[] {
   const byPlugin = plugin?.config.onlyHttps ?? false;
   const route: Route = {
     apiId: api.id,
     apiName: api.name,
-    upstream: compileUpstream(api.upstreamUrl),
+    upstream,
     stripUri: api.stripUri,
     preserveHost: api.preserveHost,
     httpsOnly: api.httpsOnly || byPlugin,
@@ -25,17 +45,21 @@ export function compileRoute(api: Api, sequence: number, plugin: Plugin | undefi
   const entry: Entry = {
     apiId: api.id,
     sequence,
-    hosts: api.hosts,
-    uris: api.uris,
-    methods: api.methods,
+    hosts: shared(api.hosts),
+    uris: shared(api.uris),
+    methods: shared(api.methods),
     route,
     looseUri: undefined,
   };
   if (api.dialect === '0.12' || api.hosts.length === 0 || api.uris.length === 0) return [entry];
   return [
-    { ...entry, uris: [], looseUri: api.uris[0] },
-    { ...entry, hosts: [] },
+    { ...entry, uris: none, looseUri: api.uris[0] },
+    { ...entry, hosts: none },
   ];
+}
+
+function shared(list: readonly string[]): readonly string[] {
+  return list.length === 0 ? none : list;
 }
 
 function compileUpstream(text: string): Upstream {

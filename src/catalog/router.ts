@@ -30,11 +30,15 @@ export interface Router {
 
 /** The entries that one host name (or no host) leads to. */
 interface Bucket {
-  readonly byUri: Map<string, Entry[]>;
+  byUri: Map<string, Entry[]>;
   /** No path in `byUri` is longer; never less while there are some. */
   longestUri: number;
-  readonly anyUri: Entry[];
+  anyUri: Entry[];
 }
+
+/** What nearly every host has: of a hundred thousand each with a map of its own half the memory would be maps. Never filled. */
+const noUris: Map<string, Entry[]> = new Map();
+const noEntries: Entry[] = [];
 
 interface Hit {
   readonly entry: Entry;
@@ -107,7 +111,7 @@ export function createRouter(): Router {
     return found;
   }
 
-  function forEachPlace(entry: Entry, act: (list: Entry[], entry: Entry) => void): void {
+  function forEachPlace(entry: Entry, act: Act): void {
     if (entry.hosts.length === 0) place(hostless, entry, act);
     for (const host of entry.hosts) {
       const [index, key] = indexFor(host);
@@ -125,29 +129,36 @@ export function createRouter(): Router {
   }
 }
 
-function place(bucket: Bucket, entry: Entry, act: (list: Entry[], entry: Entry) => void): void {
-  if (entry.uris.length === 0) act(bucket.anyUri, entry);
+/** @returns the list with the change: the same one, or another that takes its place */
+type Act = (list: Entry[], entry: Entry) => Entry[];
+
+function place(bucket: Bucket, entry: Entry, act: Act): void {
+  if (entry.uris.length === 0) bucket.anyUri = act(bucket.anyUri, entry);
   for (const uri of entry.uris) {
-    const list = bucket.byUri.get(uri) ?? [];
-    act(list, entry);
+    const list = act(bucket.byUri.get(uri) ?? noEntries, entry);
     if (list.length === 0) {
       bucket.byUri.delete(uri);
       if (bucket.byUri.size === 0) bucket.longestUri = 0;
     } else {
+      if (bucket.byUri === noUris) bucket.byUri = new Map();
       bucket.byUri.set(uri, list);
       bucket.longestUri = Math.max(bucket.longestUri, uri.length);
     }
   }
 }
 
-function addTo(list: Entry[], entry: Entry): void {
-  const at = list.findIndex((other) => other.sequence > entry.sequence);
-  list.splice(at === -1 ? list.length : at, 0, entry);
+function addTo(list: Entry[], entry: Entry): Entry[] {
+  if (list.length === 0) return [entry];
+  // From the end: those that come are nearly always the newest.
+  const before = list.findLastIndex((other) => other.sequence <= entry.sequence);
+  list.splice(before + 1, 0, entry);
+  return list;
 }
 
-function removeFrom(list: Entry[], entry: Entry): void {
+function removeFrom(list: Entry[], entry: Entry): Entry[] {
   const at = list.indexOf(entry);
   if (at !== -1) list.splice(at, 1);
+  return list.length === 0 ? noEntries : list;
 }
 
 function firstByUri(buckets: readonly Bucket[], method: string, path: string, byMethod: boolean): Hit | undefined {
@@ -206,5 +217,5 @@ function isUnder(path: string, uri: string): boolean {
 }
 
 function newBucket(): Bucket {
-  return { byUri: new Map(), longestUri: 0, anyUri: [] };
+  return { byUri: noUris, longestUri: 0, anyUri: noEntries };
 }

@@ -2,7 +2,7 @@
 // routes are compiled into memory and follow the changes they are told.
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import type { Api, Change, Plugin } from '../model/entities.ts';
-import { compileRoute } from './compile-route.ts';
+import { createRouteCompiler } from './compile-route.ts';
 import type { CertificateCatalog, CertificateRecord, RouteCatalog, SealedPair } from './contract.ts';
 import { createRouter } from './router.ts';
 
@@ -49,6 +49,7 @@ export function openSqliteCatalog(path: string): Catalog {
   const findRevision = one<{ revision: number }>('SELECT revision FROM revision');
 
   const router = createRouter();
+  const compileRoute = createRouteCompiler();
   /** Enabled ssl plugins, by API; the global one under ''. */
   const plugins = new Map<string, Plugin>();
   const apiOfPlugin = new Map<string, string>();

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { compileRoute } from '../../src/catalog/compile-route.ts';
+import { createRouteCompiler } from '../../src/catalog/compile-route.ts';
 import { createRouter, type Router } from '../../src/catalog/router.ts';
 import type { Api } from '../../src/model/entities.ts';
 import { fakeApi } from '../contracts/entities.ts';
+
+const compileRoute = createRouteCompiler();
 
 function api(name: string, fields: Partial<Api>): Api {
   return fakeApi(name, { name, hosts: [], ...fields });
