@@ -4,6 +4,7 @@ import { close, closeSync, constants, fstatSync, openSync, write } from 'node:fs
 import { setTimeout as pause } from 'node:timers/promises';
 import { formatAccessLine } from './access-line.ts';
 import type { AccessLog } from './contract.ts';
+import { createLineBuffer } from './line-buffer.ts';
 
 export interface AccessLogOptions {
   /** The path of a file, `stdout`, or `off`. */
@@ -23,7 +24,6 @@ export interface AccessLogFile extends AccessLog, AsyncDisposable {
   flush(): Promise<void>;
 }
 
-const flushCharacters = 64 * 1024;
 const flushIntervalMs = 500;
 const defaultBufferMax = 8 * 1024 * 1024;
 /** A full pipe is tried again this often; closing waits for one no longer than that. */
@@ -53,9 +53,10 @@ function createFileLog({
   bufferMax = defaultBufferMax,
 }: AccessLogOptions): AccessLogFile {
   let output = openOutput(destination);
-  let waiting = '';
+  const lines = createLineBuffer();
   let writing: Promise<void> | undefined;
-  let writingLength = 0;
+  /** Characters that are to be written though they fill no piece. */
+  let due = 0;
   let timer: NodeJS.Timeout | undefined;
   let failing = false;
   let closing = false;
@@ -64,13 +65,12 @@ function createFileLog({
   return {
     write(entry) {
       const line = formatAccessLine(entry, Date.now());
-      if (waiting.length + writingLength + line.length > bufferMax || closing) {
+      if (lines.characters + line.length > bufferMax || closing) {
         dropped?.(1);
         return;
       }
-      waiting += line;
-      if (writing !== undefined) return;
-      if (waiting.length >= flushCharacters) void flush();
+      lines.add(line);
+      if (lines.full) writing ??= writeDue();
       else timer ??= setTimeout(() => void flush(), flushIntervalMs).unref();
     },
     reopen() {
@@ -98,23 +98,26 @@ function createFileLog({
   function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    if (waiting !== '') writing ??= writeAll();
+    due = lines.characters;
+    if (due > 0) writing ??= writeDue();
     return writing ?? Promise.resolve();
   }
 
-  async function writeAll(): Promise<void> {
-    while (waiting !== '') {
-      const text = waiting;
-      waiting = '';
-      writingLength = text.length;
-      await writeText(output, text);
-      writingLength = 0;
+  /** Whole pieces, and the rest only when it is due: or lines that come meanwhile would each be a write of their own. */
+  async function writeDue(): Promise<void> {
+    while (due > 0 || lines.full) {
+      const piece = lines.take();
+      if (piece === undefined) break;
+      await writeBytes(output, piece.memory.subarray(0, piece.used));
+      lines.giveBack(piece);
+      due -= piece.characters;
     }
+    due = 0;
     writing = undefined;
   }
 
-  async function writeText({ descriptor, writeMax }: Output, text: string): Promise<void> {
-    let rest: Uint8Array = Buffer.from(text);
+  async function writeBytes({ descriptor, writeMax }: Output, bytes: Uint8Array): Promise<void> {
+    let rest = bytes;
     while (rest.length > 0) {
       const { error, written } = await writeOnce(descriptor, wholeLines(rest, writeMax));
       rest = rest.subarray(written);
