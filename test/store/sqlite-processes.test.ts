@@ -42,7 +42,7 @@ test('what was acknowledged before kill -9 is there, whole, and revisions have n
 test('a full disk refuses the write as not available, reads go on, and nothing is lost', async () => {
   await using site = await writerSite();
   // A limit on the size of files stands in for the disk; the signal it would send is ignored.
-  const writer = site.start(['sh', '-c', 'trap "" XFSZ; ulimit -f 2000; exec "$@"', 'sh']);
+  const writer = site.start(['sh', '-c', 'trap "" XFSZ; ulimit -f 4000; exec "$@"', 'sh']);
   let acknowledged = 0;
   let refused: string | undefined;
   for await (const line of createInterface({ input: writer.stdout ?? assert.fail() })) {
