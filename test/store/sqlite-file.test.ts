@@ -242,6 +242,29 @@ test('two stores on one file take their revisions in turn', async () => {
   assert.deepEqual(await second.secret('ticket'), await store.secret('ticket'));
 });
 
+test('a count that was asked before is right after a commit of this store, and of another one over the same file', async () => {
+  await using temporary = await temporaryStore();
+  const { store, path: file, sealer } = temporary;
+  await using second = await openSqliteStore({ path: file, sealer });
+  const counts = async () => [await store.apis.count(), await store.apis.count({ name: 'name-a1' })];
+  assert.deepEqual(await counts(), [0, 0]);
+  await store.transact('test', (tx) => tx.apis.insert(fakeApi('a1')));
+  assert.deepEqual(await counts(), [1, 1]);
+  assert.deepEqual(await counts(), [1, 1]);
+  await second.transact('test', async (tx) => {
+    await tx.apis.insert(fakeApi('a2'));
+    assert.deepEqual(await counts(), [1, 1]);
+  });
+  assert.deepEqual(await counts(), [2, 1]);
+  await store.transact('test', async (tx) => {
+    await tx.apis.delete('a1');
+    assert.equal(await tx.apis.count(), 1);
+    await tx.apis.delete('a2');
+    assert.equal(await tx.apis.count(), 0);
+  });
+  assert.deepEqual(await counts(), [0, 0]);
+});
+
 test('a listener that throws does not fail the write', async () => {
   await using temporary = await temporaryStore();
   const failure = new Error('from the listener');

@@ -14,6 +14,7 @@ export interface Connection {
   /** For what is not worth keeping prepared. */
   exec(sql: string): void;
   readonly inTransaction: boolean;
+  readonly readOnly: boolean;
   close(): void;
 }
 
@@ -34,6 +35,7 @@ export function connect(
     all: (sql, ...values) => translated(() => prepared(sql).all(...values), path),
     run: (sql, ...values) => translated(() => Number(prepared(sql).run(...values).changes), path),
     exec: (sql) => translated(() => open().exec(sql), path),
+    readOnly: options.readOnly,
     get inTransaction() {
       return !closed && database.isTransaction;
     },

@@ -7,12 +7,14 @@ import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts'
 import { keyUse } from './key-use.ts';
 import { intermediateKey } from '../intermediate-key.ts';
 import { leafColumns, toLeaves } from '../leaf-rows.ts';
+import { countAnew, rememberCounts } from './remembered-counts.ts';
 import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, sniQuery, type Query } from './filters.ts';
 
 /** Intermediates of one key that are given out at once. */
 const intermediatesMax = 16;
 
 export function createReader(connection: Connection): StoreReader {
+  const counts = connection.readOnly ? rememberCounts(connection) : countAnew(connection);
   return {
     apis: {
       ...collection('apis', toApi, apiQuery),
@@ -120,7 +122,7 @@ export function createReader(connection: Connection): StoreReader {
       },
       async count(filter) {
         const query = toQuery(filter);
-        return Number(connection.get(countSql(query), ...query.values)?.['count'] ?? 0);
+        return counts(countSql(query), query.values);
       },
     };
   }
