@@ -36,62 +36,33 @@ export function joinCluster(options: ClusterOptions): Cluster {
   const { registry, nodeTimeoutMs, report, log } = options;
   let { identity } = options;
   const list = coalesce(() => registry.list());
-  const waiting = new Set<() => void>();
+  const waiters = new Set<Waiter>();
+  let looking = false;
+  let heard = Promise.withResolvers<void>();
   let registered = false;
   let stopped = false;
   let due = true;
   let reporting: Promise<void> | undefined;
 
-  const stopHearing = registry.onReport(() => {
-    for (const hear of waiting) hear();
-  });
+  const stopHearing = registry.onReport(hear);
   const timer = setInterval(changed, heartbeatMs).unref();
   changed();
 
   return {
     changed,
     nodes,
-    async whenAppliedByAll(revision, committedAt, timeoutMs) {
-      const heardAfterMs = new Map<string, number>();
-      let known: readonly ClusterNode[] | undefined;
-      let heard = Promise.withResolvers<void>();
-      const hear = (): void => heard.resolve();
-      waiting.add(hear);
-      const deadline = performance.now() + timeoutMs;
-      for (;;) {
-        // What is heard while the list is read may not be in it.
-        heard = Promise.withResolvers();
-        // Asked for at each turn: whoever died meanwhile is not waited for.
-        known = await nodes().catch(() => undefined);
-        const behind = note();
-        const leftMs = deadline - performance.now();
-        if ((known !== undefined && behind === 0) || leftMs <= 0) break;
-        const later = setTimeout(hear, Math.min(lookMs, leftMs));
-        await heard.promise;
-        clearTimeout(later);
-      }
-      waiting.delete(hear);
-      const live = (known ?? []).filter(({ live: isLive }) => isLive);
-      return {
-        revision,
-        known: known !== undefined,
-        applied: live
-          .filter(({ id }) => heardAfterMs.has(id))
-          .map(({ id, name }) => ({ id, name, ms: heardAfterMs.get(id) ?? 0 })),
-        lagging: live
-          .filter(({ id }) => !heardAfterMs.has(id))
-          .map((node) => ({ id: node.id, name: node.name, applied: node.applied, silentMs: node.silentMs })),
-      };
-
-      /** @returns how many live nodes are behind */
-      function note(): number {
-        const live = (known ?? []).filter((node) => node.live);
-        for (const node of live) {
-          if ((node.applied ?? 0) < revision || heardAfterMs.has(node.id)) continue;
-          heardAfterMs.set(node.id, Math.max(0, Math.round(performance.now() - committedAt)));
-        }
-        return known === undefined ? 1 : live.length - live.filter(({ id }) => heardAfterMs.has(id)).length;
-      }
+    whenAppliedByAll(revision, committedAt, timeoutMs) {
+      return new Promise((resolve) => {
+        const waiter = new Waiter(revision, committedAt, (answer) => {
+          clearTimeout(expiry);
+          waiters.delete(waiter);
+          resolve(answer);
+        });
+        const expiry = setTimeout(() => waiter.finish(), timeoutMs);
+        waiters.add(waiter);
+        if (looking) hear();
+        else void look();
+      });
     },
     async [Symbol.asyncDispose]() {
       stopped = true;
@@ -108,6 +79,28 @@ export function joinCluster(options: ClusterOptions): Cluster {
       const thisNode = node.id === identity.id;
       return { ...node, ...(thisNode && report()), thisNode, live: thisNode || node.silentMs <= nodeTimeoutMs };
     });
+  }
+
+  function hear(): void {
+    heard.resolve();
+  }
+
+  /** Reads the list for all who wait, over and over: whoever died meanwhile is not waited for. */
+  async function look(): Promise<void> {
+    looking = true;
+    while (waiters.size > 0) {
+      // What is heard while the list is read may not be in it.
+      heard = Promise.withResolvers();
+      // A list that was asked for before somebody's write says nothing of it.
+      const asking = [...waiters];
+      const known = await nodes().catch(() => undefined);
+      for (const waiter of asking) if (waiters.has(waiter)) waiter.see(known);
+      if (waiters.size === 0) break;
+      const later = setTimeout(hear, lookMs);
+      await heard.promise;
+      clearTimeout(later);
+    }
+    looking = false;
   }
 
   /** One report at a time; what changes meanwhile is in the next. */
@@ -138,5 +131,48 @@ export function joinCluster(options: ClusterOptions): Cluster {
     } catch {
       // The store is away, which is told elsewhere; the next sign of life is a second away.
     }
+  }
+}
+
+/** Somebody who wants to know when a revision is applied everywhere. */
+class Waiter {
+  readonly #revision: number;
+  readonly #committedAt: number;
+  readonly #done: (answer: AppliedByAll) => void;
+  readonly #heardAfterMs = new Map<string, number>();
+  #known: readonly ClusterNode[] | undefined;
+
+  /** @param done called once */
+  constructor(revision: number, committedAt: number, done: (answer: AppliedByAll) => void) {
+    this.#revision = revision;
+    this.#committedAt = committedAt;
+    this.#done = done;
+  }
+
+  /** @param known undefined when the list could not be read */
+  see(known: readonly ClusterNode[] | undefined): void {
+    this.#known = known;
+    if (known === undefined) return;
+    const live = known.filter((node) => node.live);
+    for (const { id, applied } of live) {
+      if ((applied ?? 0) < this.#revision || this.#heardAfterMs.has(id)) continue;
+      this.#heardAfterMs.set(id, Math.max(0, Math.round(performance.now() - this.#committedAt)));
+    }
+    if (live.every(({ id }) => this.#heardAfterMs.has(id))) this.finish();
+  }
+
+  /** With what is known by now. */
+  finish(): void {
+    const live = (this.#known ?? []).filter((node) => node.live);
+    this.#done({
+      revision: this.#revision,
+      known: this.#known !== undefined,
+      applied: live
+        .filter(({ id }) => this.#heardAfterMs.has(id))
+        .map(({ id, name }) => ({ id, name, ms: this.#heardAfterMs.get(id) ?? 0 })),
+      lagging: live
+        .filter(({ id }) => !this.#heardAfterMs.has(id))
+        .map((node) => ({ id: node.id, name: node.name, applied: node.applied, silentMs: node.silentMs })),
+    });
   }
 }

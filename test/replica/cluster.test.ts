@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { PortunusError } from '../../src/lib/errors.ts';
 import { joinCluster, type Cluster } from '../../src/replica/cluster.ts';
-import type { NodeIdentity, NodeRecord, NodeRegistry } from '../../src/store/node-registry.ts';
+import type { AppliedByAll, NodeIdentity, NodeRecord, NodeRegistry } from '../../src/store/node-registry.ts';
 import { until } from '../support/until.ts';
 
 function createRegistry() {
@@ -152,6 +152,25 @@ test('many reports at once cost those who wait a few readings together', async (
   b.apply(5);
   for (const { lagging } of await Promise.all(waits)) assert.deepEqual(lagging, []);
   assert.ok(shared.lists - before <= 5, `${shared.lists - before} readings`);
+});
+
+test('those who wait since different moments share the readings', async (t) => {
+  const shared = createRegistry();
+  shared.state.deaf = true;
+  const [a, b] = [await member(t, shared, 'a'), await member(t, shared, 'b')];
+  a.apply(5);
+  const waits: Promise<AppliedByAll>[] = [];
+  for (let index = 0; index < 20; index += 1) {
+    waits.push(a.cluster.whenAppliedByAll(5, performance.now(), long));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await until('all have had a reading', () => shared.lists >= 20);
+  const before = shared.lists;
+  // Alone, each would read at a moment of its own: twenty in the time of one.
+  await until('three more readings', () => shared.lists >= before + 3);
+  assert.ok(shared.lists <= before + 4, `${shared.lists - before} readings`);
+  b.apply(5);
+  for (const { lagging } of await Promise.all(waits)) assert.deepEqual(lagging, []);
 });
 
 test('a node that dies while it is waited for is not waited for any longer', async (t) => {
