@@ -6,26 +6,27 @@ import { errorCodes } from '../../src/lib/errors.ts';
 import { progress } from '../../src/http1/codes.ts';
 import { HeadParser } from '../../src/http1/head-parser.ts';
 import { readMessage } from './read-message.ts';
-import { refusedRequests } from './refused-requests.ts';
+import { type Refused, refusedRequests } from './refused-requests.ts';
 import { refusedResponses } from './refused-responses.ts';
+import { smuggledRequests } from './refused-smuggling.ts';
 
-suite('a request is refused:', () => {
-  for (const { name, message, code } of refusedRequests) {
-    test(name, () => {
-      assert.equal(readMessage('request', message).outcome, code);
-      assert.equal(readMessage('request', message, { cuts: message.split('').map(() => 1) }).outcome, code);
-    });
+suite('a request is refused, however it is split:', () => {
+  for (const refused of [...refusedRequests, ...smuggledRequests]) {
+    test(refused.name, () => assertRefused('request', refused));
   }
 });
 
-suite('a response is refused:', () => {
-  for (const { name, message, code } of refusedResponses) {
-    test(name, () => {
-      assert.equal(readMessage('response', message).outcome, code);
-      assert.equal(readMessage('response', message, { cuts: message.split('').map(() => 1) }).outcome, code);
-    });
-  }
+suite('a response is refused, however it is split:', () => {
+  for (const refused of refusedResponses) test(refused.name, () => assertRefused('response', refused));
 });
+
+/** Whole, octet by octet, and, unless it is long, in two at every place. */
+function assertRefused(kind: 'request' | 'response', { message, code }: Refused): void {
+  const outcome = (cuts: readonly number[]): string => readMessage(kind, message, { cuts }).outcome;
+  assert.equal(outcome([]), code);
+  assert.equal(outcome(Array.from(message, () => 1)), code);
+  for (let cut = 1; cut < Math.min(message.length, 400); cut += 1) assert.equal(outcome([cut]), code, `cut at ${cut}`);
+}
 
 const taken: readonly (readonly [name: string, message: string, body: string])[] = [
   ['with one empty line first', '\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n', ''],
@@ -153,7 +154,10 @@ test('no split of the bytes changes what is read', () => {
   );
 });
 
-const everyMessage = [...refusedRequests.map(({ message }) => message), ...taken.map(([, message]) => message)];
+const everyMessage = [
+  ...[...refusedRequests, ...smuggledRequests].map(({ message }) => message),
+  ...taken.map(([, message]) => message),
+];
 const mutated = fc
   .tuple(
     fc.constantFrom(...everyMessage),
