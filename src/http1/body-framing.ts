@@ -11,12 +11,14 @@ const lengthMaxDigits = 15;
 const codingsMaxLength = 256;
 
 /**
- * One Content-Length value. Only digits: no sign, no list, no space (RFC 9110 section 8.6 permits refusing the list).
+ * One Content-Length value. Only digits: no sign, no list, no space (RFC 9110 section 8.6 permits refusing the list), and
+ * no zero before others, for `010` is eight to a reader that takes numbers as C does.
  *
  * @returns -1 when malformed or beyond 15 digits
  */
 export function parseContentLength(value: string): number {
   if (value.length === 0 || value.length > lengthMaxDigits) return -1;
+  if (value.length > 1 && value.startsWith('0')) return -1;
   let length = 0;
   for (let index = 0; index < value.length; index += 1) {
     const digit = value.charCodeAt(index) - 0x30;

@@ -165,8 +165,6 @@ export class RequestHead implements Request {
     }
     if (length === undefined) return undefined;
     this.contentLength = parseContentLength(length);
-    // `010` is eight to a server that reads numbers as C does.
-    if (length.length > 1 && length.startsWith('0')) this.contentLength = -1;
     if (this.contentLength === -1) return 'HTTP_CONTENT_LENGTH_INVALID';
     if (this.contentLength > 0) this.bodyKind = 'length';
     return undefined;

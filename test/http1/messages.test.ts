@@ -8,7 +8,7 @@ import { HeadParser } from '../../src/http1/head-parser.ts';
 import { readMessage } from './read-message.ts';
 import { type Refused, refusedRequests } from './refused-requests.ts';
 import { refusedResponses } from './refused-responses.ts';
-import { smuggledRequests } from './refused-smuggling.ts';
+import { smuggledRequests, smuggledResponses } from './refused-smuggling.ts';
 
 suite('a request is refused, however it is split:', () => {
   for (const refused of [...refusedRequests, ...smuggledRequests]) {
@@ -17,7 +17,9 @@ suite('a request is refused, however it is split:', () => {
 });
 
 suite('a response is refused, however it is split:', () => {
-  for (const refused of refusedResponses) test(refused.name, () => assertRefused('response', refused));
+  for (const refused of [...refusedResponses, ...smuggledResponses]) {
+    test(refused.name, () => assertRefused('response', refused));
+  }
 });
 
 /** Whole, octet by octet, and, unless it is long, in two at every place. */
@@ -203,7 +205,7 @@ test('whatever comes is a message, unfinished, or refused with a code; and no sp
 });
 
 test('whatever an upstream sends is a response, unfinished, or refused with a code; and no split changes which', () => {
-  const responses = refusedResponses.map(({ message }) => message);
+  const responses = [...refusedResponses, ...smuggledResponses].map(({ message }) => message);
   fc.assert(
     fc.property(
       fc.constantFrom(...responses),

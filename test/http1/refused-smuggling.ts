@@ -1,15 +1,31 @@
-// Requests as published research on request smuggling sends them: what one server reads in one way and the next in another.
-// Each must be refused, with which code; nothing of it, nor of what follows it, may be served.
+// Messages as published research on smuggling sends them: what one server reads in one way and the next in another. Each
+// must be refused, with which code; nothing of it, nor of what follows it, may be served. How a body is framed is tried in
+// both directions.
 import type { Refused } from './refused-requests.ts';
 
 /** What a smuggler wants to be read as a request of its own. */
 const smuggled = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
 
-const post = (name: string, lines: string, code: string, body: string): Refused => ({
+/** Field lines and a body, for a request or a response. */
+interface Framed {
+  readonly name: string;
+  readonly lines: string;
+  readonly code: string;
+  readonly body: string;
+}
+
+const framed = (name: string, lines: string, code: string, body: string): Framed => ({ name, lines, code, body });
+const request = ({ name, lines, code, body }: Framed): Refused => ({
   name,
   message: `POST / HTTP/1.1\r\nHost: a\r\n${lines}\r\n\r\n${body}`,
   code,
 });
+const response = ({ name, lines, code, body }: Framed): Refused => ({
+  name,
+  message: `HTTP/1.1 200 OK\r\n${lines}\r\n\r\n${body}`,
+  code,
+});
+const raw = (name: string, message: string, code: string): Refused => ({ name, message, code });
 const first = (name: string, line: string, code: string): Refused => ({
   name,
   message: `${line}\r\nHost: a\r\n\r\n`,
@@ -17,90 +33,79 @@ const first = (name: string, line: string, code: string): Refused => ({
 });
 
 /** Content-Length as the front reads it, Transfer-Encoding as the back does, and the other way round. */
-const twoLengths: readonly Refused[] = [
-  post('CL.TE', 'Content-Length: 42\r\nTransfer-Encoding: chunked', 'HTTP_FRAMING_AMBIGUOUS', `0\r\n\r\n${smuggled}`),
-  post(
+const twoLengths: readonly Framed[] = [
+  framed('CL.TE', 'Content-Length: 42\r\nTransfer-Encoding: chunked', 'HTTP_FRAMING_AMBIGUOUS', `0\r\n\r\n${smuggled}`),
+  framed(
     'TE.CL',
     'Transfer-Encoding: chunked\r\nContent-Length: 4',
     'HTTP_FRAMING_AMBIGUOUS',
     `25\r\n${smuggled}\r\n0\r\n\r\n`,
   ),
-  post(
+  framed(
     'CL.TE with a length of zero',
     'Content-Length: 0\r\nTransfer-Encoding: chunked',
     'HTTP_FRAMING_AMBIGUOUS',
     '0\r\n\r\n',
   ),
-  post(
+  framed(
     'CL.TE with a length that is the body’s',
     'Content-Length: 5\r\nTransfer-Encoding: chunked',
     'HTTP_FRAMING_AMBIGUOUS',
     '0\r\n\r\n',
   ),
-  post(
+  framed(
     'CL.TE.CL',
     'Content-Length: 5\r\nTransfer-Encoding: chunked\r\nContent-Length: 5',
     'HTTP_CONTENT_LENGTH_INVALID',
     '0\r\n\r\n',
   ),
-  post(
+  framed(
     'CL.TE in which Connection takes the length along',
     'Connection: Content-Length\r\nContent-Length: 5\r\nTransfer-Encoding: chunked',
     'HTTP_FRAMING_AMBIGUOUS',
     '0\r\n\r\n',
   ),
-  post(
+  framed(
     'TE.CL in which Connection takes the coding along',
     'Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\nContent-Length: 5',
     'HTTP_FRAMING_AMBIGUOUS',
     '0\r\n\r\n',
   ),
-  post(
+  framed(
     'both, without spaces behind the colons',
     'Content-Length:5\r\nTransfer-Encoding:chunked',
     'HTTP_FRAMING_AMBIGUOUS',
     '0\r\n\r\n',
   ),
-  post('both, in capitals', 'CONTENT-LENGTH: 5\r\nTRANSFER-ENCODING: CHUNKED', 'HTTP_FRAMING_AMBIGUOUS', '0\r\n\r\n'),
-  post(
+  framed('both, in capitals', 'CONTENT-LENGTH: 5\r\nTRANSFER-ENCODING: CHUNKED', 'HTTP_FRAMING_AMBIGUOUS', '0\r\n\r\n'),
+  framed(
     'both, with tabs for spaces',
     'Content-Length:\t5\r\nTransfer-Encoding:\tchunked',
     'HTTP_FRAMING_AMBIGUOUS',
     '0\r\n\r\n',
   ),
-  post('both, with an empty coding', 'Content-Length: 5\r\nTransfer-Encoding:', 'HTTP_FRAMING_AMBIGUOUS', '0\r\n\r\n'),
-  post(
+  framed(
+    'both, with an empty coding',
+    'Content-Length: 5\r\nTransfer-Encoding:',
+    'HTTP_FRAMING_AMBIGUOUS',
+    '0\r\n\r\n',
+  ),
+  framed(
     'both, with a coding in quotes',
     'Content-Length: 5\r\nTransfer-Encoding: "chunked"',
     'HTTP_FRAMING_AMBIGUOUS',
     '0\r\n\r\n',
   ),
-  post(
+  framed(
     'both, with the coding identity',
     'Content-Length: 5\r\nTransfer-Encoding: identity',
     'HTTP_FRAMING_AMBIGUOUS',
     'hello',
   ),
-  {
-    name: 'both in HTTP/1.0',
-    message:
-      'POST / HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n',
-    code: 'HTTP_FRAMING_AMBIGUOUS',
-  },
-  {
-    name: 'chunked in HTTP/1.0 that stays',
-    message: `POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n${smuggled}`,
-    code: 'HTTP_FRAMING_AMBIGUOUS',
-  },
-  {
-    name: 'GET with both',
-    message: `GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
-    code: 'HTTP_FRAMING_AMBIGUOUS',
-  },
 ];
 
 /** One Transfer-Encoding that some servers see and others do not, beside a length for those. */
-const hiddenCodings: readonly Refused[] = (
+const hiddenCodings: readonly Framed[] = (
   [
     ['a space before the colon', 'Transfer-Encoding : chunked', 'HTTP_FIELD_NAME_INVALID'],
     ['a tab before the colon', 'Transfer-Encoding\t: chunked', 'HTTP_FIELD_NAME_INVALID'],
@@ -141,11 +146,11 @@ const hiddenCodings: readonly Refused[] = (
     ['a NUL in a field before', 'X: \0\r\nTransfer-Encoding: chunked', 'HTTP_FIELD_VALUE_INVALID'],
   ] as const
 ).map(([name, line, code]) =>
-  post(`a hidden coding: ${name}`, `Content-Length: 5\r\n${line}`, code, `0\r\n\r\n${smuggled}`),
+  framed(`a hidden coding: ${name}`, `Content-Length: 5\r\n${line}`, code, `0\r\n\r\n${smuggled}`),
 );
 
 /** Values of Transfer-Encoding that some servers take for chunked, each without a length. */
-const doubtfulCodings: readonly Refused[] = (
+const doubtfulCodings: readonly Framed[] = (
   [
     ['a no-break space before it', ': \xa0chunked', 'HTTP_TRANSFER_CODING_INVALID'],
     ['a no-break space behind it', ': chunked\xa0', 'HTTP_TRANSFER_CODING_INVALID'],
@@ -180,11 +185,11 @@ const doubtfulCodings: readonly Refused[] = (
     ['an escape', ': %63hunked', 'HTTP_TRANSFER_CODING_UNKNOWN'],
   ] as const
 ).map(([name, rest, code]) =>
-  post(`chunked to some: ${name}`, `Transfer-Encoding${rest}`, code, `0\r\n\r\n${smuggled}`),
+  framed(`chunked to some: ${name}`, `Transfer-Encoding${rest}`, code, `0\r\n\r\n${smuggled}`),
 );
 
 /** CL.CL, CL.0 and 0.CL: lengths that are read as another number, as none, or not at all. */
-const doubtfulLengths: readonly Refused[] = (
+const doubtfulLengths: readonly Framed[] = (
   [
     ['zero, then five', 'Content-Length: 0\r\nContent-Length: 5', 'HTTP_CONTENT_LENGTH_INVALID'],
     ['five, then zero', 'Content-Length: 5\r\nContent-Length: 0', 'HTTP_CONTENT_LENGTH_INVALID'],
@@ -238,10 +243,10 @@ const doubtfulLengths: readonly Refused[] = (
     ['a bare LF between two', 'Content-Length: 5\nContent-Length: 0', 'HTTP_LINE_ENDING_INVALID'],
     ['a bare LF before', 'Content-Length:\n5', 'HTTP_LINE_ENDING_INVALID'],
   ] as const
-).map(([name, lines, code]) => post(`a doubtful length: ${name}`, lines, code, `hello${smuggled}`));
+).map(([name, lines, code]) => framed(`a doubtful length: ${name}`, lines, code, `hello${smuggled}`));
 
 /** Chunks that end elsewhere for another server: TERM.EXT, EXT.TERM, TERM.SPILL, SPILL.TERM, ONE.TWO, overflow. */
-const doubtfulChunks: readonly Refused[] = (
+const doubtfulChunks: readonly Framed[] = (
   [
     ['2^64', '10000000000000000\r\nhello\r\n0\r\n\r\n', 'HTTP_CHUNK_INVALID'],
     ['2^64 + 5', '10000000000000005\r\nhello\r\n0\r\n\r\n', 'HTTP_CHUNK_INVALID'],
@@ -321,7 +326,26 @@ const doubtfulChunks: readonly Refused[] = (
       'X: a\r\nContent-Length: 5',
     ].map((trailer) => [`a trailer ${trailer}`, `0\r\n${trailer}\r\n\r\n`, 'HTTP_TRAILER_FORBIDDEN'] as const),
   ] as const
-).map(([name, body, code]) => post(`doubtful chunks: ${name}`, 'Transfer-Encoding: chunked', code, body));
+).map(([name, body, code]) => framed(`doubtful chunks: ${name}`, 'Transfer-Encoding: chunked', code, body));
+
+/** What only a request can do about it. */
+const requestFraming: readonly Refused[] = [
+  raw(
+    'both in HTTP/1.0',
+    'POST / HTTP/1.0\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n',
+    'HTTP_FRAMING_AMBIGUOUS',
+  ),
+  raw(
+    'chunked in HTTP/1.0 that stays',
+    `POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n${smuggled}`,
+    'HTTP_FRAMING_AMBIGUOUS',
+  ),
+  raw(
+    'GET with both',
+    `GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
+    'HTTP_FRAMING_AMBIGUOUS',
+  ),
+];
 
 /** Request lines that name one thing to the one who routes and another to the one who answers. */
 const doubtfulLines: readonly Refused[] = (
@@ -428,7 +452,7 @@ const doubtfulFields: readonly Refused[] = [
       ['a NUL alone for a value', 'X: \0', 'HTTP_FIELD_VALUE_INVALID'],
       ['a value that ends with CR LF LF', 'X: a\r\n\n', 'HTTP_LINE_ENDING_INVALID'],
     ] as const
-  ).map(([name, lines, code]) => post(name, lines, code, '')),
+  ).map(([name, lines, code]) => request(framed(name, lines, code, ''))),
   ...(
     [
       ['an at sign', 'a@b'],
@@ -460,44 +484,26 @@ const doubtfulFields: readonly Refused[] = [
     message: `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
     code: 'HTTP_HOST_INVALID',
   })),
-  {
-    name: 'an HTTP/1.0 request with two hosts',
-    message: 'GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n',
-    code: 'HTTP_HOST_REPEATED',
-  },
-  {
-    name: 'an HTTP/1.0 request with a bad host',
-    message: 'GET / HTTP/1.0\r\nHost: a/b\r\n\r\n',
-    code: 'HTTP_HOST_INVALID',
-  },
-  {
-    name: 'a space before Host, the first field',
-    message: 'GET / HTTP/1.1\r\n Host: b\r\nHost: a\r\n\r\n',
-    code: 'HTTP_FIELD_FOLDED',
-  },
-  {
-    name: 'a line of spaces behind the request line',
-    message: 'GET / HTTP/1.1\r\n \r\nHost: a\r\n\r\n',
-    code: 'HTTP_FIELD_FOLDED',
-  },
-  {
-    name: 'Host_ for Host',
-    message: 'GET / HTTP/1.1\r\nHost_: a\r\n\r\n',
-    code: 'HTTP_HOST_MISSING',
-  },
-  {
-    name: 'the forwarded host for Host',
-    message: 'GET / HTTP/1.1\r\nX-Forwarded-Host: a\r\n\r\n',
-    code: 'HTTP_HOST_MISSING',
-  },
+  raw('an HTTP/1.0 request with two hosts', 'GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n', 'HTTP_HOST_REPEATED'),
+  raw('an HTTP/1.0 request with a bad host', 'GET / HTTP/1.0\r\nHost: a/b\r\n\r\n', 'HTTP_HOST_INVALID'),
+  raw('a space before Host, the first field', 'GET / HTTP/1.1\r\n Host: b\r\nHost: a\r\n\r\n', 'HTTP_FIELD_FOLDED'),
+  raw('a line of spaces behind the request line', 'GET / HTTP/1.1\r\n \r\nHost: a\r\n\r\n', 'HTTP_FIELD_FOLDED'),
+  raw('Host_ for Host', 'GET / HTTP/1.1\r\nHost_: a\r\n\r\n', 'HTTP_HOST_MISSING'),
+  raw('the forwarded host for Host', 'GET / HTTP/1.1\r\nX-Forwarded-Host: a\r\n\r\n', 'HTTP_HOST_MISSING'),
 ];
 
-export const smuggledRequests: readonly Refused[] = [
+const inBothDirections: readonly Framed[] = [
   ...twoLengths,
   ...hiddenCodings,
   ...doubtfulCodings,
   ...doubtfulLengths,
   ...doubtfulChunks,
+];
+
+export const smuggledRequests: readonly Refused[] = [
+  ...inBothDirections.map(request),
+  ...requestFraming,
   ...doubtfulLines,
   ...doubtfulFields,
 ];
+export const smuggledResponses: readonly Refused[] = inBothDirections.map(response);
