@@ -11,7 +11,7 @@ import { makeMaterials } from './materials.ts';
 import { peers } from './peers/peers.ts';
 import { toMarkdown } from './report/markdown.ts';
 import { readResults, withMeasurement } from './report/results.ts';
-import { writeReport } from './report/write-report.ts';
+import { resultsFolder, writeReport } from './report/write-report.ts';
 import { runRounds } from './rounds.ts';
 import { startUpstream } from './upstream.ts';
 import { works } from './works/works.ts';
@@ -43,7 +43,6 @@ async function measure(): Promise<void> {
   progress('making certificates');
   const materials = makeMaterials(folder);
   await using upstream = await startUpstream(folder, loadCore);
-  const resultsFolder = path.join(import.meta.dirname, 'results');
   mkdirSync(resultsFolder, { recursive: true });
   let results = readResults(path.join(resultsFolder, 'latest.json'));
   await runRounds({
@@ -59,7 +58,7 @@ async function measure(): Promise<void> {
     progress,
     measured: (measurement) => {
       results = withMeasurement(results, chosenPeers, measurement);
-      writeReport(resultsFolder, results);
+      writeReport(results);
     },
   });
   progress('');

@@ -26,10 +26,9 @@ export interface Rounds {
 export async function runRounds(run: Rounds): Promise<void> {
   const variants = new Set(run.works.map(({ variant }) => variant));
   for (const variant of variants) {
-    const peers = run.peers.filter(({ variants }) => variants.includes(variant));
     await using fleet = new Fleet(run, variant);
     for (const work of run.works.filter((each) => each.variant === variant))
-      run.measured(await measureWork(run, work, peers, fleet));
+      run.measured(await measureWork(run, work, work.peers ?? run.peers, fleet));
   }
 }
 
@@ -70,7 +69,7 @@ class Fleet implements AsyncDisposable {
   readonly #run: Rounds;
   readonly #variant: Variant;
   readonly #products = new Map<Peer, Product>();
-  #started = 0;
+  readonly #folders: string[] = [];
 
   constructor(run: Rounds, variant: Variant) {
     this.#run = run;
@@ -86,7 +85,8 @@ class Fleet implements AsyncDisposable {
   /** Another one, which the caller disposes. */
   async start(peer: Peer): Promise<Product> {
     const { materials, upstream, productCore: core } = this.#run;
-    const folder = path.join(this.#run.folder, `${peer.name}-${this.#variant}-${(this.#started += 1)}`);
+    const folder = path.join(this.#run.folder, `${peer.name}-${this.#variant}-${this.#folders.length}`);
+    this.#folders.push(folder);
     mkdirSync(folder);
     const setup: Setup = { folder, core, variant: this.#variant, materials, upstream };
     try {
@@ -101,8 +101,6 @@ class Fleet implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const product of this.#products.values()) await product[Symbol.asyncDispose]();
     this.#products.clear();
-    for (let count = 1; count <= this.#started; count += 1)
-      for (const { name } of this.#run.peers)
-        rmSync(path.join(this.#run.folder, `${name}-${this.#variant}-${count}`), { recursive: true, force: true });
+    for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -8,7 +8,6 @@ import type { Peer, Setup } from './peer.ts';
 export const caddy: Peer = {
   name: 'caddy',
   title: 'Caddy',
-  variants: ['logged', 'unlogged', 'hosts'],
   needs: ['caddy'],
   version: () => spawnSync('caddy', ['version'], { encoding: 'utf8' }).stdout.trim().split(' ')[0] ?? '',
   start: async (setup) => {

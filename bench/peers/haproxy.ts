@@ -8,7 +8,6 @@ import type { Peer, Setup } from './peer.ts';
 export const haproxy: Peer = {
   name: 'haproxy',
   title: 'HAProxy',
-  variants: ['logged', 'unlogged', 'hosts'],
   needs: ['haproxy'],
   version: () => /version (\d+\.\d+\.\d+)/.exec(spawnSync('haproxy', ['-v'], { encoding: 'utf8' }).stdout)?.[1] ?? '',
   start: async (setup) => {

@@ -8,7 +8,6 @@ import type { Peer, Setup } from './peer.ts';
 export const nginxLua: Peer = {
   name: 'nginx-lua',
   title: 'nginx + Lua',
-  variants: ['logged', 'unlogged', 'hosts'],
   needs: ['nginx', ...luaModules],
   version: nginxVersion,
   start: (setup) => {

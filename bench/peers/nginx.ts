@@ -9,7 +9,6 @@ import type { Peer, Product, Setup } from './peer.ts';
 export const nginx: Peer = {
   name: 'nginx',
   title: 'nginx',
-  variants: ['logged', 'unlogged', 'hosts'],
   needs: ['nginx'],
   version: nginxVersion,
   start: (setup) => startNginx(setup, { name: 'nginx', before: '', servers: servers(setup) }),

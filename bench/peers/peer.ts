@@ -4,13 +4,21 @@
 import type { Materials } from '../materials.ts';
 import type { Upstream } from '../upstream.ts';
 
-export type PeerName = 'portunus' | 'nginx' | 'nginx-lua' | 'haproxy' | 'caddy';
+export type PeerName =
+  | 'portunus'
+  | 'nginx'
+  | 'nginx-lua'
+  | 'haproxy'
+  | 'caddy'
+  /** Portunus without its access log, and with many routes: beside itself alone. */
+  | 'portunus-unlogged'
+  | 'portunus-routes';
 
 /**
  * `logged`: two hosts, one certificate each, access log to a file. `unlogged`: the same without a log. `hosts`: one
- * certificate for each of many hosts, logged. `routes`: as logged, with many routes besides; of Portunus alone.
+ * certificate for each of many hosts, logged.
  */
-export type Variant = 'logged' | 'unlogged' | 'hosts' | 'routes';
+export type Variant = 'logged' | 'unlogged' | 'hosts';
 
 export interface Setup {
   /** Its own, empty at first. */
@@ -32,7 +40,6 @@ export interface Product extends AsyncDisposable {
 export interface Peer {
   readonly name: PeerName;
   readonly title: string;
-  readonly variants: readonly Variant[];
   /** Programs and files it needs; see docs/performance.md for the packages. */
   readonly needs: readonly string[];
   readonly version: () => string;

@@ -1,9 +1,9 @@
 // Portunus with one worker; its primary process is counted too.
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { freePort, startPinned, waitForHandshake, waitForPort } from '../processes.ts';
-import type { Peer, Product, Setup } from './peer.ts';
+import type { Peer, PeerName, Product, Setup } from './peer.ts';
 
 const main = path.join(import.meta.dirname, '..', '..', 'src', 'main.ts');
 const manyRoutes = 10_000;
@@ -11,17 +11,35 @@ const manyRoutes = 10_000;
 export const portunus: Peer = {
   name: 'portunus',
   title: 'Portunus',
-  variants: ['logged', 'unlogged', 'hosts', 'routes'],
   needs: [],
-  version: () => {
-    const file = path.join(import.meta.dirname, '..', '..', 'package.json');
-    const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: import.meta.dirname });
-    return `${JSON.parse(readFileSync(file, 'utf8')).version} ${commit.stdout.trim()}`.trim();
-  },
-  start: startPortunus,
+  version,
+  start: (setup) => startPortunus(setup, 'portunus'),
 };
 
-async function startPortunus({ folder, core, variant, materials, upstream }: Setup): Promise<Product> {
+/** Portunus beside itself, to tell what some of it costs. */
+export const ownVariants: readonly Peer[] = [
+  portunus,
+  {
+    ...portunus,
+    name: 'portunus-unlogged',
+    title: 'no access log',
+    start: (setup) => startPortunus({ ...setup, variant: 'unlogged' }, 'portunus-unlogged'),
+  },
+  {
+    ...portunus,
+    name: 'portunus-routes',
+    title: `${manyRoutes.toLocaleString('en')} more routes`,
+    start: (setup) => startPortunus(setup, 'portunus-routes'),
+  },
+];
+
+function version(): string {
+  const file = path.join(import.meta.dirname, '..', '..', 'package.json');
+  const commit = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', cwd: import.meta.dirname });
+  return `${JSON.parse(readFileSync(file, 'utf8')).version} ${commit.stdout.trim()}`.trim();
+}
+
+async function startPortunus({ folder, core, variant, materials, upstream }: Setup, name: PeerName): Promise<Product> {
   const [tlsPort, plainPort, adminPort] = [await freePort(), await freePort(), await freePort()];
   const env = {
     PORTUNUS_PREFIX: path.join(folder, 'data'),
@@ -47,36 +65,30 @@ async function startPortunus({ folder, core, variant, materials, upstream }: Set
   await post(`${admin}/apis`, { ...api, name: 'up', uris: ['/'], upstream_url: `http://127.0.0.1:${upstream.port}` });
   const echo = `http://127.0.0.1:${upstream.echoPort}`;
   await post(`${admin}/apis`, { ...api, name: 'echo', uris: ['/echo'], upstream_url: echo });
-  if (variant === 'hosts') importCertificates(materials.hosts().folder, env);
-  for (const { name, chain, key } of [materials.ecdsa, materials.rsa])
-    await post(`${admin}/certificates`, { cert: chain, key, snis: [name] });
-  if (variant === 'routes') await addRoutes(admin, upstream.port);
+  if (variant === 'hosts') importInto(env, materials.hosts().folder);
+  for (const host of [materials.ecdsa, materials.rsa])
+    await post(`${admin}/certificates`, { cert: host.chain, key: host.key, snis: [host.name] });
+  if (name === 'portunus-routes') importInto(env, routesFile(folder, upstream.port));
   await waitForHandshake(tlsPort, variant === 'hosts' ? materials.hosts().names[0] : materials.ecdsa.name);
-  return { ...started, name: 'portunus', tlsPort, plainPort };
+  return { ...started, name, tlsPort, plainPort };
 }
 
-function importCertificates(from: string, env: NodeJS.ProcessEnv): void {
-  const done = spawnSync(process.execPath, [main, 'import', from], {
-    env: { ...process.env, ...env },
-    encoding: 'utf8',
-  });
-  if (done.status !== 0) throw new Error(`import: ${done.stderr}`);
+/** Straight into the store: many at once by the Admin API would take minutes. */
+function importInto(env: NodeJS.ProcessEnv, from: string): void {
+  const options = { env: { ...process.env, ...env }, encoding: 'utf8' } as const;
+  const done = spawnSync(process.execPath, [main, 'import', from], options);
+  if (done.status !== 0) throw new Error(`import: ${done.stdout}${done.stderr}`);
 }
 
-async function addRoutes(admin: string, upstreamPort: number): Promise<void> {
-  const batch = 16;
-  for (let at = 0; at < manyRoutes; at += batch) {
-    const numbers = Array.from({ length: batch }, (_, offset) => at + offset);
-    await Promise.all(
-      numbers.map((number) =>
-        post(`${admin}/apis`, {
-          name: `route-${number}`,
-          hosts: [`route-${number}.bench.test`],
-          upstream_url: `http://127.0.0.1:${upstreamPort}`,
-        }),
-      ),
-    );
-  }
+function routesFile(folder: string, upstreamPort: number): string {
+  const file = path.join(folder, 'routes.json');
+  const apis = Array.from({ length: manyRoutes }, (_, number) => ({
+    name: `route-${number}`,
+    hosts: [`route-${number}.bench.test`],
+    upstream_url: `http://127.0.0.1:${upstreamPort}`,
+  }));
+  writeFileSync(file, JSON.stringify({ _format_version: '3.0', apis }));
+  return file;
 }
 
 async function post(url: string, body: object): Promise<void> {

@@ -1,33 +1,61 @@
-// The tables: one for each kind of figure, a row for each work, a column for each product.
+// The tables: goals, and one for each kind of figure with a row for each work and a column for each product.
 import type { Peer, PeerName } from '../peers/peer.ts';
-import { figures, type Kind, type Work } from '../works/work.ts';
+import type { Kind, Work } from '../works/work.ts';
 import type { Measurement, Results } from './results.ts';
 import { figureOf, ratioOf, type Spread } from './summary.ts';
 
-const headings: Readonly<Record<Kind, string>> = {
-  cpu: 'CPU µs per unit, user and system, all processes of the product; below it the ratio to nginx, median (min–max)',
-  latency: 'Latency at a fixed rate well below saturation: p50 / p99 in ms',
-  memory: 'Memory: KiB for each, and MiB resident at the start',
-};
+interface Table {
+  readonly kind: Kind;
+  readonly heading: string;
+  readonly cell: (row: Row, name: PeerName) => string;
+}
 
-export function toMarkdown(results: Results, works: readonly Work[], peers: readonly Peer[]): string {
-  const kinds = Object.keys(figures) as Kind[];
-  return kinds
-    .flatMap((kind) => {
+interface Row {
+  readonly work: Work;
+  readonly measurement: Measurement;
+  readonly peers: readonly Peer[];
+}
+
+const tables: readonly Table[] = [
+  {
+    kind: 'cpu',
+    heading: 'CPU µs per unit, and below it the ratio to nginx: median (min–max)',
+    cell: withRatio,
+  },
+  {
+    kind: 'cpu',
+    heading: 'Units a second, and how much of its core the product used: below 95 % the load was what set the pace',
+    cell: (row, name) => `${median(row, name, 'perSecond')} (${percent(row, name, 'busy')})`,
+  },
+  {
+    kind: 'costs',
+    heading: 'Portunus beside itself: CPU µs per unit, and below it the ratio to Portunus as it comes',
+    cell: withRatio,
+  },
+  {
+    kind: 'latency',
+    heading: 'Latency at a fixed rate well below saturation: p50 / p99 in ms, medians over the rounds',
+    cell: (row, name) => `${median(row, name, 'p50')} / ${median(row, name, 'p99')}`,
+  },
+  {
+    kind: 'memory',
+    heading: 'Resident memory: KiB for each connection, and MiB of the whole product before they came',
+    cell: (row, name) => `${median(row, name, 'perUnit')} KiB<br>${median(row, name, 'start')} MiB`,
+  },
+];
+
+export function toMarkdown(results: Results, works: readonly Work[], allPeers: readonly Peer[]): string {
+  return tables
+    .flatMap((table) => {
       const rows = works
-        .filter((work) => work.kind === kind)
-        .flatMap((work) => results.measurements.filter(({ id }) => id === work.id).map((m) => toRow(work, m, peers)));
-      if (rows.length === 0) return [];
-      const titles = peers.map(({ title }) => title);
-      return [
-        `### ${headings[kind]}\n`,
-        `| work | unit | ${titles.join(' | ')} |`,
-        `|---|---|${titles.map(() => '---|').join('')}`,
-        ...rows,
-        '',
-      ];
+        .filter(({ kind }) => kind === table.kind)
+        .flatMap((work): Row[] => {
+          const measurement = results.measurements.find(({ id }) => id === work.id);
+          return measurement === undefined ? [] : [{ work, measurement, peers: work.peers ?? allPeers }];
+        });
+      return rows.length === 0 ? [] : [toTable(table, rows)];
     })
-    .join('\n');
+    .join('\n\n');
 }
 
 /** Each goal, and what was reached. */
@@ -50,20 +78,37 @@ function verdict(ratio: Spread | undefined, most: number, next: number | undefin
   return next === undefined || ratio.median <= next ? 'met' : 'met, the next one not yet';
 }
 
-function toRow(work: Work, measurement: Measurement, peers: readonly Peer[]): string {
-  const cells = peers.map(({ name }) => toCell(work, measurement, name));
-  return `| ${work.title} | ${work.unit} | ${cells.join(' | ')} |`;
+function toTable({ heading, cell }: Table, rows: readonly Row[]): string {
+  const titles = rows[0]?.peers.map(({ title }) => title) ?? [];
+  const lines = rows.map((row) => {
+    const cells = row.peers.map(({ name }) => {
+      const samples = row.measurement.samples[name];
+      if (samples === undefined) return '';
+      return samples.length === 0 ? 'not served' : cell(row, name);
+    });
+    return `| ${row.work.title} | ${row.work.unit} | ${cells.join(' | ')} |`;
+  });
+  return [
+    `### ${heading}\n`,
+    `| work | unit | ${titles.join(' | ')} |`,
+    `|---|---|${titles.map(() => '---|').join('')}`,
+    ...lines,
+  ].join('\n');
 }
 
-function toCell(work: Work, measurement: Measurement, name: PeerName): string {
-  const samples = measurement.samples[name];
-  if (samples === undefined) return '';
-  if (samples.length === 0) return 'not served';
-  const median = (figure: string): string => show(figureOf(measurement, name, figure)?.median ?? Number.NaN);
-  if (work.kind === 'latency') return `${median('p50')} / ${median('p99')}`;
-  if (work.kind === 'memory') return `${median('perUnit')}, ${median('start')}`;
-  const ratio = name === 'nginx' ? undefined : ratioOf(work, measurement, name, 'nginx');
-  return `${median('microseconds')}${ratio === undefined ? '' : `<br>${showSpread(ratio)}`}`;
+function withRatio({ work, measurement, peers }: Row, name: PeerName): string {
+  const to = work.peers === undefined ? 'nginx' : peers[0]?.name;
+  const ratio = to === undefined || name === to ? undefined : ratioOf(work, measurement, name, to);
+  const figure = median({ work, measurement, peers }, name, 'microseconds');
+  return ratio === undefined ? figure : `${figure}<br>${showSpread(ratio)}`;
+}
+
+function median({ measurement }: Row, name: PeerName, figure: string): string {
+  return show(figureOf(measurement, name, figure)?.median ?? Number.NaN);
+}
+
+function percent({ measurement }: Row, name: PeerName, figure: string): string {
+  return `${((figureOf(measurement, name, figure)?.median ?? Number.NaN) * 100).toFixed(0)} %`;
 }
 
 function showSpread({ median, min, max }: Spread): string {
@@ -71,6 +116,7 @@ function showSpread({ median, min, max }: Spread): string {
 }
 
 function show(value: number): string {
+  if (value >= 1000) return Math.round(value).toLocaleString('en');
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }

@@ -1,6 +1,6 @@
 // Medians and spreads of what was measured.
 import type { PeerName } from '../peers/peer.ts';
-import { figures, type Work } from '../works/work.ts';
+import { leadingFigure, type Work } from '../works/work.ts';
 import type { Measurement } from './results.ts';
 
 export interface Spread {
@@ -16,7 +16,7 @@ export function figureOf(measurement: Measurement, name: PeerName, figure: strin
 
 /** The leading figure of one product as a part of another's, taken round by round. */
 export function ratioOf(work: Work, measurement: Measurement, name: PeerName, to: PeerName): Spread | undefined {
-  const leading = Object.keys(figures[work.kind])[0] ?? '';
+  const leading = leadingFigure[work.kind];
   const theirs = measurement.samples[to] ?? [];
   const ours = measurement.samples[name] ?? [];
   if (theirs.length === 0) return undefined;

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { h2load, type Requests } from '../load/h2load.ts';
 import { negotiates } from '../load/negotiates.ts';
 import { type BodySize, bodySizes } from '../materials.ts';
+import { ownVariants } from '../peers/portunus.ts';
 import type { Variant } from '../peers/peer.ts';
 import { smallBody } from '../upstream.ts';
 import { cpuWork } from './cpu-work.ts';
@@ -33,7 +34,6 @@ export const requestWorks: readonly Work[] = [
   },
   requests('small-browser', 'small response, headers of a browser', { ...small, headers: browserHeaders }),
   requests('small-unlogged', 'small response, no access log', { ...small, variant: 'unlogged' }),
-  requests('small-routes', 'small response, 10,000 more routes', { ...small, variant: 'routes' }),
   requests('plain', 'small response, plain HTTP', { ...small, plain: true }),
   requests('1k', '1 KiB response', body('1k', 32)),
   { ...requests('64k', '64 KiB response', body('64k', 16)), goals: { nginx: { most: 1 } } },
@@ -51,6 +51,11 @@ export const requestWorks: readonly Work[] = [
     variant: 'unlogged',
   }),
   requests('h2-64k', 'HTTP/2, 64 KiB response', { ...body('64k', 8), inFlight: 4, protocol: 'h2' }),
+];
+
+/** What parts of Portunus cost that are on by default and can be switched. */
+export const costWorks: readonly Work[] = [
+  { ...requests('costs', 'small response', small), kind: 'costs', peers: ownVariants },
 ];
 
 interface RequestWork extends Pick<Requests, 'connections' | 'inFlight' | 'headers' | 'answerBytes'> {

@@ -1,13 +1,13 @@
 // A work is what products are measured at, over and over: what is done, and which figures come out of it.
 import type { LoadOptions } from '../load/load.ts';
 import type { Materials } from '../materials.ts';
-import type { PeerName, Product, Variant } from '../peers/peer.ts';
+import type { Peer, PeerName, Product, Variant } from '../peers/peer.ts';
 
 export interface Context extends LoadOptions {
   readonly materials: Materials;
 }
 
-/** Figures by their names, see `figures`. */
+/** Figures by their names. */
 export type Sample = Readonly<Record<string, number>>;
 
 export interface Work {
@@ -18,6 +18,8 @@ export interface Work {
   readonly unit: string;
   readonly kind: Kind;
   readonly variant: Variant;
+  /** These alone, in the place of all peers; ratios are to the first. */
+  readonly peers?: readonly Peer[];
   /** Each sample is of a product that has just been started. */
   readonly fresh?: boolean;
   /** How long a product must have been under this load before it is measured; half a round when nothing is said. */
@@ -30,11 +32,12 @@ export interface Work {
   readonly measure: (product: Product, context: Context) => Promise<Sample | undefined>;
 }
 
-export type Kind = keyof typeof figures;
+export type Kind = 'cpu' | 'costs' | 'latency' | 'memory';
 
-/** The first of each kind is the one that ratios are of. */
-export const figures = {
-  cpu: { microseconds: 'CPU µs', perSecond: 'a second', busy: 'busy' },
-  latency: { p50: 'p50 ms', p99: 'p99 ms' },
-  memory: { perUnit: 'KiB', start: 'MiB at start', full: 'MiB with them' },
-} as const;
+/** The figure of a sample that ratios are of. */
+export const leadingFigure: Readonly<Record<Kind, string>> = {
+  cpu: 'microseconds',
+  costs: 'microseconds',
+  latency: 'p50',
+  memory: 'perUnit',
+};

@@ -2,7 +2,7 @@
 import { connectionWorks } from './connections.ts';
 import { latencyWorks } from './latency.ts';
 import { memoryWorks } from './memory.ts';
-import { requestWorks } from './requests.ts';
+import { costWorks, requestWorks } from './requests.ts';
 import { websocketWorks } from './websocket.ts';
 import type { Work } from './work.ts';
 
@@ -10,6 +10,7 @@ export const works: readonly Work[] = [
   ...requestWorks,
   ...connectionWorks,
   ...websocketWorks,
+  ...costWorks,
   ...latencyWorks,
   ...memoryWorks,
 ];
