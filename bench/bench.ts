@@ -2,15 +2,16 @@
 // upstream, one core each in turn while load and upstream have the other. Figures go to bench/results/.
 //
 //   npm run bench -- [--only small,handshake] [--peers portunus,nginx] [--rounds 5] [--seconds 4] [--json]
+//   npm run bench -- --report          writes the tables and the picture anew, from what was measured
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeMaterials } from './materials.ts';
 import { peers } from './peers/peers.ts';
 import { toMarkdown } from './report/markdown.ts';
-import { readResults, withMeasurement } from './report/results.ts';
+import { readResults, type Results, withMeasurement } from './report/results.ts';
 import { resultsFolder, writeReport } from './report/write-report.ts';
 import { runRounds } from './rounds.ts';
 import { startUpstream } from './upstream.ts';
@@ -22,6 +23,7 @@ const { values: options } = parseArgs({
     peers: { type: 'string', default: '' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
+    report: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -32,19 +34,25 @@ const chosenPeers = chosen('--peers', options.peers, peers, ({ name }) => name);
 for (const need of ['h2load', 'nginx', 'taskset', 'openssl', ...chosenPeers.flatMap(({ needs }) => needs)])
   requireTool(need);
 
-const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-bench-'));
-try {
-  await measure();
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+const resultsFile = path.join(resultsFolder, 'latest.json');
+mkdirSync(resultsFolder, { recursive: true });
+if (options.report) writeReport(JSON.parse(readFileSync(resultsFile, 'utf8')) as Results);
+else await measureInFolder();
+
+async function measureInFolder(): Promise<void> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-bench-'));
+  try {
+    await measure(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
-async function measure(): Promise<void> {
+async function measure(folder: string): Promise<void> {
   progress('making certificates');
   const materials = makeMaterials(folder);
   await using upstream = await startUpstream(folder, loadCore);
-  mkdirSync(resultsFolder, { recursive: true });
-  let results = readResults(path.join(resultsFolder, 'latest.json'));
+  let results = readResults(resultsFile);
   await runRounds({
     peers: chosenPeers,
     works: chosenWorks,

@@ -4,13 +4,7 @@ import type { Work } from './work.ts';
 
 export const latencyWorks: readonly Work[] = [
   latency('latency', '1,000 small responses a second on 50 connections', 'request', 1000, 50),
-  latency(
-    'latency-handshake',
-    '100 new connections a second, full handshake and a small request',
-    'connection',
-    100,
-    'new',
-  ),
+  latency('latency-handshake', '100 full handshakes a second, each with a small request', 'connection', 100, 'new'),
 ];
 
 function latency(id: string, title: string, unit: string, rate: number, connections: number | 'new'): Work {

@@ -8,8 +8,8 @@ const connections = 64;
 export const websocketWorks: readonly Work[] = [
   cpuWork({
     id: 'websocket',
-    title: 'WebSocket message of 64 bytes, there and back',
-    unit: 'message',
+    title: 'WebSocket message of 64 bytes',
+    unit: 'message there and back',
     load: async (product, { core, seconds, materials }) => {
       const args = [product.tlsPort, materials.ecdsa.name, '/echo', connections, seconds];
       return { kind: 'done', units: Number(await loadProcess(core, 'websocket-load', args)) };
