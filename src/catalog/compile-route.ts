@@ -1,7 +1,7 @@
 // An API and the ssl plugin that governs it → what the router indexes. There may be very many, so what many have in common
 // is there once: upstreams, and that there is none of something.
 import { createLru } from '../lib/lru.ts';
-import type { Api, Plugin } from '../model/entities.ts';
+import type { Api, SslPluginConfig } from '../model/entities.ts';
 import type { Route, Upstream } from './contract.ts';
 import type { Entry } from './router.ts';
 
@@ -9,8 +9,8 @@ import type { Entry } from './router.ts';
 const upstreamsMax = 1000;
 const none: readonly string[] = [];
 
-/** @param plugin the enabled ssl plugin of the API, else the enabled global one */
-export type CompileRoute = (api: Api, sequence: number, plugin: Plugin | undefined) => readonly Entry[];
+/** @param plugin of the enabled ssl plugin of the API, else of the enabled global one */
+export type CompileRoute = (api: Api, sequence: number, plugin: SslPluginConfig | undefined) => readonly Entry[];
 
 export function createRouteCompiler(): CompileRoute {
   const upstreams = createLru<string, Upstream>(upstreamsMax);
@@ -24,19 +24,56 @@ export function createRouteCompiler(): CompileRoute {
   };
 }
 
-function compileRoute(api: Api, sequence: number, plugin: Plugin | undefined, upstream: Upstream): readonly Entry[] {
-  const byPlugin = plugin?.config.onlyHttps ?? false;
+/** Another plugin governs the API from here on, or none; exchanges under way keep the route they have. */
+export function governRoute(entry: Entry, plugin: SslPluginConfig | undefined): void {
+  const policy = policyOf(entry.own, plugin);
+  const { httpsOnly, httpIfTerminated } = entry.route;
+  if (policy.httpsOnly === httpsOnly && policy.httpIfTerminated === httpIfTerminated) return;
+  entry.route = { ...entry.route, ...policy };
+}
+
+type Policy = Pick<Route, 'httpsOnly' | 'httpIfTerminated'>;
+
+function policyOf(own: Policy, plugin: SslPluginConfig | undefined): Policy {
+  const byPlugin = plugin?.onlyHttps ?? false;
+  return {
+    httpsOnly: own.httpsOnly || byPlugin,
+    // Where both demand HTTPS, both must accept a connection that was terminated in front.
+    httpIfTerminated:
+      (!own.httpsOnly || own.httpIfTerminated) && (!byPlugin || (plugin?.acceptHttpIfAlreadyTerminated ?? false)),
+  };
+}
+
+/** Every API has one of four. */
+const ownPolicies: readonly Policy[] = [false, true].flatMap((httpsOnly) =>
+  [false, true].map((httpIfTerminated) => ({ httpsOnly, httpIfTerminated })),
+);
+
+function ownPolicy({ httpsOnly, httpIfTerminated }: Api): Policy {
+  return (
+    ownPolicies.find((each) => each.httpsOnly === httpsOnly && each.httpIfTerminated === httpIfTerminated) ?? {
+      httpsOnly,
+      httpIfTerminated,
+    }
+  );
+}
+
+function compileRoute(
+  api: Api,
+  sequence: number,
+  plugin: SslPluginConfig | undefined,
+  upstream: Upstream,
+): readonly Entry[] {
+  const own = ownPolicy(api);
+  const { httpsOnly, httpIfTerminated } = policyOf(own, plugin);
   const route: Route = {
     apiId: api.id,
     apiName: api.name,
     upstream,
     stripUri: api.stripUri,
     preserveHost: api.preserveHost,
-    httpsOnly: api.httpsOnly || byPlugin,
-    // Where both demand HTTPS, both must accept a connection that was terminated in front.
-    httpIfTerminated:
-      (!api.httpsOnly || api.httpIfTerminated) &&
-      (!byPlugin || (plugin?.config.acceptHttpIfAlreadyTerminated ?? false)),
+    httpsOnly,
+    httpIfTerminated,
     retries: api.retries,
     connectTimeoutMs: api.upstreamConnectTimeoutMs,
     sendTimeoutMs: api.upstreamSendTimeoutMs,
@@ -49,6 +86,7 @@ function compileRoute(api: Api, sequence: number, plugin: Plugin | undefined, up
     uris: shared(api.uris),
     methods: shared(api.methods),
     route,
+    own,
     looseUri: undefined,
   };
   if (api.dialect === '0.12' || api.hosts.length === 0 || api.uris.length === 0) return [entry];

@@ -16,7 +16,10 @@ export interface Entry {
   readonly uris: readonly string[];
   /** Empty: any. */
   readonly methods: readonly string[];
-  readonly route: Route;
+  /** Immutable itself; another one takes its place when another plugin governs. */
+  route: Route;
+  /** What the API demands itself, whatever plugin governs. */
+  readonly own: Pick<Route, 'httpsOnly' | 'httpIfTerminated'>;
   /** What strip removes when no path took part in the match, if the request's path begins with it. */
   readonly looseUri: string | undefined;
 }
@@ -24,6 +27,8 @@ export interface Entry {
 export interface Router {
   /** Puts an API's entries in the place of those it had; none: removes it. */
   set(apiId: string, entries: readonly Entry[]): void;
+  /** All APIs that have any. */
+  entries(): IterableIterator<[apiId: string, entries: readonly Entry[]]>;
   readonly match: RouteCatalog['matchRoute'];
   readonly size: number;
 }
@@ -62,6 +67,8 @@ export function createRouter(): Router {
       entriesOf.set(apiId, entries);
       for (const entry of entries) forEachPlace(entry, addTo);
     },
+
+    entries: () => entriesOf.entries(),
 
     match(method, host, path) {
       const bucket = exact.get(host);

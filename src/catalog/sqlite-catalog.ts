@@ -1,8 +1,8 @@
 // The catalog over the local SQLite file, read-only: certificates are looked up there one by one and never preloaded;
 // routes are compiled into memory and follow the changes they are told.
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
-import type { Api, Change, Plugin } from '../model/entities.ts';
-import { createRouteCompiler } from './compile-route.ts';
+import type { Api, Change, Plugin, SslPluginConfig } from '../model/entities.ts';
+import { createRouteCompiler, governRoute } from './compile-route.ts';
 import type { CertificateCatalog, CertificateRecord, RouteCatalog, SealedPair } from './contract.ts';
 import { createRouter } from './router.ts';
 
@@ -45,13 +45,13 @@ export function openSqliteCatalog(path: string): Catalog {
     `SELECT ${certificateColumns} FROM certificates c WHERE c.owner = 'default' ORDER BY c.sequence LIMIT 1`,
   );
   const findApi = one<ApiRow>('SELECT id, doc, sequence FROM apis WHERE id = ?');
-  const findPlugin = one<{ doc: string }>('SELECT doc FROM plugins WHERE id = ?');
+  const findPlugin = one<PluginRow>('SELECT id, doc FROM plugins WHERE id = ?');
   const findRevision = one<{ revision: number }>('SELECT revision FROM revision');
 
   const router = createRouter();
   const compileRoute = createRouteCompiler();
   /** Enabled ssl plugins, by API; the global one under ''. */
-  const plugins = new Map<string, Plugin>();
+  const plugins = new Map<string, SslPluginConfig & { readonly id: string }>();
   const apiOfPlugin = new Map<string, string>();
   const unusableApis = new Set<string>();
   const loadedApis = new Set<string>();
@@ -100,8 +100,8 @@ export function openSqliteCatalog(path: string): Catalog {
           else apis.add(apiId);
         }
       }
-      if (everyApi) loadRoutes();
-      else for (const id of apis) loadRoute(id);
+      for (const id of apis) loadRoute(id);
+      if (everyApi) governAll();
       if (changes.length > 0) certificateEpoch += 1;
       revision = Math.max(revision, upTo);
     },
@@ -121,11 +121,13 @@ export function openSqliteCatalog(path: string): Catalog {
       plugins.clear();
       apiOfPlugin.clear();
       unusableApis.clear();
-      for (const { id } of many<{ id: string }>('SELECT id FROM plugins')) loadPlugin(id);
+      for (const row of many<PluginRow>('SELECT id, doc FROM plugins')) setPlugin(row);
       const gone = new Set(loadedApis);
-      for (const { id } of many<{ id: string }>('SELECT id FROM apis')) gone.delete(id);
+      for (const row of many<ApiRow>('SELECT id, doc, sequence FROM apis')) {
+        gone.delete(row.id);
+        setRoute(row);
+      }
       for (const id of gone) loadRoute(id);
-      loadRoutes();
       return findRevision()?.revision ?? 0;
     } finally {
       database.exec('COMMIT');
@@ -137,8 +139,12 @@ export function openSqliteCatalog(path: string): Catalog {
     return fill !== undefined && fill !== fillComplete;
   }
 
-  function loadRoutes(): void {
-    for (const row of many<ApiRow>('SELECT id, doc, sequence FROM apis')) setRoute(row);
+  /** Another global plugin: nothing is read for that, nor looked up. */
+  function governAll(): void {
+    for (const [apiId, entries] of router.entries()) {
+      if (plugins.has(apiId)) continue;
+      for (const entry of entries) governRoute(entry, plugins.get(''));
+    }
   }
 
   function loadRoute(id: string): void {
@@ -165,16 +171,20 @@ export function openSqliteCatalog(path: string): Catalog {
   /** @returns the APIs whose routes it may have changed, the one it left included; '' for all */
   function loadPlugin(id: string): ReadonlySet<string> {
     const row = findPlugin(id);
-    const plugin = row === undefined ? undefined : (JSON.parse(row.doc) as Plugin);
     const left = apiOfPlugin.get(id);
     if (left !== undefined && plugins.get(left)?.id === id) plugins.delete(left);
     apiOfPlugin.delete(id);
     const touched = new Set(left === undefined ? [] : [left]);
-    if (plugin === undefined) return touched;
-    const apiId = plugin.apiId ?? '';
+    return row === undefined ? touched : touched.add(setPlugin(row));
+  }
+
+  /** @returns its API, '' when it is global */
+  function setPlugin({ id, doc }: PluginRow): string {
+    const { apiId: api, enabled, config } = JSON.parse(doc) as Plugin;
+    const apiId = api ?? '';
     apiOfPlugin.set(id, apiId);
-    if (plugin.enabled) plugins.set(apiId, plugin);
-    return touched.add(apiId);
+    if (enabled) plugins.set(apiId, { ...config, id });
+    return apiId;
   }
 
   function one<Row>(sql: string): One<Row> {
@@ -191,6 +201,11 @@ interface ApiRow {
   readonly id: string;
   readonly doc: string;
   readonly sequence: number;
+}
+
+interface PluginRow {
+  readonly id: string;
+  readonly doc: string;
 }
 
 interface CertificateRow {

@@ -144,6 +144,49 @@ describe('a catalog', () => {
     assert.equal(demandsHttps(), true);
   });
 
+  test('takes changes of APIs and of the global ssl plugin at once, and leaves the routes that were handed out alone', async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    await store.transact('test', async (tx) => {
+      for (const id of ['kept', 'gone', 'terminated']) {
+        const own = { httpsOnly: id === 'terminated', httpIfTerminated: true };
+        await tx.apis.insert(fakeApi(id, { hosts: [`${id}.test`], ...own }));
+      }
+    });
+    using catalog = openSqliteCatalog(path);
+    const route = (id: string) => catalog.matchRoute('GET', `${id}.test`, '/')?.route;
+    const before = route('kept');
+    const { revision } = await store.transact('test', (tx) => tx.apis.delete('gone'));
+    await store.transact('test', async (tx) => {
+      await tx.certificates.insert(fakePluginCertificate('global'));
+      const config = { onlyHttps: true, acceptHttpIfAlreadyTerminated: true };
+      await tx.plugins.insert(fakePlugin('global', null, { config }));
+      await tx.apis.insert(fakeApi('new', { hosts: ['new.test'] }));
+    });
+    const policy = (id: string) => [route(id)?.httpsOnly, route(id)?.httpIfTerminated];
+    catalog.apply(await store.revision(), await store.changesSince(revision - 1, 100));
+    assert.equal(route('gone'), undefined);
+    for (const id of ['kept', 'new', 'terminated']) assert.deepEqual([id, ...policy(id)], [id, true, true]);
+    assert.equal(before?.httpsOnly, false);
+
+    const refusing = { onlyHttps: true, acceptHttpIfAlreadyTerminated: false };
+    await store.transact('test', (tx) => tx.plugins.replace(fakePlugin('global', null, { config: refusing })));
+    await catchUp(catalog, store);
+    for (const id of ['kept', 'new', 'terminated']) assert.deepEqual([id, ...policy(id)], [id, true, false]);
+
+    const last = await store.transact('test', (tx) => tx.plugins.delete('global'));
+    await catchUp(catalog, store);
+    assert.ok(last.revision > revision);
+    assert.deepEqual(
+      [policy('kept'), policy('new'), policy('terminated')],
+      [
+        [false, true],
+        [false, true],
+        [true, true],
+      ],
+    );
+  });
+
   for (const { where, to, demanding } of [
     { where: 'another API', to: 'two', demanding: ['two.test'] },
     { where: 'every API', to: null, demanding: ['one.test', 'two.test'] },
