@@ -38,7 +38,7 @@ const withBodyUntrusted = fieldSet([...endsHere, field.forwarded]);
 const withoutBodyUntrusted = fieldSet([...endsHere, field.trailer, field.forwarded]);
 
 /** Changing to these would take the requests that follow out of sight. */
-const refusedUpgrade = /^(?:h2c|http|tls)\b/i;
+const refusedUpgrade = /^(?:h2c?|http|tls)\b/i;
 
 export interface ForwardSettings {
   readonly realIpHeader: string;
