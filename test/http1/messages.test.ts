@@ -9,6 +9,7 @@ import { readMessage } from './read-message.ts';
 import { type Refused, refusedRequests } from './refused-requests.ts';
 import { refusedResponses } from './refused-responses.ts';
 import { smuggledRequests, smuggledResponses } from './refused-smuggling.ts';
+import { takenRequests } from './taken-requests.ts';
 
 suite('a request is refused, however it is split:', () => {
   for (const refused of [...refusedRequests, ...smuggledRequests]) {
@@ -30,54 +31,25 @@ function assertRefused(kind: 'request' | 'response', { message, code }: Refused)
   for (let cut = 1; cut < Math.min(message.length, 400); cut += 1) assert.equal(outcome([cut]), code, `cut at ${cut}`);
 }
 
-const taken: readonly (readonly [name: string, message: string, body: string])[] = [
-  ['with one empty line first', '\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  ['with two empty lines first', '\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  ['with no whitespace behind the colon', 'GET / HTTP/1.1\r\nHost:a\r\n\r\n', ''],
-  ['with whitespace around a value', 'GET / HTTP/1.1\r\nHost: \t a \t\r\n\r\n', ''],
-  ['with an empty value', 'GET / HTTP/1.1\r\nHost: a\r\nX:\r\n\r\n', ''],
-  ['with obs-text in a value', 'GET / HTTP/1.1\r\nHost: a\r\nX: \xe9\xff\r\n\r\n', ''],
-  ['of HTTP/1.0 without Host', 'GET / HTTP/1.0\r\n\r\n', ''],
-  ['of a later minor version', 'GET / HTTP/1.2\r\nHost: a\r\n\r\n', ''],
-  ['with an empty Host', 'GET / HTTP/1.1\r\nHost:\r\n\r\n', ''],
-  ['with an absolute target', 'GET http://A:80/x HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  ['with an absolute target that has no path', 'GET http://a?x HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  ['with an asterisk', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  ['with a method of its own', 'MKCOL-2 / HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  [
-    'with what browsers leave as it is',
-    'GET /[a]{b}|^?x=\\..%&y={"a":1}'.replaceAll('"', '%22').concat(' HTTP/1.1\r\nHost: a\r\n\r\n'),
-    '',
-  ],
-  ['with dots that are no segment', 'GET /.well-known/...x/..a/a..b?../ HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  ['with an encoded slash', 'GET /group%2Fproject HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  ['with a target of 256 bytes', `GET /${'a'.repeat(255)} HTTP/1.1\r\nHost: a\r\n\r\n`, ''],
-  ['with 20 fields', `GET / HTTP/1.1\r\nHost: a\r\n${'X: a\r\n'.repeat(19)}\r\n`, ''],
-  ['with a body by length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello', 'hello'],
-  ['with a length of zero', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n', ''],
-  [
-    'with a chunked body',
-    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\nA;x="y"\r\n0123456789\r\n000\r\n\r\n',
-    'hello0123456789',
-  ],
-  [
-    'with trailers',
-    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Sum: 1\r\n\r\n',
-    'x',
-  ],
-  ['with an underscore in a name', 'GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 5\r\n\r\n', ''],
-];
-
-suite('a request is taken:', () => {
-  for (const [name, message, body] of taken) {
+suite('a request is taken, however it is split:', () => {
+  for (const { name, message, bodies } of takenRequests) {
     test(name, () => {
-      const reading = readMessage('request', `${message}NEXT`);
-      assert.equal(reading.outcome, 'ok');
-      assert.equal(reading.body, body);
-      assert.equal(reading.rest, 'NEXT');
+      for (const size of [Infinity, 1, 2, 3, 7]) assert.deepEqual(bodiesOf(message, size), bodies, `pieces of ${size}`);
     });
   }
 });
+
+/** Of every request in `text`, read in pieces of this size. */
+function bodiesOf(text: string, size: number): readonly (string | undefined)[] {
+  const bodies: (string | undefined)[] = [];
+  for (let rest = text; rest !== '';) {
+    const reading = readMessage('request', rest, { cuts: Array.from(rest, () => size) });
+    assert.equal(reading.outcome, 'ok');
+    bodies.push(reading.body);
+    rest = reading.rest ?? '';
+  }
+  return bodies;
+}
 
 test('a response is as long as its head and the request’s method say', () => {
   const bodyOf = (message: string, method = 'GET'): string | undefined =>
@@ -158,7 +130,7 @@ test('no split of the bytes changes what is read', () => {
 
 const everyMessage = [
   ...[...refusedRequests, ...smuggledRequests].map(({ message }) => message),
-  ...taken.map(([, message]) => message),
+  ...takenRequests.map(({ message }) => message),
 ];
 const mutated = fc
   .tuple(
