@@ -17,6 +17,13 @@ export interface PinnedOptions {
   readonly output?: string;
 }
 
+/** Ended with this process, however it ends. */
+const alive = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGTERM');
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 /** @param core the processor it and its children run on */
 export function startPinned(
   core: number,
@@ -30,6 +37,8 @@ export function startPinned(
     env: { ...process.env, ...env },
   });
   if (typeof file === 'number') closeSync(file);
+  alive.add(child);
+  child.once('exit', () => alive.delete(child));
   return {
     pid: child.pid ?? 0,
     output: child.stdout,

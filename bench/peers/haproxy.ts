@@ -29,7 +29,7 @@ function haproxyConfig({ variant, materials, upstream }: Setup, tlsPort: number,
   # Where the system lets a process have fewer than twice as many descriptors, that many must do.
   maxconn 16384
   no strict-limits
-  ssl-default-bind-options ssl-min-ver TLSv1.2
+  ssl-default-bind-options ssl-min-ver TLSv1.2 prefer-client-ciphers
   log stdout format raw local0
 
 defaults
