@@ -1,5 +1,5 @@
 // Portunus beside nginx, HAProxy, Caddy and nginx with certificates chosen in Lua: the same settings, certificates and
-// upstream, one core each in turn while load and upstream have the other. Figures go to bench/results/.
+// upstream, one core each in turn while load and upstream have another. Figures go to bench/results/.
 //
 //   npm run bench -- [--only small,handshake] [--peers portunus,nginx] [--rounds 5] [--seconds 4] [--json]
 //   npm run bench -- --report          writes the tables and the picture anew, from what was measured
@@ -29,6 +29,8 @@ const { values: options } = parseArgs({
 });
 const productCore = 0;
 const loadCore = 1;
+/** With the load where there are only two. */
+const upstreamCore = os.availableParallelism() > 2 ? 2 : loadCore;
 const chosenWorks = chosen('--only', options.only, works, ({ id }) => id);
 const chosenPeers = chosen('--peers', options.peers, peers, ({ name }) => name);
 for (const need of ['h2load', 'nginx', 'taskset', 'openssl', ...chosenPeers.flatMap(({ needs }) => needs)])
@@ -41,17 +43,14 @@ else await measureInFolder();
 
 async function measureInFolder(): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-bench-'));
-  try {
-    await measure(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  await measure(folder);
 }
 
 async function measure(folder: string): Promise<void> {
   progress('making certificates');
   const materials = makeMaterials(folder);
-  await using upstream = await startUpstream(folder, loadCore);
+  await using upstream = await startUpstream(folder, upstreamCore);
   let results = readResults(resultsFile);
   await runRounds({
     peers: chosenPeers,

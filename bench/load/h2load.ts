@@ -20,7 +20,7 @@ export interface Requests {
 export async function h2load(requests: Requests, { core, seconds }: LoadOptions): Promise<number> {
   const { connections, inFlight = 1, answerBytes } = requests;
   const output = await runPinned(core, 'h2load', [
-    ...(requests.protocol === 'h2' ? ['--npn-list=h2'] : ['--h1']),
+    ...(requests.protocol === 'h2' ? [] : ['--h1']),
     '-t1',
     `-c${connections}`,
     `-m${inFlight}`,
@@ -35,7 +35,8 @@ export async function h2load(requests: Requests, { core, seconds }: LoadOptions)
   const successful = numberIn(output, /status codes: (\d+) 2xx, 0 3xx, 0 4xx, 0 5xx/);
   const bodyBytes = numberIn(output, /\((\d+)\) data/);
   const unfinished = connections * inFlight * answerBytes;
-  const fails = !/, 0 failed, 0 errored, 0 timeout/.test(output);
+  const negotiated = /Application protocol: (\S+)/.exec(output)?.[1] ?? requests.protocol;
+  const fails = negotiated !== requests.protocol || !/, 0 failed, 0 errored, 0 timeout/.test(output);
   const short = bodyBytes < done * answerBytes || bodyBytes > done * answerBytes + unfinished;
   if (fails || done === 0 || successful < done || short)
     throw new Error(`${requests.url}: not all is well:\n${output}`);
