@@ -1,5 +1,5 @@
 // The certificate served when no other is chosen: made at first start, ECDSA and RSA, and kept in the store like any other.
-import { randomUUID } from 'node:crypto';
+import { newId } from './lib/new-id.ts';
 import type { KeyPair } from './model/entities.ts';
 import type { Store } from './store/contract.ts';
 import type { Sealer } from './store/sealer.ts';
@@ -15,7 +15,7 @@ export async function ensureDefaultCertificate(store: Store, sealer: Sealer, now
   const [primary, alternative] = [makePair('ec', sealer, now), makePair('rsa', sealer, now)];
   await store.transact('system', async (tx) => {
     if ((await tx.certificates.count({ owner: 'default' })) > 0) return;
-    const id = randomUUID();
+    const id = newId();
     const owner = { kind: 'default' } as const;
     await tx.certificates.insert({ id, owner, primary, alternative, tags: [], createdAt: now, updatedAt: now });
   });

@@ -1,6 +1,7 @@
 // One certificate to import, from what its source holds to what the store keeps: parsed, through intake as by any other
 // door, its names in normal form, its keys sealed. Runs on whatever thread; the plain key goes no further than this file.
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import { newId } from '../lib/new-id.ts';
 import type { Certificate, KeyPair, Milliseconds, Sni } from '../model/entities.ts';
 import { parseHostName } from '../model/host-name.ts';
 import { isTag } from '../model/tag.ts';
@@ -83,7 +84,7 @@ export async function composeEntry(item: CertificateItem, options: ComposeOption
       throw new Refusal('cert and cert_alt have keys of the same type; one RSA and one ECDSA, say, belong together');
     }
     const names = uniqueByName(snis ?? serverNames(primary.pair.dnsNames).map((name): NamedSni => ({ name })));
-    const id = entry.id ?? (names.length === 0 ? idOf(primary.pair, alternative?.pair) : randomUUID());
+    const id = entry.id ?? (names.length === 0 ? idOf(primary.pair, alternative?.pair) : newId());
     const both = [primary, ...(alternative === undefined ? [] : [alternative])];
     return {
       kind: 'certificate',
@@ -98,7 +99,7 @@ export async function composeEntry(item: CertificateItem, options: ComposeOption
         updatedAt: now,
       },
       snis: names.map((sni) => ({
-        id: sni.id ?? randomUUID(),
+        id: sni.id ?? newId(),
         name: sni.name,
         certificateId: id,
         tags: sni.tags ?? [],

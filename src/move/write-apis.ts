@@ -1,5 +1,4 @@
 // APIs and ssl plugins of a file into one transaction, by the rules of the Admin API.
-import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { decodeFields } from '../admin/bodies/decode-fields.ts';
 import { nestJson, type RequestBody } from '../admin/bodies/fields.ts';
@@ -12,6 +11,7 @@ import { composePlugin } from '../admin/seed/compose-plugin.ts';
 import { pluginBody } from '../admin/seed/plugin-fields.ts';
 import { decodePlugin } from '../admin/seed/plugins.ts';
 import { isPortunusError, type PortunusError } from '../lib/errors.ts';
+import { newId } from '../lib/new-id.ts';
 import type { Api, Certificate, Plugin } from '../model/entities.ts';
 import type { StoreTransaction } from '../store/contract.ts';
 import { violation } from '../store/violation.ts';
@@ -70,7 +70,7 @@ interface Written<T> {
 async function writeApi(tx: StoreTransaction, value: unknown, { deps, replace }: ApiWriting): Promise<Written<Api>> {
   const body = bodyOf(value);
   const decoded = decodeFields(apiBody, body, seedPhrases);
-  const { id = randomUUID() } = decoded.values;
+  const { id = newId() } = decoded.values;
   const stored = await tx.apis.get(id);
   const api = composeApi(decoded, Object.keys(body.fields), { id, createdAt: stored?.createdAt ?? deps.now() });
   if (isDeepStrictEqual(api, stored)) return { how: 'unchanged', value: api };
@@ -87,7 +87,7 @@ async function writePlugin(
   { deps, force, replace }: ApiWriting,
 ): Promise<Written<Plugin>> {
   const decoded = decodePlugin(bodyOf(value), pluginBody);
-  const { id = randomUUID() } = decoded.values;
+  const { id = newId() } = decoded.values;
   const stored = await storedPlugin(tx, id);
   const identity = { id, createdAt: stored?.plugin.createdAt ?? deps.now() };
   const { plugin, certificate } = await composePlugin(deps, tx, { force }, decoded, {

@@ -1,8 +1,8 @@
 // Composed certificates into one transaction: what is there already is left alone, what others hold is refused, or
 // replaced when that is wanted.
-import { randomUUID } from 'node:crypto';
 import type { PortunusError } from '../lib/errors.ts';
 import { createLru } from '../lib/lru.ts';
+import { newId } from '../lib/new-id.ts';
 import type { Leaf, StoreTransaction } from '../store/contract.ts';
 import { violation } from '../store/violation.ts';
 import type { ComposedCertificate, ImportProblem } from './compose-entry.ts';
@@ -156,7 +156,7 @@ async function replaceIn(tx: StoreTransaction, item: ComposedCertificate, outcom
   const tags = [...new Set([...stored.tags, ...certificate.tags])];
   await tx.certificates.replace({ ...certificate, id: stored.id, tags, createdAt: stored.createdAt });
   for (const sni of snis) {
-    if (!byName.has(sni.name)) await tx.snis.insert({ ...sni, id: randomUUID(), certificateId: stored.id });
+    if (!byName.has(sni.name)) await tx.snis.insert({ ...sni, id: newId(), certificateId: stored.id });
   }
   outcome.replaced += 1;
 }

@@ -1,7 +1,7 @@
 // /apis and /apis/{id or name}, as Kong 0.9 to 0.12 had them.
-import { randomUUID } from 'node:crypto';
 import { Type } from 'typebox';
 import { PortunusError } from '../../lib/errors.ts';
+import { newId } from '../../lib/new-id.ts';
 import type { Api } from '../../model/entities.ts';
 import { parseHostName } from '../../model/host-name.ts';
 import type { ApiFilter, StoreReader } from '../../store/contract.ts';
@@ -83,7 +83,7 @@ export function apiRoutes(deps: AdminDeps): readonly Route[] {
 
   async function create(call: Call): Promise<Answer> {
     const decoded = decodeFields(apiBody, call.body, seedPhrases);
-    const identity = { id: decoded.values.id ?? randomUUID(), createdAt: deps.now() };
+    const identity = { id: decoded.values.id ?? newId(), createdAt: deps.now() };
     const api = composeApi(decoded, Object.keys(call.body.fields), identity);
     return save(call, 'insert', api);
   }

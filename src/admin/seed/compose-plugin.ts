@@ -1,5 +1,5 @@
 // From the fields of a request to an ssl plugin and its certificate: defaults, merging, the check of the certificate.
-import { randomUUID } from 'node:crypto';
+import { newId } from '../../lib/new-id.ts';
 import type { Api, Certificate, KeyPair, Plugin } from '../../model/entities.ts';
 import type { StoreTransaction } from '../../store/contract.ts';
 import type { Decoded } from '../bodies/decode-fields.ts';
@@ -43,7 +43,7 @@ export async function composePlugin(
 
   const accepted = await pairOf(deps, tx, call, values, place, apiId, problems);
   if (accepted === undefined || problems.length > 0) throw inputInvalid(problems);
-  const certificateId = stored?.certificate.id ?? randomUUID();
+  const certificateId = stored?.certificate.id ?? newId();
   const certificate: Certificate = {
     id: certificateId,
     owner: { kind: 'plugin', pluginId: identity.id },

@@ -1,6 +1,6 @@
 // /plugins and /apis/{id or name}/plugins: the ssl plugin, on one API or global. Its certificate is a record of its own,
 // owned by the plugin, and comes and goes with it.
-import { randomUUID } from 'node:crypto';
+import { newId } from '../../lib/new-id.ts';
 import type { Api, Certificate, Plugin } from '../../model/entities.ts';
 import type { PluginFilter, StoreReader, StoreTransaction } from '../../store/contract.ts';
 import { decodeFields, isUuid, type Decoded } from '../bodies/decode-fields.ts';
@@ -119,7 +119,7 @@ export function pluginRoutes(deps: AdminDeps): readonly Route[] {
   function create(call: Call, scope: Scope): Promise<Answer> {
     const decoded = decodePlugin(call.body, pluginBody);
     return save(call, async (tx) => {
-      const identity = { id: decoded.values.id ?? randomUUID(), createdAt: deps.now() };
+      const identity = { id: decoded.values.id ?? newId(), createdAt: deps.now() };
       const composed = await composePlugin(deps, tx, call, decoded, { identity, scope: await scope(tx, call) });
       await tx.certificates.insert(composed.certificate);
       await tx.plugins.insert(composed.plugin);

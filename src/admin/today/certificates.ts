@@ -1,6 +1,6 @@
 // /certificates and /certificates/{id or SNI}, as Kong 3 has them. Certificates of ssl plugins are not seen here: they are
 // their plugin's.
-import { randomUUID } from 'node:crypto';
+import { newId } from '../../lib/new-id.ts';
 import type { Certificate } from '../../model/entities.ts';
 import { parseHostName } from '../../model/host-name.ts';
 import type { StoreReader, StoreTransaction } from '../../store/contract.ts';
@@ -84,7 +84,7 @@ export function certificateRoutes(deps: AdminDeps): readonly Route[] {
   function create(call: Call): Promise<Answer> {
     const decoded = decodeFields(certificateBody, call.body, todayPhrases);
     return write(deps, call, async (tx) => {
-      const place: CertificatePlace = { id: decoded.values.id ?? randomUUID(), names: [], unsent: 'default' };
+      const place: CertificatePlace = { id: decoded.values.id ?? newId(), names: [], unsent: 'default' };
       return save(tx, 201, place, await composeCertificate(deps, tx, call, decoded, place));
     });
   }
@@ -96,7 +96,7 @@ export function certificateRoutes(deps: AdminDeps): readonly Route[] {
     return write(deps, call, async (tx) => {
       const stored = isUuid(key) ? await adminCertificate(tx, key.toLowerCase()) : await certificateOfName(tx, key);
       const fresh = stored === undefined && !isUuid(key);
-      const place = await placeOf(tx, stored ?? { id: isUuid(key) ? key.toLowerCase() : randomUUID() }, 'default');
+      const place = await placeOf(tx, stored ?? { id: isUuid(key) ? key.toLowerCase() : newId() }, 'default');
       const sent = decoded.values.snis ?? [];
       const values = fresh
         ? { ...decoded.values, snis: sent.some((name) => sameName(name, key)) ? sent : [...sent, key] }
@@ -139,7 +139,7 @@ export function certificateRoutes(deps: AdminDeps): readonly Route[] {
       if (held.has(name)) continue;
       const at = deps.now();
       await tx.snis.insert({
-        id: randomUUID(),
+        id: newId(),
         name,
         certificateId: certificate.id,
         tags: [],

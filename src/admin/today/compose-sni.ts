@@ -1,5 +1,5 @@
 // From the fields of a request to an SNI: what the path says, what is kept, all problems at once.
-import { randomUUID } from 'node:crypto';
+import { newId } from '../../lib/new-id.ts';
 import type { Sni } from '../../model/entities.ts';
 import { decodeFields } from '../bodies/decode-fields.ts';
 import { todayPhrases } from '../bodies/phrases.ts';
@@ -40,7 +40,7 @@ export function composeSni(call: Call, place: SniPlace): Sni {
   if (checked?.kind === 'unsound') problems.push(checked.problem);
   if (problems.length > 0 || checked?.kind !== 'sound' || certificateId === undefined) throw inputInvalid(problems);
   return {
-    id: place.id ?? values.id ?? randomUUID(),
+    id: place.id ?? values.id ?? newId(),
     name: checked.name,
     certificateId,
     tags: values.tags === undefined ? (kept?.tags ?? []) : [...new Set(values.tags)],

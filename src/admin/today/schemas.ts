@@ -1,7 +1,7 @@
 // /schemas/{certificates, snis}: what an entity is made of, and whether a body would pass. Checks fields and certificates, not
 // what is stored.
-import { randomUUID } from 'node:crypto';
 import { Type, type TObject } from 'typebox';
+import { newId } from '../../lib/new-id.ts';
 import { decodeFields } from '../bodies/decode-fields.ts';
 import { todayPhrases } from '../bodies/phrases.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
@@ -16,7 +16,7 @@ export function schemaRoutes(deps: AdminDeps): readonly Route[] {
   return [
     ...routesOf('certificates', certificateBody, async (call) => {
       const decoded = decodeFields(certificateBody, call.body, todayPhrases);
-      const place = { id: randomUUID(), names: [], unsent: 'default' } as const;
+      const place = { id: newId(), names: [], unsent: 'default' } as const;
       await deps.store.rehearse(call.actor, (tx) => composeCertificate(deps, tx, call, decoded, place));
       return successful;
     }),
