@@ -4,6 +4,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { openSqliteCatalog } from '../../src/catalog/sqlite-catalog.ts';
 import { expectOk } from '../../test/support/admin.ts';
+import { makeSelfSigned } from '../../test/support/certificates.ts';
 import { type Gateway, startGateway } from '../../test/support/gateway.ts';
 import { startUpstream } from '../../test/support/upstream.ts';
 import { hostOf } from './fill.ts';
@@ -57,6 +58,11 @@ export async function measureApis(circumstances: ApiCircumstances): Promise<read
   rows.push([`a changed API: sent → applied by the worker and answered, ${changes} changes`, quantiles(applied)]);
   rows.push(['… → and the first request has gone the new way', quantiles(seen)]);
 
+  rows.push([
+    'the global ssl plugin changed, which every API follows: sent → applied and answered',
+    await governing(gateway),
+  ]);
+
   for (const [what, url] of [
     ['a page of 100: the first', '/apis?size=100'],
     ['… the last', `/apis?size=100&offset=${Buffer.from(`s${apis - 100}`).toString('base64url')}`],
@@ -68,6 +74,16 @@ export async function measureApis(circumstances: ApiCircumstances): Promise<read
     rows.push([`${what}: \`GET ${url.replace(/offset=.+/, 'offset=…')}\``, quantiles(list)]);
   }
   return rows;
+}
+
+async function governing(gateway: Gateway): Promise<string> {
+  const { cert, key } = makeSelfSigned({ names: ['*.apis.test'] });
+  const made = await expectOk(gateway.admin, 'POST', '/plugins', { name: 'ssl', config: { cert, key } });
+  const times = await timed(listings, (at) =>
+    expectOk(gateway.admin, 'PATCH', `/plugins/${made.body.id}`, { config: { only_https: at % 2 === 0 } }),
+  );
+  await expectOk(gateway.admin, 'DELETE', `/plugins/${made.body.id}`);
+  return quantiles(times);
 }
 
 async function memory(prefix?: string): Promise<number> {

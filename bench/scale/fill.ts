@@ -1,8 +1,8 @@
 // A data directory with very many certificates and APIs, written through the store as an import writes them: sealed,
 // with their SNIs, bindings and changes.
-import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { newId } from '../../src/lib/new-id.ts';
 import type { Api } from '../../src/model/entities.ts';
 import type { CertificateWithSnis } from '../../src/store/contract.ts';
 import { createKeyringFile } from '../../src/store/keyring.ts';
@@ -10,7 +10,8 @@ import { createSealer } from '../../src/store/sealing.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.ts';
 import { createLeaves, nameOf } from './leaves.ts';
 
-const batch = 1000;
+/** Large, so that pages of indexes are written for many at once. */
+const batch = 10_000;
 /** Every certificate has the first; one in a thousand the second; one in two the third. */
 export const tags = { all: 'everyone', few: 'few', half: 'half' } as const;
 
@@ -33,7 +34,7 @@ export async function fillStore({ prefix, certificates, apis, upstreamUrl, progr
     const items = Array.from({ length: Math.min(batch, certificates - from) }, (_, at): CertificateWithSnis => {
       const number = from + at;
       const { pair, key } = leaf(number);
-      const [id, now] = [randomUUID(), Date.now()];
+      const [id, now] = [newId(), Date.now()];
       const times = { createdAt: now, updatedAt: now };
       return {
         certificate: {
@@ -44,7 +45,7 @@ export async function fillStore({ prefix, certificates, apis, upstreamUrl, progr
           tags: [tags.all, ...(number % 1000 === 0 ? [tags.few] : []), ...(number % 2 === 0 ? [tags.half] : [])],
           ...times,
         },
-        snis: [{ id: randomUUID(), name: nameOf(number), certificateId: id, tags: [], ...times }],
+        snis: [{ id: newId(), name: nameOf(number), certificateId: id, tags: [], ...times }],
       };
     });
     const { value: refused } = await store.transact('bench', (tx) => tx.insertCertificates(items));
@@ -65,7 +66,7 @@ export const hostOf = (number: number): string => `a${String(number).padStart(6,
 
 function apiOf(number: number, upstreamUrl: string): Api {
   return {
-    id: randomUUID(),
+    id: newId(),
     name: `api-${number}`,
     dialect: '0.12',
     hosts: [hostOf(number)],
