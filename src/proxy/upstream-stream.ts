@@ -233,8 +233,9 @@ export class UpstreamStream implements UpstreamTransport, Timed {
 
   #onEnd(): void {
     if (this.#sink === undefined || this.#responseRead) return;
-    // Also what comes of a stream that ends without a word, or in the middle.
-    if (!this.#headRead || this.#bytesLeft > 0 || this.#stream?.rstCode !== 0) return;
+    // Also what comes of a stream that is reset without an error before its response is whole: node:http2 closes it only
+    // when all of the request is sent.
+    if (!this.#headRead || this.#bytesLeft > 0 || this.#stream?.rstCode !== 0) return this.#fail(failure.reset);
     this.#endResponse();
   }
 

@@ -125,6 +125,19 @@ test('a body shorter than its Content-Length is never passed off as whole', asyn
   assert.equal(all.match(/HTTP\/1\.1 /g)?.length ?? 0, 1, all);
 });
 
+test('an upstream that gives an upload up without an error or an answer has failed', async () => {
+  await using upstream = await startUpstream((stream) => {
+    stream.pause();
+    setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+  });
+  await using gateway = await start(upstream);
+  using client = await connectRaw(gateway.port);
+  client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n${'x'.repeat(1_000_000)}`);
+  const { status, body } = await client.response();
+  assert.equal(status, 502);
+  assert.match(body, /UPSTREAM_RESET/);
+});
+
 for (const framing of ['Content-Length: 100', 'Transfer-Encoding: chunked']) {
   test(`an upload that the client cuts never ends as if it were whole (${framing})`, async () => {
     const events: string[] = [];
