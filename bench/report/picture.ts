@@ -6,7 +6,7 @@ import type { Measurement, Results } from './results.ts';
 import { ratioOf, type Spread } from './summary.ts';
 
 const width = 920;
-const plot = { left: 330, right: 820 };
+const plot = { left: 330, right: 800 };
 const rowHeight = 30;
 const top = 112;
 const marks = [0.25, 0.5, 1, 2, 4, 8];

@@ -1,10 +1,11 @@
 // What was measured, as bench/results/latest.json keeps it. A run replaces the works that it measured and keeps the others,
-// so that a long suite may be run in parts; on another machine it begins anew.
+// so that a long suite may be run in parts; on another machine it begins anew, and works that there are no more are dropped.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import type { Peer, PeerName } from '../peers/peer.ts';
 import type { Sample } from '../works/work.ts';
+import { works } from '../works/works.ts';
 
 export interface Measurement {
   /** Of the work. */
@@ -38,7 +39,9 @@ export function readResults(file: string): Results {
   const empty = { machine: thisMachine(), versions: {}, measurements: [] };
   if (!existsSync(file)) return empty;
   const kept = JSON.parse(readFileSync(file, 'utf8')) as Results;
-  return JSON.stringify(kept.machine) === JSON.stringify(empty.machine) ? kept : empty;
+  if (JSON.stringify(kept.machine) !== JSON.stringify(empty.machine)) return empty;
+  const known = kept.measurements.filter((each) => works.some(({ id }) => id === each.id));
+  return { ...kept, measurements: known };
 }
 
 /** @returns the results with one work measured anew */
