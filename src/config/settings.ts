@@ -405,7 +405,8 @@ export const settings = {
     default: '128',
     min: 1,
     max: 10_000,
-    description: 'Requests of one HTTP/2 connection that may be under way at once; further ones are refused.',
+    description:
+      'Requests of one HTTP/2 connection that may be under way at once; a client that makes more is disconnected.',
   },
   http2_reset_burst: {
     kind: 'integer',

@@ -11,6 +11,8 @@ import { peerFields } from './forward-request.ts';
 const goawayGraceMs = 1000;
 /** RFC 9113 section 6.8: a GOAWAY that refuses nothing yet. */
 const anyStream = 2 ** 31 - 1;
+/** From then on a request waits for what came along with it: an upstream need not hear of what is reset at once. */
+const cutStreamsMany = 20;
 
 export interface ClientSessionOwner {
   readonly draining: boolean;
@@ -31,6 +33,7 @@ export class ClientSession implements ClientStreamOwner, Timed {
   readonly #session: ServerHttp2Session;
   #streams = 0;
   #requests = 0;
+  #cutStreams = 0;
   #state: State = 'open';
 
   constructor(connection: Connection, limits: HeadLimits, services: ExchangeServices, owner: ClientSessionOwner) {
@@ -64,6 +67,8 @@ export class ClientSession implements ClientStreamOwner, Timed {
 
   destroy(): void {
     this.#session.destroy();
+    // The session would wait until all that was written has left, for ever when the client reads nothing.
+    this.connection.socket.destroy();
     this.#onClose();
   }
 
@@ -74,6 +79,10 @@ export class ClientSession implements ClientStreamOwner, Timed {
     this.#session.close();
     if (this.#streams === 0) this.#watch(goawayGraceMs);
     else this.deadline = Number.POSITIVE_INFINITY;
+  }
+
+  cut(): void {
+    this.#cutStreams += 1;
   }
 
   gone(): void {
@@ -88,7 +97,8 @@ export class ClientSession implements ClientStreamOwner, Timed {
     this.#streams += 1;
     this.#requests += 1;
     if (this.#state === 'open') this.deadline = Number.POSITIVE_INFINITY;
-    served.begin(raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, this.#limits);
+    const whole = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+    served.begin(raw, whole, this.#limits, this.#cutStreams > cutStreamsMany);
     if (this.#requests >= this.#services.settings.requestsPerConnectionMax || this.#owner.draining) this.drain();
   }
 

@@ -6,6 +6,7 @@ import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Response } from '../http1/message.ts';
 import { gatheredMaxBytes } from '../http1/message-writer.ts';
 import { fieldsObject, pushFields } from '../http2/fields.ts';
+import { GatheredPieces } from '../http2/gather-pieces.ts';
 import { readTrailers } from '../http2/trailers.ts';
 import { StreamRequest } from '../http2/stream-request.ts';
 import type { Connection } from '../tls/connection.ts';
@@ -30,6 +31,8 @@ const freeRequestsMax = 256;
 export interface ClientStreamOwner {
   readonly connection: Connection;
   readonly peerFields: string;
+  /** It ends before its response does. `gone` follows. */
+  cut(): void;
   /** Its exchange is over and nothing of it is left to send, or it was cut. */
   gone(): void;
 }
@@ -54,6 +57,7 @@ export class ClientStream implements Downstream, Timed {
   #requestTrailers: FieldLines | undefined;
   /** The request's body is not whole yet. */
   #bodyOpen = false;
+  #unread: GatheredPieces | undefined;
   #reading = false;
   #listens = false;
   #sendBlocked = false;
@@ -67,19 +71,28 @@ export class ClientStream implements Downstream, Timed {
     this.#owner = owner;
     this.#stream = stream;
     stream.on('error', ignoreError);
-    stream.on('aborted', () => this.#onGone());
+    stream.on('aborted', () => {
+      this.#owner.cut();
+      this.#onGone();
+    });
     stream.on('close', () => this.#onGone());
   }
 
-  /** @param raw names and values in turn @param whole no body follows */
-  begin(raw: readonly string[], whole: boolean, limits: HeadLimits): void {
+  /**
+   * @param raw names and values in turn
+   * @param whole no body follows
+   * @param waits for what came along with it, which may be its end
+   */
+  begin(raw: readonly string[], whole: boolean, limits: HeadLimits, waits: boolean): void {
     const now = this.#services.deadlines.now();
     const code = this.#request.read(raw, whole, limits);
     this.#bodyOpen = !whole;
+    if (!whole) this.#unread = new GatheredPieces(this.#stream);
     const exchange = new Exchange(this.#services, this, this.#request, now, now);
     this.#exchange = exchange;
-    if (code === undefined) exchange.begin();
-    else exchange.refuse(code);
+    if (code !== undefined) exchange.refuse(code);
+    else if (waits) setImmediate(() => this.#exchange?.begin());
+    else exchange.begin();
   }
 
   onDeadline(): void {
@@ -222,7 +235,9 @@ export class ClientStream implements Downstream, Timed {
       this.#stream.resume();
     } else if (!takes && this.#reading) {
       this.#stream.pause();
+      this.#unread?.gather();
     }
+    if (takes) this.#unread?.pass();
     this.#reading = takes;
     if (this.#sendBlocked) return;
     if (takes && !this.#switched) this.#watch(this.#services.settings.clientBodyTimeoutMs);
