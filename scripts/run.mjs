@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { findNode, nodeMissing } from '../bin/find-node.mjs';
 import { run } from '../bin/run-node.mjs';
 
@@ -13,6 +14,7 @@ const tasks = {
   start: (args) => node('bin/portunus.mjs', 'start', ...args),
   portunus: (args) => node('bin/portunus.mjs', ...args),
   test: (args) => node('--test', '--test-concurrency=2', ...(args.length > 0 ? args : testFiles('test'))),
+  'test:long': testLong,
   bench: (args) => node('bench/bench.ts', ...args),
   'bench:cluster': (args) => node('bench/cluster.ts', ...args),
   'bench:scale': (args) => node('bench/scale.ts', ...args),
@@ -62,6 +64,15 @@ function testFiles(folder) {
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => path.join(folder, name))
     .sort();
+}
+
+/** Properties tried for minutes each: `npm run test:long -- --minutes=60 --seed=1`. Ten minutes, and a new seed, if not said. */
+function testLong(args) {
+  const { values } = parseArgs({ args, options: { minutes: { type: 'string' }, seed: { type: 'string' } } });
+  process.env.PORTUNUS_FUZZ_MINUTES = values.minutes ?? '10';
+  if (values.seed !== undefined) process.env.PORTUNUS_FUZZ_SEED = values.seed;
+  const files = testFiles('test').filter((name) => name.endsWith('-fuzz.test.ts'));
+  return node('--test', '--test-concurrency=2', ...files);
 }
 
 async function build() {

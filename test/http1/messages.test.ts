@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { errorCodes } from '../../src/lib/errors.ts';
 import { progress } from '../../src/http1/codes.ts';
 import { HeadParser } from '../../src/http1/head-parser.ts';
 import { readMessage } from './read-message.ts';
@@ -128,23 +127,6 @@ test('no split of the bytes changes what is read', () => {
   );
 });
 
-const everyMessage = [
-  ...[...refusedRequests, ...smuggledRequests].map(({ message }) => message),
-  ...takenRequests.map(({ message }) => message),
-];
-const mutated = fc
-  .tuple(
-    fc.constantFrom(...everyMessage),
-    fc.array(
-      fc.tuple(fc.nat(), fc.constantFrom('set', 'insert', 'delete', 'repeat'), fc.integer({ min: 0, max: 255 })),
-      {
-        minLength: 1,
-        maxLength: 4,
-      },
-    ),
-  )
-  .map(([message, mutations]) => mutations.reduce(mutate, message));
-
 test('no split of a head changes what is read of the next one on the same stream', () => {
   const limits = { maxBytes: 4096, maxFields: 20, maxTargetBytes: 256 };
   for (const [kind, text] of [
@@ -165,48 +147,6 @@ test('no split of a head changes what is read of the next one on the same stream
   }
 });
 
-test('whatever comes is a message, unfinished, or refused with a code; and no split changes which', () => {
-  fc.assert(
-    fc.property(mutated, cuts, (text, lengths) => {
-      const whole = readMessage('request', text);
-      assert.ok(whole.outcome === 'ok' || whole.outcome === 'incomplete' || whole.outcome in errorCodes, whole.outcome);
-      assert.deepEqual(readMessage('request', text, { cuts: lengths }), whole);
-    }),
-    { numRuns: 2000 },
-  );
-});
-
-test('whatever an upstream sends is a response, unfinished, or refused with a code; and no split changes which', () => {
-  const responses = [...refusedResponses, ...smuggledResponses].map(({ message }) => message);
-  fc.assert(
-    fc.property(
-      fc.constantFrom(...responses),
-      fc.nat(),
-      fc.integer({ min: 0, max: 255 }),
-      cuts,
-      (message, at, octet, lengths) => {
-        const text = mutate(message, [at, 'set', octet]);
-        const whole = readMessage('response', text);
-        assert.ok(
-          whole.outcome === 'ok' || whole.outcome === 'incomplete' || whole.outcome in errorCodes,
-          whole.outcome,
-        );
-        assert.deepEqual(readMessage('response', text, { cuts: lengths }), whole);
-      },
-    ),
-    { numRuns: 1000 },
-  );
-});
-
 function linesOf(list: readonly (readonly [string, string])[]): string {
   return list.map(([name, text]) => `${name}: ${text}\r\n`).join('');
-}
-
-function mutate(text: string, [seed, kind, octet]: readonly [number, string, number]): string {
-  const at = text.length === 0 ? 0 : seed % text.length;
-  const character = String.fromCharCode(octet);
-  if (kind === 'set') return text.slice(0, at) + character + text.slice(at + 1);
-  if (kind === 'insert') return text.slice(0, at) + character + text.slice(at);
-  if (kind === 'delete') return text.slice(0, at) + text.slice(at + 1);
-  return text.slice(0, at) + text.slice(at, at + octet).repeat(2) + text.slice(at + octet);
 }

@@ -72,6 +72,18 @@ export function readMessage(
   };
 }
 
+/** The requests in `text`, one behind the other, and what became of the rest: `ok` when there is none. */
+export function readRequests(text: string): { readonly requests: readonly Reading[]; readonly outcome: string } {
+  const requests: Reading[] = [];
+  for (let rest = text; rest !== '';) {
+    const reading = readMessage('request', rest);
+    if (reading.outcome !== 'ok') return { requests, outcome: reading.outcome };
+    requests.push(reading);
+    rest = reading.rest ?? '';
+  }
+  return { requests, outcome: 'ok' };
+}
+
 function* pieces(bytes: Buffer, cuts: readonly number[]): Generator<Buffer> {
   let at = 0;
   for (const cut of cuts) {

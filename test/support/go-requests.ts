@@ -1,6 +1,7 @@
 // Requests as Go's net/http server reads them, from its documented rules and sources: lenient where it is lenient (bare LF,
 // folded lines, a length beside chunks), so that what it reads differs from our own codec wherever a message can be read in
-// two ways. Nothing of our codec is used here.
+// two ways. Nothing of our codec is used here. One thing is not Go's: empty lines before a request are passed over, as RFC
+// 9112 section 2.2 has it.
 
 export interface GoRequest {
   readonly method: string;
@@ -27,6 +28,7 @@ export function readGoRequests(text: string): GoReading {
   const requests: GoRequest[] = [];
   const reader = new LineReader(text);
   for (;;) {
+    reader.skipEmptyLines();
     const from = reader.at;
     if (from === text.length) return { requests, rest: undefined, restFrom: from };
     try {
@@ -46,6 +48,10 @@ class LineReader {
 
   constructor(text: string) {
     this.#text = text;
+  }
+
+  skipEmptyLines(): void {
+    while (this.#text.startsWith('\r\n', this.at)) this.at += 2;
   }
 
   line(): string {
