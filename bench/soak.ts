@@ -28,6 +28,8 @@ const minutes = Number(options.minutes);
 const names = Number(options.names);
 /** Under this, growth is no leak but caches and heaps that fill. */
 const growthMaxBytes = 24 * 1024 * 1024;
+/** In shorter runs they fill until the end, and growth says nothing. */
+const growthMinutes = 5;
 const changePauseMs = 250;
 /** Files that are opened when they are first needed. */
 const descriptorsSlack = 4;
@@ -115,7 +117,7 @@ function report(): void {
     const during = samples.slice(1, -1);
     const memory = trendOf(during, (sample) => sample.residentBytes);
     const grown = memory.after - memory.before;
-    if (grown > growthMaxBytes) note(`${name}: resident memory has grown by ${mib(grown)}`);
+    if (grown > growthMaxBytes && minutes >= growthMinutes) note(`${name}: resident memory has grown by ${mib(grown)}`);
     rows.push([
       `resident memory of the ${name}: median of the second quarter → of the last; the line through the second half`,
       `${mib(memory.before)} → ${mib(memory.after)}; ${(memory.perHour / 1024 / 1024).toFixed(0)} MiB an hour`,
