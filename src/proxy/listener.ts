@@ -5,6 +5,7 @@ import type { TlsAcceptor } from '../tls/accept.ts';
 import type { AlpnProtocol } from '../tls/alpn.ts';
 import type { Connection } from '../tls/connection.ts';
 import { createDeadlines } from '../tls/deadlines.ts';
+import { acceptHandles, type TcpHandle } from '../tls/tcp-handle.ts';
 import type { ConnectionRefusal, Counters, Log } from '../observe/contract.ts';
 import { createConnectionLimit, type ConnectionLimit } from './connection-limit.ts';
 import { normalizeAddress, parseProxyHeader } from './proxy-protocol.ts';
@@ -61,13 +62,15 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   if (listen.ssl && tls === undefined) throw new TypeError('a listener with ssl needs a TLS acceptor');
   const limit = options.limit ?? createConnectionLimit(config.clientConnectionsMax);
   const isTrusted = createTrustedPeers(config.trustedIps);
-  const preparing = new Set<Socket>();
+  const preparing = new Set<Preparing>();
   const reading = createDeadlines<ProxyHeaderReading>(config.handshakeTimeoutMs, (reader) => reader.expire());
   const sniffing = createDeadlines<PrefaceReading>(config.handshakeTimeoutMs, (reader) => reader.expire());
   let whenIdle: (() => void) | undefined;
 
   const server = createServer({ pauseOnConnect: true, noDelay: true }, accept);
   await startListening(server, options);
+  if (listen.ssl && !listen.proxyProtocol && tls !== undefined)
+    acceptHandles(server, (handle) => acceptHandle(handle, tls));
   server.on('error', (error) => log.error({ err: error }, 'a listener failed'));
   const address = server.address();
   const port = address !== null && typeof address === 'object' ? address.port : listen.port;
@@ -83,7 +86,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     close,
     [Symbol.asyncDispose]() {
       const closed = close();
-      for (const socket of preparing) socket.destroy();
+      for (const connection of preparing) connection.destroy();
       return closed;
     },
   };
@@ -126,6 +129,44 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     });
     reading.add(reader, reader.startedAt);
     reader.start();
+  }
+
+  /** The common way: TLS with nothing before it needs no socket of its own for TCP. */
+  function acceptHandle(handle: TcpHandle, acceptor: TlsAcceptor): void {
+    const peer: { address?: string; port?: number } = {};
+    // It has gone again.
+    if (handle.getpeername(peer) !== 0 || peer.address === undefined) return handle.close();
+    if (!limit.enter()) {
+      counters.connectionRefused('limit');
+      return handle.close();
+    }
+    counters.connectionOpened(true);
+    handle.setNoDelay(true);
+    const remoteAddress = normalizePeer(peer.address);
+    const remotePort = peer.port ?? 0;
+    const trusted = isTrusted(remoteAddress);
+    const connection: Preparing = { destroy: () => undefined };
+    preparing.add(connection);
+    connection.destroy = acceptor.acceptHandle(
+      handle,
+      { alpnProtocols },
+      ({ socket, serverName, alpnProtocol }) =>
+        handOver(connection, {
+          socket,
+          tls: true,
+          serverName,
+          alpnProtocol,
+          remoteAddress,
+          remotePort,
+          localPort: port,
+          trusted,
+        }),
+      () => {
+        limit.leave();
+        counters.connectionClosed(true);
+        settled(connection);
+      },
+    );
   }
 
   function secure(
@@ -172,14 +213,14 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     });
   }
 
-  function handOver(socket: Socket, connection: Connection): void {
+  function handOver(prepared: Preparing, connection: Connection): void {
     try {
       onConnection(connection);
     } catch (error) {
       log.error({ err: error }, 'a connection could not be taken on');
       connection.socket.destroy();
     }
-    settled(socket);
+    settled(prepared);
   }
 
   function refuse(socket: Socket, reason: ConnectionRefusal): void {
@@ -187,11 +228,16 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     socket.destroy();
   }
 
-  function settled(socket: Socket): void {
-    if (!preparing.delete(socket) || preparing.size > 0) return;
+  function settled(prepared: Preparing): void {
+    if (!preparing.delete(prepared) || preparing.size > 0) return;
     whenIdle?.();
     whenIdle = undefined;
   }
+}
+
+/** A connection that is not yet handed over, or its socket. */
+interface Preparing {
+  destroy: () => void;
 }
 
 type ReadingOutcome =

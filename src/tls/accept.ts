@@ -14,6 +14,7 @@ import { readDefaultCertificate } from './default-certificate.ts';
 import { plainHttpAnswer } from './plain-http-answer.ts';
 import { createSelector, selectCertificate } from './select.ts';
 import type { HandshakeFailure, TlsCounters, TlsLog, TlsSettings } from './settings.ts';
+import { HandleTlsSocket, socketOf, type TcpHandle } from './tcp-handle.ts';
 
 export interface TlsAcceptorDependencies {
   readonly config: TlsSettings;
@@ -54,6 +55,18 @@ export interface TlsAcceptor extends AsyncDisposable {
    * handshake is told of.
    */
   accept(socket: Socket, options: AcceptOptions, onSecure: (connection: SecureConnection) => void): void;
+  /**
+   * The same for a connection that no socket was made of yet.
+   *
+   * @param onClosed called once when the connection is closed, also long after its handshake
+   * @returns ends the connection, as long as its handshake is under way
+   */
+  acceptHandle(
+    handle: TcpHandle,
+    options: AcceptOptions,
+    onSecure: (connection: SecureConnection) => void,
+    onClosed: () => void,
+  ): () => void;
   /** Handshakes under way. */
   readonly pending: number;
   /** TLS contexts kept. */
@@ -102,7 +115,12 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
 
   return {
     accept(socket, options, onSecure) {
-      new Handshake(shared, socket, options, onSecure).start();
+      new Handshake(shared, options, onSecure).startOnSocket(socket);
+    },
+    acceptHandle(handle, options, onSecure, onClosed) {
+      const handshake = new Handshake(shared, options, onSecure, onClosed);
+      handshake.startOnHandle(handle);
+      return handshake.abandon;
     },
     get pending() {
       return pending.size;
@@ -190,9 +208,12 @@ interface Shared {
 /** One connection on its way to its first application byte. */
 class Handshake {
   readonly #shared: Shared;
-  readonly #socket: Socket;
   readonly #options: AcceptOptions;
   readonly #onSecure: (connection: SecureConnection) => void;
+  readonly #onClosed: (() => void) | undefined;
+  /** There is either a handle or a socket, until TLS has taken it. */
+  #handle: TcpHandle | undefined;
+  #socket: Socket | undefined;
   #tls: TLSSocket | undefined;
   #chunks: Uint8Array[] = [];
   #received = 0;
@@ -202,33 +223,73 @@ class Handshake {
 
   constructor(
     shared: Shared,
-    socket: Socket,
     options: AcceptOptions,
     onSecure: (connection: SecureConnection) => void,
+    onClosed?: () => void,
   ) {
     this.#shared = shared;
-    this.#socket = socket;
     this.#options = options;
     this.#onSecure = onSecure;
+    this.#onClosed = onClosed;
   }
 
-  start(): void {
-    const socket = this.#socket;
+  startOnSocket(socket: Socket): void {
     this.#shared.pending.add(this, this.#options.startedAt);
-    socket.on('error', this.#onError);
-    socket.on('close', this.#onClose);
-    socket.on('data', this.#onData);
+    this.#listen(socket);
     if (this.#options.firstBytes !== undefined && this.#options.firstBytes.length > 0) {
       this.#onData(this.#options.firstBytes);
     }
     if (this.#tls === undefined && !this.#over) socket.resume();
   }
 
+  startOnHandle(handle: TcpHandle): void {
+    this.#shared.pending.add(this, this.#options.startedAt);
+    this.#handle = handle;
+    handle.onread = (bytes) => {
+      if (bytes === undefined) this.fail('disconnected');
+      else this.#onData(Buffer.from(bytes));
+    };
+    handle.reading = true;
+    if (handle.readStart() !== 0) this.fail('disconnected');
+  }
+
   /** Ends the connection without another word. */
   fail(reason: HandshakeFailure): void {
     if (!this.#finish()) return;
     this.#shared.counters.handshakeFailed(reason);
-    (this.#tls ?? this.#socket).destroy();
+    this.#destroy();
+  }
+
+  abandon = (): void => {
+    if (!this.#over) this.#destroy();
+  };
+
+  #destroy(): void {
+    const socket = this.#tls ?? this.#socket;
+    if (socket !== undefined) return void socket.destroy();
+    const handle = this.#handle;
+    this.#handle = undefined;
+    if (handle === undefined) return;
+    handle.onread = ignoreBytes;
+    handle.close(this.#onClosed);
+  }
+
+  #listen(socket: Socket): void {
+    this.#socket = socket;
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+    socket.on('data', this.#onData);
+  }
+
+  /** What is not the common way goes on with a socket. */
+  #ensureSocket(): Socket {
+    const handle = this.#handle;
+    if (this.#socket !== undefined || handle === undefined) return this.#socket as Socket;
+    this.#handle = undefined;
+    const socket = socketOf(handle);
+    if (this.#onClosed !== undefined) socket.on('close', this.#onClosed);
+    this.#listen(socket);
+    return socket;
   }
 
   #onError = (): void => {
@@ -236,7 +297,7 @@ class Handshake {
   };
 
   #onClose = (): void => {
-    this.#shared.lingering.delete(this.#socket);
+    if (this.#socket !== undefined) this.#shared.lingering.delete(this.#socket);
     this.fail('disconnected');
   };
 
@@ -273,30 +334,50 @@ class Handshake {
     if (choice.kind === 'none') return this.#alert('no-certificate', 'unrecognized_name');
     if (choice.kind === 'unusable') return this.#alert('certificate-unusable', 'internal_error');
 
-    const socket = this.#socket;
+    this.#chunks = [];
+    const wire = alpn.kind === 'chosen' ? alpn.wire : undefined;
+    const handle = this.#handle;
+    if (handle === undefined) {
+      const tls = this.#wrapSocket(choice.context, wire, bytes);
+      this.#watch(tls, choice.serverName, alpn);
+    } else {
+      this.#handle = undefined;
+      const tls = new HandleTlsSocket(handle, choice.context, wire);
+      if (this.#onClosed !== undefined) tls.on('close', this.#onClosed);
+      this.#watch(tls, choice.serverName, alpn);
+      tls.receive(bytes);
+    }
+  }
+
+  #wrapSocket(secureContext: SecureContext, alpn: Uint8Array | undefined, bytes: Uint8Array): TLSSocket {
+    const socket = this.#ensureSocket();
     socket.off('data', this.#onData);
     socket.pause();
     socket.unshift(bytes);
-    this.#chunks = [];
     const tls = new TLSSocket(socket, {
       isServer: true,
-      secureContext: choice.context,
-      ...(alpn.kind === 'chosen' ? { ALPNProtocols: alpn.wire } : undefined),
+      secureContext,
+      ...(alpn === undefined ? undefined : { ALPNProtocols: alpn }),
     });
-    this.#tls = tls;
     socket.off('close', this.#onClose);
+    return tls;
+  }
+
+  #watch(tls: TLSSocket, serverName: string | undefined, alpn: AlpnChoice & { kind: 'chosen' | 'not-asked' }): void {
+    this.#tls = tls;
     // node:tls has a listener for `error` of its own that passes on to this one.
     tls.on('_tlsError', this.#onTlsError);
     tls.on('close', this.#onClose);
-    tls.on('secure', () => this.#secured(tls, choice.serverName, alpn));
+    tls.on('secure', () => this.#secured(tls, serverName, alpn));
   }
 
   /** The client waits, within the time for the handshake; nothing more is read of it meanwhile. Fetched once or not at all. */
   #startWhenFetched(certificateId: string, hello: ClientHello & { kind: 'hello' }, bytes: Uint8Array): void {
     if (this.#fetched) return this.#alert('certificate-unusable', 'internal_error');
     this.#fetched = true;
-    this.#socket.off('data', this.#onData);
-    this.#socket.pause();
+    const socket = this.#ensureSocket();
+    socket.off('data', this.#onData);
+    socket.pause();
     const again = (): void => {
       if (!this.#over) this.#startTls(hello, bytes);
     };
@@ -326,7 +407,7 @@ class Handshake {
   #refuse(reason: HandshakeFailure, words: Uint8Array): void {
     if (!this.#finish()) return;
     this.#shared.counters.handshakeFailed(reason);
-    const socket = this.#socket;
+    const socket = this.#ensureSocket();
     socket.off('data', this.#onData);
     this.#shared.lingering.add(socket);
     socket.end(words);
@@ -342,3 +423,6 @@ class Handshake {
     return true;
   }
 }
+
+/** What the peer of a closed connection still sent. */
+function ignoreBytes(): void {}

@@ -1,13 +1,15 @@
 // A TLS acceptor on a real port, over a catalog that lives in a Map; it greets each client with the facts of its
 // connection and closes. And clients for it.
+import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
 import type { CertificateCatalog, CertificateRecord } from '../../src/catalog/contract.ts';
 import { createTlsAcceptor, type SecureConnection, type TlsAcceptor } from '../../src/tls/accept.ts';
 import type { AlpnProtocol } from '../../src/tls/alpn.ts';
 import type { HandshakeFailure, TlsSettings } from '../../src/tls/settings.ts';
+import { acceptHandles } from '../../src/tls/tcp-handle.ts';
 import { command } from './command.ts';
 
 export const tlsSettings: TlsSettings = {
@@ -93,8 +95,8 @@ export interface RunningAcceptor extends AsyncDisposable {
   /** Fields of what was logged as an error. */
   readonly errors: object[];
   readonly connections: SecureConnection[];
-  /** Raw sockets that are open. */
-  readonly open: ReadonlySet<Socket>;
+  /** Connections that are open. */
+  readonly open: ReadonlySet<object>;
 }
 
 export interface AcceptorOptions {
@@ -109,6 +111,9 @@ export interface AcceptorOptions {
   /** Keep connections open and echo instead of greeting and closing. */
   readonly echo?: boolean;
 }
+
+/** How connections come to the acceptors of this process. */
+export const road: { kind: 'handle' | 'socket' } = { kind: 'handle' };
 
 export async function startAcceptor(options: AcceptorOptions): Promise<RunningAcceptor> {
   const counted: RecordingCounters = {
@@ -138,18 +143,27 @@ export async function startAcceptor(options: AcceptorOptions): Promise<RunningAc
     log: { debug: () => {}, error: (fields) => void errors.push(fields) },
   });
   const connections: SecureConnection[] = [];
-  const open = new Set<Socket>();
+  const open = new Set<object>();
+  const alpnProtocols = options.alpnProtocols ?? ['http/1.1'];
+  const onSecure = (connection: SecureConnection): void => {
+    connections.push(connection);
+    if (options.echo === true) connection.socket.pipe(connection.socket);
+    else connection.socket.end(JSON.stringify(greetingOf(connection)));
+  };
   const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
+    assert.equal(road.kind, 'socket');
     open.add(socket);
     socket.on('close', () => open.delete(socket));
-    acceptor.accept(socket, { alpnProtocols: options.alpnProtocols ?? ['http/1.1'] }, (connection) => {
-      connections.push(connection);
-      if (options.echo === true) connection.socket.pipe(connection.socket);
-      else connection.socket.end(JSON.stringify(greetingOf(connection)));
-    });
+    acceptor.accept(socket, { alpnProtocols }, onSecure);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  if (road.kind === 'handle') {
+    acceptHandles(server, (handle) => {
+      open.add(handle);
+      acceptor.acceptHandle(handle, { alpnProtocols }, onSecure, () => open.delete(handle));
+    });
+  }
   return {
     port: (server.address() as AddressInfo).port,
     acceptor,
@@ -159,7 +173,7 @@ export async function startAcceptor(options: AcceptorOptions): Promise<RunningAc
     open,
     async [Symbol.asyncDispose]() {
       await acceptor[Symbol.asyncDispose]();
-      for (const socket of open) socket.destroy();
+      for (const { socket } of connections) socket.destroy();
       server.close();
       await once(server, 'close');
     },

@@ -1,0 +1,89 @@
+// Accepted TCP connections as libuv's handles, before node:net makes sockets of them, and TLS on top of such a handle. A
+// handshake over two sockets, one for TCP and one for TLS, costs a tenth more than over one. All of this is Node's inside:
+// where it is not as expected, connections take the road of sockets, and nothing else changes.
+import { type Server, Socket } from 'node:net';
+import { TLSSocket, type SecureContext } from 'node:tls';
+
+/** What is used of Node's TCPWrap. Nobody has made a socket of it. */
+export interface TcpHandle {
+  reading: boolean;
+  /** Called with the bytes of one read; with undefined when the peer has ended or the connection is broken. */
+  onread: ((bytes: ArrayBuffer | undefined) => void) | undefined;
+  readStart(): number;
+  close(done?: () => void): void;
+  /** @returns 0, or an error when it has gone again */
+  getpeername(out: { address?: string; port?: number }): number;
+  setNoDelay(on: boolean): number;
+}
+
+type OnConnection = (status: number, handle: TcpHandle | undefined) => void;
+
+/**
+ * Has the connections of a listening server told as handles instead of by its event 'connection'.
+ *
+ * @param server has just begun to listen
+ * @returns false: this Node's servers are made otherwise, and the event goes on
+ */
+export function acceptHandles(server: Server, accept: (handle: TcpHandle) => void): boolean {
+  const listening = (server as unknown as { _handle?: { onconnection?: OnConnection } })._handle;
+  const asSocket = listening?.onconnection;
+  if (listening === undefined || typeof asSocket !== 'function') return false;
+  listening.onconnection = (status, handle) => {
+    if (status === 0 && handle !== undefined && isTcpHandle(handle)) accept(handle);
+    else asSocket.call(listening, status, handle);
+  };
+  return true;
+}
+
+const methods = ['readStart', 'close', 'getpeername', 'setNoDelay'] as const;
+
+function isTcpHandle(handle: TcpHandle): boolean {
+  return methods.every((method) => typeof handle[method] === 'function');
+}
+
+/** @returns paused */
+export function socketOf(handle: TcpHandle): Socket {
+  // As the server makes them, of which node:net's documentation tells only what has a descriptor.
+  const options = { handle, pauseOnCreate: true, noDelay: true, readable: true, writable: true };
+  return new Socket(options as object);
+}
+
+interface TlsInside {
+  readonly _handle: { receive(bytes: Uint8Array): void; setALPNProtocols(wire: Uint8Array): void };
+  connecting: boolean;
+}
+
+type WrapHandle = (wrap: null, handle: TcpHandle, busy: boolean) => object;
+
+/**
+ * The server's side of TLS on a handle that nobody else uses: the way of `tls.connect`, whose sockets also have no other
+ * socket below them.
+ */
+export class HandleTlsSocket extends TLSSocket {
+  /** @param alpn the protocol to choose, as OpenSSL takes it */
+  constructor(handle: TcpHandle, secureContext: SecureContext, alpn: Uint8Array | undefined) {
+    // With `noDelay` it only takes note: the handle has it already.
+    super(
+      undefined as unknown as Socket,
+      { isServer: true, secureContext, noDelay: true, tcpHandle: handle } as object,
+    );
+    const inside = this as unknown as TlsInside;
+    inside.connecting = false;
+    if (alpn !== undefined) inside._handle.setALPNProtocols(alpn);
+    // It waits for listeners of 'keylog', which there are none of, and slows every other listener that is added.
+    this.removeAllListeners('newListener');
+  }
+
+  /** Bytes that were read before. Call it when all listeners are there. */
+  receive(bytes: Uint8Array): void {
+    (this as unknown as TlsInside)._handle.receive(bytes);
+  }
+
+  /** Called by the constructor of TLSSocket, which makes a handle of its own otherwise. */
+  _wrapHandle(_wrap: null, _handle: undefined, busy: boolean): object {
+    const { tcpHandle } = (this as unknown as { _tlsOptions: { tcpHandle: TcpHandle } })._tlsOptions;
+    return wrapHandle.call(this, null, tcpHandle, busy);
+  }
+}
+
+const { _wrapHandle: wrapHandle } = TLSSocket.prototype as unknown as { _wrapHandle: WrapHandle };
