@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { errorCodes } from '../../src/lib/errors.ts';
 import { fuzzBudget } from '../support/fuzz-budget.ts';
 import { readGoRequests } from '../support/go-requests.ts';
-import { bent, refusedSeeds, responseSeeds, takenSeeds } from './mutations.ts';
+import { bent, refusedResponseSeeds, refusedSeeds, takenResponseSeeds, takenSeeds } from './mutations.ts';
 import { generatedRequest, writeRequest } from './generated-requests.ts';
 import { readMessage, readRequests } from './read-message.ts';
 
@@ -55,7 +55,7 @@ test('whatever comes is a request, unfinished, or refused with a code; and no sp
 });
 
 test('whatever an upstream sends is a response, unfinished, or refused with a code; and no split changes which', (context) => {
-  const responses = bent(fc.constantFrom(...responseSeeds));
+  const responses = bent(fc.constantFrom(...refusedResponseSeeds, ...takenResponseSeeds));
   const details = fc.check(
     fc.property(responses, cuts, fc.constantFrom('GET', 'HEAD'), (message, lengths, method) => {
       const whole = readMessage('response', message, { method, closed: true });

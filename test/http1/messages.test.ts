@@ -113,6 +113,7 @@ test('what is written is read back as it was', () => {
         fields: [['Host', 'a'], ['Transfer-Encoding', 'chunked'], ...message.fields],
         body: message.chunks.join(''),
         trailers: message.trailers,
+        keepAlive: true,
         rest: '',
       });
     }),

@@ -14,6 +14,7 @@ export interface Reading {
   readonly fields?: readonly (readonly [string, string])[];
   readonly body?: string;
   readonly trailers?: readonly (readonly [string, string])[];
+  readonly keepAlive?: boolean;
   /** Bytes behind the message. */
   readonly rest?: string;
 }
@@ -67,6 +68,7 @@ export function readMessage(
         : `${parser.version} ${response.statusText}`,
     fields: listOf(parser),
     body,
+    keepAlive: kind === 'request' ? request.keepAlive : response.keepAlive,
     trailers: decoder.trailers === undefined ? [] : listOf({ fields: decoder.trailers }),
     rest: rest ?? '',
   };
