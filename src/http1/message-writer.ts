@@ -7,13 +7,23 @@ import type { FieldLines } from './field-lines.ts';
 export const gatheredMaxBytes = 4096;
 const nothingDropped = new Uint8Array(256);
 
+/** A way to the socket that is shorter than its stream. */
+export interface ShortWay {
+  /** False: nothing was written. */
+  write(text: string): boolean;
+  /** Before anything is written to the stream. */
+  hold(): void;
+}
+
 export class MessageWriter {
   readonly #socket: Writable;
+  readonly #shortWay: ShortWay | undefined;
   #text = '';
   #corked = false;
 
-  constructor(socket: Writable) {
+  constructor(socket: Writable, shortWay: ShortWay | undefined) {
     this.#socket = socket;
+    this.#shortWay = shortWay;
   }
 
   /** @param text latin1 */
@@ -43,7 +53,10 @@ export class MessageWriter {
     if (this.#text !== '') {
       const text = this.#text;
       this.#text = '';
-      this.#socket.write(text, 'latin1');
+      if (this.#corked || this.#shortWay?.write(text) !== true) {
+        this.#shortWay?.hold();
+        this.#socket.write(text, 'latin1');
+      }
     }
     if (this.#corked) {
       this.#corked = false;
@@ -53,6 +66,7 @@ export class MessageWriter {
   }
 
   #large(bytes: Buffer): void {
+    this.#shortWay?.hold();
     if (this.#text !== '') {
       if (!this.#corked) {
         this.#corked = true;

@@ -15,6 +15,7 @@ import { RequestHead } from '../http1/request-head.ts';
 import type { Response } from '../http1/message.ts';
 import type { Connection } from '../tls/connection.ts';
 import type { Timed } from './deadlines.ts';
+import { DirectWrites } from './direct-writes.ts';
 import type { Downstream } from './downstream.ts';
 import { Exchange, type ExchangeServices } from './exchange.ts';
 import { peerFields } from './forward-request.ts';
@@ -45,6 +46,7 @@ export class ClientConnection implements Downstream, Timed {
   readonly #owner: ClientConnectionOwner;
   readonly #socket: Socket;
   readonly #writer: MessageWriter;
+  readonly #direct: DirectWrites;
   readonly #parser: HeadParser;
   readonly #request: RequestHead;
   readonly #decoder: BodyDecoder;
@@ -74,7 +76,8 @@ export class ClientConnection implements Downstream, Timed {
     this.#owner = owner;
     const { socket } = connection;
     this.#socket = socket;
-    this.#writer = new MessageWriter(socket);
+    this.#direct = new DirectWrites(socket);
+    this.#writer = new MessageWriter(socket, this.#direct);
     this.#parser = new HeadParser('request', limits);
     this.#request = new RequestHead(this.#parser);
     this.#decoder = new BodyDecoder(limits);
@@ -102,7 +105,7 @@ export class ClientConnection implements Downstream, Timed {
   /** Closes it as soon as no exchange is under way; before the first it has a moment to come. */
   drain(): void {
     if (this.#phase !== 'idle') return;
-    if (this.#requests > 0) return this.#socket.destroySoon();
+    if (this.#requests > 0) return this.#destroySoon();
     // The request that it was opened for may be on its way, and no client expects an end instead of an answer to that.
     this.deadline = Math.min(this.deadline, this.#services.deadlines.now() + firstRequestGraceMs);
   }
@@ -114,9 +117,9 @@ export class ClientConnection implements Downstream, Timed {
   onDeadline(): void {
     switch (this.#phase) {
       case 'idle':
-        if (this.#socket.writableLength > 0) return this.destroy();
+        if (this.#sending) return this.destroy();
         this.deadline = Number.POSITIVE_INFINITY;
-        this.#socket.destroySoon();
+        this.#destroySoon();
         return;
       case 'head':
         return this.#refuse('HTTP_REQUEST_TIMEOUT');
@@ -164,7 +167,7 @@ export class ClientConnection implements Downstream, Timed {
     if (this.#framing === 'chunked') this.#writer.lastChunk(trailers);
     if (this.#switched && this.#bodyOpen) {
       this.#writer.flush();
-      this.#socket.end();
+      this.#end();
     }
   }
 
@@ -374,7 +377,7 @@ export class ClientConnection implements Downstream, Timed {
   #linger(): void {
     this.#phase = 'linger';
     this.deadline = this.#services.deadlines.now() + this.#services.settings.clientSendTimeoutMs;
-    this.#socket.end();
+    this.#end();
     this.#pump();
   }
 
@@ -405,8 +408,21 @@ export class ClientConnection implements Downstream, Timed {
     }
     // A client that sends no more has gone, as almost every one that does so has; what it asked for is given up. Answers
     // that are whole already still go out.
-    if (this.#phase === 'idle' && this.#socket.writableLength > 0) this.#linger();
+    if (this.#phase === 'idle' && this.#sending) this.#linger();
     else this.#socket.destroy();
+  }
+
+  /** The system has not taken all of what was written. */
+  get #sending(): boolean {
+    return this.#socket.writableLength > 0 || this.#direct.underWay;
+  }
+
+  #end(): void {
+    this.#direct.whenDone(() => this.#socket.end());
+  }
+
+  #destroySoon(): void {
+    this.#direct.whenDone(() => this.#socket.destroySoon());
   }
 
   #onClose(): void {

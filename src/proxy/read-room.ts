@@ -3,6 +3,7 @@
 // own.
 import type { OnReadOpts, Socket } from 'node:net';
 import { gatheredMaxBytes } from '../http1/message-writer.ts';
+import { handleOf, streamBinding } from './stream-binding.ts';
 
 const roomBytes = 64 * 1024;
 const shared = Buffer.allocUnsafeSlow(roomBytes);
@@ -85,7 +86,7 @@ export function copyIfShared(bytes: Buffer, from: number, to: number): Buffer {
   return bytes === shared ? Buffer.from(bytes.subarray(from, to)) : bytes.subarray(from, to);
 }
 
-type Internals = Record<symbol, unknown> & { readonly _handle?: { readonly useUserBuffer?: unknown } | null };
+type Internals = Record<symbol, unknown>;
 
 /**
  * Makes an accepted socket read as the option `onread` of `net.connect` makes a connecting one read. Node has no option
@@ -103,7 +104,7 @@ export function readInto(
   const [buffer, callback, generate] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) =>
     symbols.find(({ description }) => description === name),
   );
-  const handle = internals._handle;
+  const handle = handleOf(socket);
   if (buffer === undefined || callback === undefined || generate === undefined) return false;
   if (internals[buffer] !== null || typeof handle?.useUserBuffer !== 'function') return false;
   const room = onread.buffer();
@@ -111,5 +112,34 @@ export function readInto(
   internals[callback] = onread.callback;
   internals[generate] = onread.buffer;
   handle.useUserBuffer(room);
+  readDirectly(socket, onread);
   return true;
+}
+
+/**
+ * Takes what is read from the handle itself, without what the socket does for each read. All but bytes is left to it: the
+ * end, and errors.
+ *
+ * @param socket reads as `onread` says, by `readInto` or the option of `net.connect`; connected
+ */
+export function readDirectly(
+  socket: Socket,
+  onread: { readonly buffer: () => Buffer; readonly callback: OnReadOpts['callback'] },
+): void {
+  const handle = handleOf(socket);
+  const usual = handle?.onread;
+  if (streamBinding === undefined || handle === undefined || typeof usual !== 'function') return;
+  const { streamBaseState, kReadBytesOrError } = streamBinding;
+  const { buffer, callback } = onread;
+  let room = buffer();
+  handle.useUserBuffer?.(room);
+  handle.onread = function onRead(memory) {
+    const length = streamBaseState[kReadBytesOrError] ?? 0;
+    if (length <= 0 || socket.destroyed) return usual.call(this, memory);
+    callback(length, room);
+    const next = buffer();
+    if (next === room) return undefined;
+    room = next;
+    return next;
+  };
 }

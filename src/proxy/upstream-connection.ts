@@ -11,7 +11,8 @@ import { ResponseHead } from '../http1/response-head.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import type { UpstreamFailure } from '../observe/contract.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
-import { ReadRoom } from './read-room.ts';
+import { DirectWrites } from './direct-writes.ts';
+import { readDirectly, ReadRoom } from './read-room.ts';
 import type { UpstreamTransport } from './upstream-transport.ts';
 
 export interface Failure {
@@ -75,6 +76,7 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
   readonly #owner: UpstreamOwner;
   readonly #deadlines: Deadlines;
   readonly #writer: MessageWriter;
+  readonly #direct: DirectWrites | undefined;
   readonly #parser: HeadParser;
   readonly #head: ResponseHead;
   readonly #decoder: BodyDecoder;
@@ -108,16 +110,19 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
     deadlines: Deadlines,
     limits: HeadLimits,
   ) {
-    const socket = open({
+    const onread = {
       buffer: () => this.#room.next,
-      callback: (length, bytes) => this.#onData(bytes as Buffer, length),
-    });
+      callback: (length: number, bytes: Uint8Array) => this.#onData(bytes as Buffer, length),
+    };
+    const socket = open(onread);
     this.#socket = socket;
     this.#sink = sink;
     this.#timeouts = timeouts;
     this.#owner = owner;
     this.#deadlines = deadlines;
-    this.#writer = new MessageWriter(socket);
+    // A TLS socket ends its side by itself when the other does, and nothing may be under way then.
+    this.#direct = tls ? undefined : new DirectWrites(socket);
+    this.#writer = new MessageWriter(socket, this.#direct);
     this.#parser = new HeadParser('response', limits);
     this.#head = new ResponseHead(this.#parser);
     this.#decoder = new BodyDecoder(limits);
@@ -128,7 +133,10 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
         this.#connectFailure = failure.tls;
       });
     }
-    socket.once(tls ? 'secureConnect' : 'connect', () => this.#onConnect());
+    socket.once(tls ? 'secureConnect' : 'connect', () => {
+      if (!tls) readDirectly(socket, onread);
+      this.#onConnect();
+    });
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('error', () => this.#onClose());
@@ -198,7 +206,7 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
   }
 
   get holdsBytes(): boolean {
-    return this.#socket.writableLength > 0;
+    return this.#socket.writableLength > 0 || this.#direct?.underWay === true;
   }
 
   /** Ends our side; after a change of protocol the other one may go on. */

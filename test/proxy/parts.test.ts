@@ -9,6 +9,7 @@ import { clientAddress } from '../../src/proxy/client-address.ts';
 import { createDeadlines, type Timed } from '../../src/proxy/deadlines.ts';
 import { createHttpDate } from '../../src/proxy/http-date.ts';
 import { ReadRoom, readInto } from '../../src/proxy/read-room.ts';
+import { handleOf } from '../../src/proxy/stream-binding.ts';
 import { createRequestIds } from '../../src/proxy/request-ids.ts';
 import { routingPath, withoutPrefix } from '../../src/proxy/routing-path.ts';
 import { UpstreamConnection, type UpstreamSink } from '../../src/proxy/upstream-connection.ts';
@@ -189,6 +190,7 @@ test('an accepted socket reads into the room it is given, plain or TLS; anything
       },
     });
     assert.ok(taken, 'the sockets of this Node are not as readInto expects');
+    assert.equal(handleOf(socket)?.onread?.name, 'onRead', 'the handles of this Node are not as readDirectly expects');
     socket.resume();
   };
   const plain = net.createServer({ pauseOnConnect: true }, read).listen(0, '127.0.0.1');

@@ -1,0 +1,42 @@
+// What Node's sockets use inside, for the few ways past its streams that are worth it. Node has no interface for them, so
+// whoever uses this looks first whether things are as expected, and leaves the work to the stream where they are not.
+
+/** A write on its way through a handle. */
+export interface WriteRequest {
+  /** Called when a write that could not be done at once is done. */
+  oncomplete: (this: never, status: number) => void;
+}
+
+export interface Handle {
+  /** Called for each read, with its length in `streamBaseState`; returns where the next one goes, if that changes. */
+  onread?: (this: Handle, memory: unknown) => Uint8Array | undefined;
+  readonly useUserBuffer?: (memory: Uint8Array) => void;
+  readonly writeLatin1String?: (request: WriteRequest, text: string) => number;
+}
+
+export interface StreamBinding {
+  readonly WriteWrap: new () => object;
+  /** What the last call of a handle, in either direction, has to tell, at the indexes below. */
+  readonly streamBaseState: Int32Array;
+  readonly kReadBytesOrError: number;
+  readonly kLastWriteWasAsync: number;
+}
+
+/** Undefined: this Node has none, or another one. */
+export const streamBinding: StreamBinding | undefined = read();
+
+function read(): StreamBinding | undefined {
+  try {
+    const { binding } = process as unknown as { readonly binding: (name: string) => Partial<StreamBinding> };
+    const { WriteWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = binding('stream_wrap');
+    if (WriteWrap === undefined || !(streamBaseState instanceof Int32Array)) return undefined;
+    if (kReadBytesOrError === undefined || kLastWriteWasAsync === undefined) return undefined;
+    return { WriteWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync };
+  } catch {
+    return undefined;
+  }
+}
+
+export function handleOf(socket: object): Handle | undefined {
+  return (socket as { readonly _handle?: Handle | null })._handle ?? undefined;
+}
