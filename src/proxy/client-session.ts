@@ -7,10 +7,8 @@ import type { Timed } from './deadlines.ts';
 import type { ExchangeServices } from './exchange.ts';
 import { peerFields } from './forward-request.ts';
 
-/** How long after a first GOAWAY new streams are still taken: those that were on their way (RFC 9113 section 6.8). */
+/** How long a client may take to end its connection once its last stream is over. */
 const goawayGraceMs = 1000;
-/** RFC 9113 section 6.8: a GOAWAY that refuses nothing yet. */
-const anyStream = 2 ** 31 - 1;
 /** From then on a request waits for what came along with it: an upstream need not hear of what is reset at once. */
 const cutStreamsMany = 20;
 
@@ -19,8 +17,8 @@ export interface ClientSessionOwner {
   gone(session: ClientSession): void;
 }
 
-/** `warned`: it knows that it may open no more streams; `closing`: none is taken any more. */
-type State = 'open' | 'warned' | 'closing' | 'closed';
+/** `closing`: no stream is taken any more. */
+type State = 'open' | 'closing' | 'closed';
 
 export class ClientSession implements ClientStreamOwner, Timed {
   readonly connection: Connection;
@@ -57,12 +55,16 @@ export class ClientSession implements ClientStreamOwner, Timed {
     if (connection.socket.destroyed) this.#onClose();
   }
 
-  /** No more streams than are under way, and those on their way to us. */
+  /**
+   * No more streams than are under way. Those on their way to us are the client's to repeat: the GOAWAY says which was the
+   * last one taken (RFC 9113 section 6.8). nghttp2 takes none behind a first GOAWAY either, whatever that says.
+   */
   drain(): void {
     if (this.#state !== 'open' || this.#session.destroyed) return;
-    this.#state = 'warned';
-    this.#session.goaway(constants.NGHTTP2_NO_ERROR, anyStream);
-    this.#watch(goawayGraceMs);
+    this.#state = 'closing';
+    this.#session.close();
+    if (this.#streams === 0) this.#watch(goawayGraceMs);
+    else this.deadline = Number.POSITIVE_INFINITY;
   }
 
   destroy(): void {
@@ -73,12 +75,8 @@ export class ClientSession implements ClientStreamOwner, Timed {
   }
 
   onDeadline(): void {
-    if (this.#state === 'closing') return this.destroy();
-    // Idle, or the streams that were on their way when the client was warned are here. What runs may finish.
-    this.#state = 'closing';
-    this.#session.close();
-    if (this.#streams === 0) this.#watch(goawayGraceMs);
-    else this.deadline = Number.POSITIVE_INFINITY;
+    if (this.#state === 'open' && !this.#session.destroyed) this.drain();
+    else this.destroy();
   }
 
   cut(): void {
@@ -89,7 +87,7 @@ export class ClientSession implements ClientStreamOwner, Timed {
     this.#streams -= 1;
     if (this.#streams > 0) return;
     if (this.#state === 'open') this.#watch(this.#services.settings.clientIdleTimeoutMs);
-    else if (this.#state === 'closing') this.#watch(goawayGraceMs);
+    else this.#watch(goawayGraceMs);
   }
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {

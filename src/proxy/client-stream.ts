@@ -16,7 +16,7 @@ import { Exchange, type ExchangeServices } from './exchange.ts';
 import { forwardedFields } from './forward-response.ts';
 import type { OwnResponse } from './own-responses.ts';
 
-const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 const never = Number.POSITIVE_INFINITY;
 const nothingDropped = new Uint8Array(256);
 
@@ -87,7 +87,11 @@ export class ClientStream implements Downstream, Timed {
     const now = this.#services.deadlines.now();
     const code = this.#request.read(raw, whole, limits);
     this.#bodyOpen = !whole;
-    if (!whole) this.#unread = new GatheredPieces(this.#stream);
+    if (!whole) {
+      this.#unread = new GatheredPieces(this.#stream);
+      // They may come before there is an upstream to take the body, and are told of once.
+      this.#stream.on('trailers', (_headers: object, _flags: number, trailers: string[]) => this.#onTrailers(trailers));
+    }
     const exchange = new Exchange(this.#services, this, this.#request, now, now);
     this.#exchange = exchange;
     if (code !== undefined) exchange.refuse(code);
@@ -229,7 +233,6 @@ export class ClientStream implements Downstream, Timed {
     if (takes && !this.#listens) {
       this.#listens = true;
       this.#stream.on('data', (bytes: Buffer) => this.#onData(bytes));
-      this.#stream.on('trailers', (_headers: object, _flags: number, raw: string[]) => this.#onTrailers(raw));
       this.#stream.on('end', () => this.#onEnd());
     } else if (takes && !this.#reading) {
       this.#stream.resume();
@@ -254,8 +257,8 @@ export class ClientStream implements Downstream, Timed {
 
   #onTrailers(raw: readonly string[]): void {
     const trailers = readTrailers(raw);
-    if (trailers === undefined) return this.#refuseBody();
-    this.#requestTrailers = trailers;
+    if (trailers === undefined) this.#exchange?.refuse('HTTP_TRAILER_FORBIDDEN');
+    else this.#requestTrailers = trailers;
   }
 
   #onEnd(): void {
@@ -264,13 +267,6 @@ export class ClientStream implements Downstream, Timed {
     this.#bodyOpen = false;
     if (!this.#sendBlocked) this.deadline = never;
     this.#exchange?.onRequestEnd(this.#requestTrailers);
-  }
-
-  #refuseBody(): void {
-    const exchange = this.#exchange;
-    if (exchange === undefined) return;
-    exchange.abandon();
-    this.#cut(NGHTTP2_PROTOCOL_ERROR);
   }
 
   #onDrain(): void {

@@ -151,20 +151,22 @@ export class FrameClient implements Disposable {
   /** Of the final response. */
   status(stream: number): Promise<number> {
     return until(`a response on stream ${stream}`, () => {
-      this.#mustLive(stream);
-      return this.of(stream, frame.headers)
+      const found = this.of(stream, frame.headers)
         .map(statusOf)
         .find((status) => status >= 200);
+      if (found === undefined) this.#mustLive(stream);
+      return found;
     });
   }
 
   /** Of the whole response's data, once the stream has ended as it should. */
   async body(stream: number): Promise<Buffer> {
     await until(`the end of stream ${stream}`, () => {
-      this.#mustLive(stream);
-      return this.of(stream).some(
-        ({ type, flags }) => (type === frame.data || type === frame.headers) && (flags & 1) === 1,
+      const whole = this.of(stream).some(
+        ({ type, flags }) => (type === frame.data || type === frame.headers) && (flags & flag.endStream) !== 0,
       );
+      if (!whole) this.#mustLive(stream);
+      return whole;
     });
     return this.dataOf(stream);
   }
