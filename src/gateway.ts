@@ -2,16 +2,18 @@
 // sockets and the workers. Everything is disposed in the reverse order of its making.
 import { isIPv6 } from 'node:net';
 import { createAdminServer } from './admin/admin-server.ts';
+import { demandsToken } from './config/admin-access.ts';
 import type { Config, ListenAddress } from './config/config.ts';
+import { formatAddress } from './config/listeners.ts';
 import { waitsForRestart } from './config/waits-for-restart.ts';
 import { keyringSource, openKeyring } from './keyring-source.ts';
-import { reasonOf } from './lib/errors.ts';
+import { PortunusError, reasonOf } from './lib/errors.ts';
 import { within } from './lib/within.ts';
 import type { Log } from './observe/contract.ts';
 import { createLog } from './observe/log.ts';
 import { createStatusServer } from './observe/status-server.ts';
 import { createNodeStatus } from './node-status.ts';
-import { openNodeStore } from './node-store.ts';
+import { type NodeStore, openNodeStore } from './node-store.ts';
 import { listenForSignals } from './signals.ts';
 import { reloadKeyring } from './reload-keyring.ts';
 import { createAcknowledgements } from './replica/acknowledgements.ts';
@@ -20,6 +22,7 @@ import { follow } from './replica/follower.ts';
 import { loadIdentity, renewId } from './replica/node-identity.ts';
 import { openRunDirectory, type RunningPort } from './run-file.ts';
 import { type Serving, startServing } from './serving.ts';
+import { pageSizeMax } from './store/contract.ts';
 import type { Keyring } from './store/keyring.ts';
 import { createReloadableSealer } from './store/reloadable-sealer.ts';
 import { createSealer } from './store/sealing.ts';
@@ -54,6 +57,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   );
   const sealer = createReloadableSealer(createSealer(keyring));
   const nodeStore = stack.use(await openNodeStore({ config, sealer, log, startedAt }));
+  await refuseNobody(config, nodeStore.local, startedAt);
   const { store, changes, file: storePath, ticketSecret } = nodeStore;
 
   const acknowledgements = createAcknowledgements(() => cluster.changed());
@@ -88,6 +92,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   const admin = stack.use(
     await createAdminServer({
       store,
+      tokens: nodeStore.local.tokens,
       sealer,
       config: { ...config, trustedIpsConfigured: config.trustedIps.length > 0 },
       whenApplied: async (wanted) => ({ applied: await acknowledgements.whenApplied(wanted, config.applyTimeoutMs) }),
@@ -110,7 +115,10 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     pid: process.pid,
     version,
     proxy: config.proxyListen.map(({ host, ssl }, at) => ({ host, ssl, port: sockets[0]?.[at]?.port ?? 0 })),
-    admin: await listenAll(admin, config.adminListen),
+    admin: await listenAll(
+      { listen: (address) => admin.listen({ ...address, demandsToken: demandsToken(config.adminAuth, address) }) },
+      config.adminListen,
+    ),
     status: await listenAll(statusServer, config.statusListen),
   };
   directory.publish(facts);
@@ -143,6 +151,23 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   // What hangs on a lock that others hold, say, is cut: stores survive that.
   await within(closeTimeoutMs, stack.disposeAsync());
   log.info({}, 'stopped');
+}
+
+/** An Admin API that demands tokens when there is none would answer nobody. @throws ADMIN_NOBODY_PERMITTED */
+async function refuseNobody({ adminListen, adminAuth }: Config, local: NodeStore['local'], now: number): Promise<void> {
+  const closed = adminListen.filter((address) => demandsToken(adminAuth, address));
+  if (closed.length === 0) return;
+  for (let after: string | undefined; ;) {
+    const { items, next } = await local.tokens.list({ size: pageSizeMax, after });
+    if (items.some(({ expiresAt }) => expiresAt === null || expiresAt > now)) return;
+    if (next === undefined) break;
+    after = next;
+  }
+  throw new PortunusError(
+    'ADMIN_NOBODY_PERMITTED',
+    `The Admin API on ${closed.map(formatAddress).join(', ')} demands tokens, and there is none that is valid.`,
+    { hint: 'Make one: portunus token create <name>, with the same configuration.' },
+  );
 }
 
 /** @param running what the primary was started with */

@@ -23,6 +23,7 @@ const exitCode = await runCommandLine(process.argv.slice(2), {
   runExport: async (options) => (await import('./export-command.ts')).runExport(options),
   runImport: async (options) => (await import('./import-command.ts')).runImport(options),
   runMigration: async (options) => (await import('./migrate-command.ts')).runMigration(options),
+  tokenCommands: async () => (await import('./token-commands.ts')).tokenCommands,
   keyringCommands: async () => (await import('./keyring-commands.ts')).keyringCommands,
 });
 

@@ -10,6 +10,7 @@ import { openRunDirectory } from './run-file.ts';
 import { checkKeyring } from './store/check-keyring.ts';
 import { loadKeyring } from './store/keyring.ts';
 import { createSealer } from './store/sealing.ts';
+import { openDatabase } from './store/sqlite/open-database.ts';
 
 export const runMigration: RunMigration = async ({ config, env, progress }) => {
   if (!existsSync(embeddedStorePath(config))) {
@@ -17,6 +18,8 @@ export const runMigration: RunMigration = async ({ config, env, progress }) => {
   }
   using stack = new DisposableStack();
   stack.use(openRunDirectory(config.prefix));
+  // An older version may have left it: what is read below is this one's tables.
+  (await openDatabase(embeddedStorePath(config))).close();
   const sealer = createSealer(await loadKeyring(keyringSource(config, env)));
   await using from = await openReader({ ...config, postgres: undefined });
   if (from === undefined) throw new PortunusError('STORE_UNAVAILABLE', `There is no store in ${config.prefix}.`);

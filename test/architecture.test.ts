@@ -45,6 +45,7 @@ const composition = new Set([
   'run-file.ts',
   'serving.ts',
   'signals.ts',
+  'token-commands.ts',
 ]);
 const pure = ['model', 'x509'];
 

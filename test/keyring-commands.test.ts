@@ -234,6 +234,7 @@ async function run(args: readonly string[], env: NodeJS.ProcessEnv = {}, progres
     runImport: () => Promise.reject(new Error('not here')),
     runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.resolve(keyringCommands),
+    tokenCommands: () => Promise.reject(new Error('not asked for')),
   });
   return { code, out, err };
 }

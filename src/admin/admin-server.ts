@@ -5,9 +5,11 @@ import { BlockList, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { observeStaleness } from '../store/reading-fallback.ts';
+import { authenticate, type AuthenticateDeps, authorize, type Caller, type Credentials } from './authenticate.ts';
 import { guardAgainstBrowsers } from './browser-guard.ts';
-import type { AdminDeps, Answer, Dialect, Route } from './contract.ts';
+import type { AdminDeps, Answer, Route } from './contract.ts';
 import { answerForError, clientErrorAnswer } from './error-answers.ts';
+import { createFailureLimit } from './failure-limit.ts';
 import { createPathTable, type PathTable } from './path-table.ts';
 import { readCall } from './read-call.ts';
 import { adminRoutes } from './routes.ts';
@@ -19,9 +21,16 @@ const requestTimeoutMs = 120_000;
 const headersTimeoutMs = 30_000;
 const staleWarning = warningHeader('the store is not available: this is the copy that this node has of it');
 
+export interface AdminListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Whether callers have to say who they are. */
+  readonly demandsToken: boolean;
+}
+
 export interface AdminServer extends AsyncDisposable {
   /** @returns the port, chosen by the system when it is 0. May be called for several addresses, one after the other. */
-  listen(address: { readonly host: string; readonly port: number }): Promise<number>;
+  listen(address: AdminListenAddress): Promise<number>;
   /**
    * Stops listening, lets requests in flight finish, ends idle connections. Also before anything listens. Disposing does not
    * wait: it cuts what is in flight.
@@ -31,13 +40,23 @@ export interface AdminServer extends AsyncDisposable {
 
 export async function createAdminServer(deps: AdminDeps): Promise<AdminServer> {
   const routes = adminRoutes(deps);
+  // Keys are for those who may do everything.
+  const withoutKeys = adminRoutes({ ...deps, config: { ...deps.config, adminPrivateKeys: 'sealed' } });
+  const surface: Surface = {
+    routes: routes.map((route, at) => ({ ...route, handleWithoutKeys: withoutKeys[at]?.handle ?? route.handle })),
+    callers: {
+      tokens: deps.tokens,
+      failures: createFailureLimit(deps.config.adminAuthFailuresMax, () => performance.now()),
+      now: () => deps.now(),
+    },
+  };
   const apps: FastifyInstance[] = [];
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= Promise.all(apps.map((app) => app.close())).then(() => undefined));
   return {
-    async listen({ host, port }) {
+    async listen({ host, port, demandsToken }) {
       // One instance for each address: it owns one socket.
-      const app = createApp(deps, routes);
+      const app = createApp(deps, surface, demandsToken);
       await app.listen({ host, port });
       apps.push(app);
       const address = app.server.address();
@@ -52,7 +71,12 @@ export async function createAdminServer(deps: AdminDeps): Promise<AdminServer> {
   };
 }
 
-function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
+interface Surface {
+  readonly routes: readonly (Route & { readonly handleWithoutKeys: Route['handle'] })[];
+  readonly callers: AuthenticateDeps;
+}
+
+function createApp(deps: AdminDeps, { routes, callers }: Surface, demandsToken: boolean): FastifyInstance {
   const { config, log, version } = deps;
   const server = `portunus/${version}`;
   const paths = createPathTable(routes);
@@ -75,27 +99,29 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  app.addHook('onRequest', (request, reply, done) => {
+  const known = new WeakMap<FastifyRequest, Caller>();
+  // Before the body is read.
+  app.addHook('onRequest', async (request, reply) => {
     reply.header('server', server);
     const { host, origin, 'sec-fetch-site': secFetchSite } = request.headers;
-    try {
-      guardAgainstBrowsers({ method: request.method, host, origin, secFetchSite: secFetchSite?.toString() }, names);
-    } catch (error) {
-      done(error as Error);
-      return;
-    }
-    // Before the body is read: nobody needs it.
-    if (request.is404) answerUnrouted(paths, request, reply);
-    else done();
+    guardAgainstBrowsers({ method: request.method, host, origin, secFetchSite: secFetchSite?.toString() }, names);
+    const caller = await authenticate(callers, credentialsOf(request), demandsToken);
+    known.set(request, caller);
+    const { route } = request.routeOptions.config as RouteConfig;
+    if (route !== undefined) authorize(caller, route);
+    return request.is404 ? answerUnrouted(paths, request, reply) : undefined;
   });
 
   for (const route of routes) {
     app.route({
       method: route.method,
       url: route.path,
-      config: { dialect: route.dialect },
+      config: { route } satisfies RouteConfig,
       handler: async (request, reply) => {
-        const { value: answer, stale } = await observeStaleness(() => route.handle(readCall(request)));
+        const caller = known.get(request);
+        if (caller === undefined) throw new TypeError('nobody has looked who calls');
+        const handle = caller.role === 'admin' ? route.handle : route.handleWithoutKeys;
+        const { value: answer, stale } = await observeStaleness(() => handle(readCall(request, caller.actor)));
         if (stale) reply.header('portunus-stale', 'yes').header('warning', staleWarning);
         return send(reply, answer);
       },
@@ -103,8 +129,8 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
   }
   app.setNotFoundHandler((request, reply) => answerUnrouted(paths, request, reply));
   app.setErrorHandler((error, request, reply) => {
-    const { dialect = 'own' } = request.routeOptions.config as { dialect?: Dialect };
-    const answer = answerForError(error, dialect);
+    const { route } = request.routeOptions.config as RouteConfig;
+    const answer = answerForError(error, route?.dialect ?? 'own');
     if (answer.status >= 500)
       log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'an Admin API request failed');
     // The rest of a body that is too large is read and dropped, so that the client gets to see the answer.
@@ -112,6 +138,18 @@ function createApp(deps: AdminDeps, routes: readonly Route[]): FastifyInstance {
     return send(reply, answer);
   });
   return app;
+}
+
+interface RouteConfig {
+  readonly route?: Route;
+}
+
+function credentialsOf({ headers, socket }: FastifyRequest): Credentials {
+  return {
+    authorization: headers.authorization,
+    kongAdminToken: headers['kong-admin-token']?.toString(),
+    address: socket.remoteAddress ?? 'unknown',
+  };
 }
 
 /** Names that a Host field may have besides those browser-guard takes anyway. */

@@ -10,6 +10,8 @@ import type { Wait } from './wait.ts';
 /** The part of the configuration that the Admin API reads. */
 export interface AdminConfig {
   readonly adminBodyMaxBytes: number;
+  /** Wrong tokens that an address may send within a minute. */
+  readonly adminAuthFailuresMax: number;
   readonly adminPrivateKeys: 'sealed' | 'visible';
   readonly adminListen: readonly { readonly host: string; readonly port: number }[];
   /**
@@ -23,6 +25,8 @@ export interface AdminConfig {
 
 export interface AdminDeps {
   readonly store: Store;
+  /** Of this machine, so that callers are known while the store is away. */
+  readonly tokens: Pick<Store['tokens'], 'findByPrefix'>;
   readonly sealer: Sealer;
   readonly config: AdminConfig;
   /** Resolves when every worker of this node has applied the revision, or after a bounded time with `applied: false`. */
@@ -58,7 +62,7 @@ export interface Call {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly body: RequestBody;
-  /** Who did it, for the log of changes: `admin:127.0.0.1`. */
+  /** Who did it, for the log of changes: `token:ci`, `admin:127.0.0.1`. */
   readonly actor: string;
   /** Scheme and authority as the client wrote them, for absolute links. */
   readonly origin: string;

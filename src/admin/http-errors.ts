@@ -33,9 +33,29 @@ const storeErrors: Readonly<Partial<Record<ErrorCode, Answer>>> = {
   },
 };
 
+const challenge = 'Bearer realm="portunus"';
+
+/** RFC 6750 section 3. */
+const authenticationHeaders: Readonly<Partial<Record<ErrorCode, (error: PortunusError) => Answer['headers']>>> = {
+  ADMIN_TOKEN_MISSING: () => ({ 'www-authenticate': challenge }),
+  ADMIN_TOKEN_INVALID: () => ({ 'www-authenticate': `${challenge}, error="invalid_token"` }),
+  ADMIN_ROLE_INSUFFICIENT: () => ({ 'www-authenticate': `${challenge}, error="insufficient_scope"` }),
+  ADMIN_FAILURES_TOO_MANY: ({ facts }) => ({ 'retry-after': String(facts['retryAfterSeconds']) }),
+};
+
+function authenticationError(error: PortunusError): Answer {
+  const { code, message, hint, status } = error;
+  return {
+    status,
+    body: { message, code, ...(hint !== undefined && { hint }) },
+    headers: authenticationHeaders[code]?.(error),
+  };
+}
+
 /** An error that is not the client's says nothing about the inside. */
 export function httpError(error: PortunusError): Answer {
   const { blame } = errorCodes[error.code];
+  if (error.code in authenticationHeaders) return authenticationError(error);
   if (error.code === 'ENTITY_NOT_FOUND') return { status: 404, body: { message: error.message } };
   if (blame === 'client') {
     return {

@@ -7,7 +7,7 @@ import { inputInvalid, invalid } from './problems.ts';
 import { readWait } from './wait.ts';
 
 /** @throws BODY_UNPARSABLE, MEDIA_TYPE_UNSUPPORTED, INPUT_INVALID */
-export function readCall(request: FastifyRequest): Call {
+export function readCall(request: FastifyRequest, actor: string): Call {
   const query = new URLSearchParams(request.url.split('?').slice(1).join('?'));
   const { headers, body } = request;
   return {
@@ -18,7 +18,7 @@ export function readCall(request: FastifyRequest): Call {
       body instanceof Buffer && request.method !== 'DELETE'
         ? parseRequestBody(headers['content-type'], headers['content-encoding'], body)
         : emptyBody,
-    actor: `admin:${request.socket.remoteAddress ?? 'unknown'}`,
+    actor,
     origin: `http://${headers.host ?? 'localhost'}`,
     dryRun: flag(query, 'dry_run'),
     force: flag(query, 'force'),

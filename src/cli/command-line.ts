@@ -12,6 +12,7 @@ import { start } from './start.ts';
 import type { RunGateway } from './start.ts';
 import { stop } from './stop.ts';
 import type { ExitCode, JsonOption, Terminal } from './terminal.ts';
+import { createToken, type CreateTokenOptions, listTokens, revokeToken, type TokenCommands } from './token.ts';
 import { printVersion, version } from './version.ts';
 import type { VersionOptions } from './version.ts';
 
@@ -22,6 +23,7 @@ export interface CommandLineOptions {
   readonly runGateway: RunGateway;
   /** Loaded when it is needed. */
   readonly keyringCommands: () => Promise<KeyringCommands>;
+  readonly tokenCommands: () => Promise<TokenCommands>;
   readonly runExport: RunExport;
   readonly runImport: RunImport;
   readonly runMigration: RunMigration;
@@ -36,7 +38,17 @@ interface ConfigOptions {
 /** @param args without the interpreter and the script. @returns the exit code, when the command has ended */
 export async function runCommandLine(
   args: readonly string[],
-  { terminal, env, cwd, runGateway, keyringCommands, runExport, runImport, runMigration }: CommandLineOptions,
+  {
+    terminal,
+    env,
+    cwd,
+    runGateway,
+    keyringCommands,
+    tokenCommands,
+    runExport,
+    runImport,
+    runMigration,
+  }: CommandLineOptions,
 ): Promise<ExitCode> {
   let code: ExitCode = 0;
   const program = new Command('portunus')
@@ -121,6 +133,33 @@ export async function runCommandLine(
     .description('seal everything in the store anew, under another key, while gateways serve')
     .action(async (options: ConfigOptions & RotateOptions) => {
       code = await rotateKeyring(terminal, inputs(options), await keyringCommands(), options);
+    });
+  const token = program.command('token').description('who may call the Admin API');
+  withConfig(token.command('create'))
+    .argument('<name>', 'what to call it, in the log of changes too')
+    .option(
+      '--role <role>',
+      'admin (everything), certificates (certificates and their names), read (read everything)',
+      'admin',
+    )
+    .option('--expires <when>', 'after so long (90d, 12h), or a date (2027-01-31); by default never')
+    .option('--json', 'answer with JSON')
+    .description('make a token and print it, this once')
+    .action(async (name: string, options: ConfigOptions & CreateTokenOptions) => {
+      code = await createToken(terminal, inputs(options), await tokenCommands(), name, options);
+    });
+  withConfig(token.command('list'))
+    .option('--json', 'answer with JSON')
+    .description('list the tokens; what they are made of is not kept')
+    .action(async (options: ConfigOptions & JsonOption) => {
+      code = await listTokens(terminal, inputs(options), await tokenCommands(), options);
+    });
+  withConfig(token.command('revoke'))
+    .argument('<name>', 'its name')
+    .option('--json', 'answer with JSON')
+    .description('let nobody in with it any more')
+    .action(async (name: string, options: ConfigOptions & JsonOption) => {
+      code = await revokeToken(terminal, inputs(options), await tokenCommands(), name, options);
     });
   program
     .command('version')

@@ -31,8 +31,11 @@ export function checkListeners(values: Values, report: Report): void {
   }
 }
 
-/** Nobody but this machine reaches an Admin API that asks nobody who they are, unless the operator says so. */
-export function checkAdminAccess({ admin_listen, admin_auth }: Values, report: Report): void {
+/**
+ * Nobody but this machine reaches an Admin API that asks nobody who they are, nor sends it tokens that others can read,
+ * unless the operator says so.
+ */
+export function checkAdminAccess({ admin_listen, admin_auth, admin_plain_http }: Values, report: Report): void {
   const open = admin_listen.filter(({ host }) => !isLoopback(host));
   if (open.length === 0) return;
   const where = open.map((listener: ListenAddress) => formatAddress(listener)).join(', ');
@@ -40,11 +43,12 @@ export function checkAdminAccess({ admin_listen, admin_auth }: Values, report: R
     report.warning('admin_listen', `the Admin API on ${where} is open to everyone who can reach it (admin_auth = off)`);
     return;
   }
+  if (admin_plain_http) return;
   report.problem('admin_listen', {
     value: where,
     message:
-      'an Admin API that other machines can reach must ask who calls, and this version has no tokens or client certificates for it yet: ' +
-      'listen on 127.0.0.1, or set admin_auth = off, which leaves it open to everyone who can reach it',
+      'an Admin API that other machines can reach takes tokens and private keys, and without TLS others read them on the way: ' +
+      'listen on 127.0.0.1 and put TLS before it, or set admin_plain_http = on where nobody listens',
     expected: 'addresses of this machine alone, such as 127.0.0.1:8001',
   });
 }

@@ -49,7 +49,9 @@ export interface Config {
   readonly proxyListen: readonly ListenAddress[];
   readonly adminListen: readonly ListenAddress[];
   readonly statusListen: readonly ListenAddress[];
-  readonly adminAuth: 'on' | 'off';
+  /** `on`: listeners that other machines can reach demand tokens. `always`: all do. */
+  readonly adminAuth: 'on' | 'always' | 'off';
+  readonly adminAuthFailuresMax: number;
   readonly adminPrivateKeys: 'sealed' | 'visible';
   readonly adminBodyMaxBytes: number;
 

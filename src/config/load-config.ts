@@ -149,6 +149,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     adminListen: values.admin_listen,
     statusListen: values.status_listen,
     adminAuth: values.admin_auth,
+    adminAuthFailuresMax: values.admin_auth_failures_max,
     adminPrivateKeys: values.admin_private_keys,
     adminBodyMaxBytes: values.admin_body_max_size,
     keyring: values.keyring,

@@ -95,11 +95,24 @@ export const settings = {
   // Admin API
   admin_auth: {
     kind: 'choice',
-    choices: ['on', 'off'],
+    choices: ['on', 'always', 'off'],
     aliases: { true: 'on', yes: 'on', false: 'off', no: 'off' },
     default: 'on',
     description:
-      'Whether an Admin API that other machines can reach must ask who calls; off leaves it open to all of them.',
+      'Whether the Admin API demands tokens: on where other machines can reach it, always on loopback too; off leaves it open.',
+  },
+  admin_auth_failures_max: {
+    kind: 'integer',
+    default: '20',
+    min: 1,
+    max: 1_000_000,
+    description: 'Wrong tokens that an address may send within a minute before it has to wait.',
+  },
+  admin_plain_http: {
+    kind: 'switch',
+    default: 'off',
+    description:
+      'Whether an Admin API that other machines can reach may do without TLS; whoever listens on the way reads tokens and keys.',
   },
   admin_private_keys: {
     kind: 'choice',

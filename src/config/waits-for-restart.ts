@@ -9,6 +9,7 @@ const readAtStart = {
   adminListen: 'admin_listen',
   statusListen: 'status_listen',
   adminAuth: 'admin_auth',
+  adminAuthFailuresMax: 'admin_auth_failures_max',
   adminPrivateKeys: 'admin_private_keys',
   adminBodyMaxBytes: 'admin_body_max_size',
   applyTimeoutMs: 'apply_timeout',

@@ -94,6 +94,20 @@ const table = {
   LIST_FILTER_INVALID: client(400, 'The filter of a list is malformed.'),
   ADMIN_HOST_REFUSED: client(403, 'The Host of an Admin API request is a name this node was not told to answer to.'),
   ADMIN_ORIGIN_REFUSED: client(403, 'A web page of another origin tried to change something.'),
+  ADMIN_TOKEN_MISSING: client(401, 'The listener takes requests with a token only, and none was sent.'),
+  ADMIN_TOKEN_INVALID: client(401, 'The token that was sent is none of this gateway, was revoked, or has expired.'),
+  ADMIN_ROLE_INSUFFICIENT: client(403, 'The role of the token that was sent does not permit the request.'),
+  ADMIN_FAILURES_TOO_MANY: {
+    status: 429,
+    blame: 'client',
+    retry: true,
+    summary: 'Too many wrong tokens came from this address; Retry-After says when it is listened to again.',
+  },
+  ADMIN_NOBODY_PERMITTED: {
+    blame: 'operator',
+    retry: false,
+    summary: 'A listener of the Admin API demands tokens, and there is none that lets anybody in.',
+  },
 
   // tls
   DEFAULT_CERTIFICATE_UNUSABLE: {

@@ -98,6 +98,23 @@ export interface Sni {
   readonly updatedAt: Milliseconds;
 }
 
+/** `admin` may do everything, `certificates` read and write certificates and their names, `read` read everything. */
+export type TokenRole = 'admin' | 'certificates' | 'read';
+
+/** Lets a caller of the Admin API in. What the caller keeps is not stored, only what it is checked by. */
+export interface Token {
+  readonly id: string;
+  readonly name: string;
+  readonly role: TokenRole;
+  /** The part of it that is no secret, by which it is found. */
+  readonly prefix: string;
+  /** SHA-256 of its secret part, hex. */
+  readonly hash: string;
+  readonly createdAt: Milliseconds;
+  /** From then on it lets nobody in; null: never. */
+  readonly expiresAt: Milliseconds | null;
+}
+
 /** Who bound a name to a certificate. The empty name stands for every client that no other name serves. */
 export interface Binding {
   readonly name: string;
@@ -109,7 +126,7 @@ export type BindingHolder =
   | { readonly kind: 'sni'; readonly id: string }
   | { readonly kind: 'plugin'; readonly id: string };
 
-export type EntityKind = 'api' | 'plugin' | 'certificate' | 'sni';
+export type EntityKind = 'api' | 'plugin' | 'certificate' | 'sni' | 'token';
 
 export type Operation = 'create' | 'update' | 'delete';
 

@@ -12,7 +12,7 @@ import { transferIntermediates } from './transfer-intermediates.ts';
 const apisAtOnce = 20;
 const actor = 'migrate';
 
-type Entities = 'certificates' | 'snis' | 'apis' | 'plugins';
+type Entities = 'certificates' | 'snis' | 'apis' | 'plugins' | 'tokens';
 export type MigratedKind = Entities | 'intermediates';
 
 export interface MigrationStep {
@@ -83,6 +83,13 @@ export async function migrateStore({ from, to, sealer, progress }: MigrationOpti
       insert: (plugins) => oneByOne(plugins, (tx, plugin) => tx.plugins.insert(plugin)),
       progress: tell('plugins'),
     }),
+    createTransfer({
+      what: 'token',
+      from: from.tokens,
+      to: to.tokens,
+      insert: (tokens) => oneByOne(tokens, (tx, token) => tx.tokens.insert(token)),
+      progress: tell('tokens'),
+    }),
   ];
 
   await dropOtherDefault(from, to);
@@ -132,8 +139,8 @@ function ofAnyOwner({ certificates }: StoreReader): Pick<StoreReader['certificat
 async function dropOtherDefault(from: StoreReader, to: Store): Promise<void> {
   await to.transact(actor, async (tx) => {
     const { items } = await tx.certificates.list({ size: pageSizeMax }, { owner: 'default' });
-    const { certificates, snis, apis, plugins } = await countEntities(tx);
-    if (certificates !== items.length || snis + apis + plugins > 0) return;
+    const { certificates, snis, apis, plugins, tokens } = await countEntities(tx);
+    if (certificates !== items.length || snis + apis + plugins + tokens > 0) return;
     for (const { id } of items) if ((await from.certificates.get(id)) === undefined) await tx.certificates.delete(id);
   });
 }
@@ -170,13 +177,14 @@ function isSameKey(wanted: KeyPair, found: KeyPair, sealer: Sealer): boolean {
 }
 
 async function countEntities(store: StoreReader): Promise<Readonly<Record<Entities, number>>> {
-  const [certificates, snis, apis, plugins] = await Promise.all([
+  const [certificates, snis, apis, plugins, tokens] = await Promise.all([
     store.certificates.count({ owner: 'any' }),
     store.snis.count(),
     store.apis.count(),
     store.plugins.count(),
+    store.tokens.count(),
   ]);
-  return { certificates, snis, apis, plugins };
+  return { certificates, snis, apis, plugins, tokens };
 }
 
 function equalCounts(
@@ -192,5 +200,6 @@ function equalCounts(
     snis: counts('snis'),
     apis: counts('apis'),
     plugins: counts('plugins'),
+    tokens: counts('tokens'),
   };
 }

@@ -61,17 +61,21 @@ const storeId = 'store_id';
 const filledTo = 'replica_filled_to';
 const complete = 'complete';
 const fillExpects = 'replica_fill_expects';
+/** The tables it was filled with: a version that knew fewer passed over the changes of the others. */
+const filledWith = 'replica_tables';
 /** What tells the revision of the replica from another of the same number. */
 const revisionMark = 'replica_revision_mark';
 /** Another one each time that the replica begins anew. */
 const history = 'replica_history';
 
-const tables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis'];
+const tables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis', 'tokens'];
+const allTables = tables.join(' ');
 const tableOf: Readonly<Record<EntityKind, EntityTable>> = {
   api: 'apis',
   plugin: 'plugins',
   certificate: 'certificates',
   sni: 'snis',
+  token: 'tokens',
 };
 
 export function isFilled(replica: ReplicaFile): boolean {
@@ -194,7 +198,8 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
       const anew = await isOfAnotherPast(snapshot, theirs);
       const known = !anew && replica.meta(filledTo) !== undefined;
       const whole = known && isFilled(replica);
-      const changes = known ? await snapshot.changesSince(replica.revision, changesAtOnceMax) : undefined;
+      const comparable = known && replica.meta(filledWith) === allTables;
+      const changes = comparable ? await snapshot.changesSince(replica.revision, changesAtOnceMax) : undefined;
       const meta = theirs.filter(({ key, value }) => anew || replica.meta(key) !== value);
       if (whole && changes?.length === 0 && meta.length === 0 && ids.length === 0) return;
       if (anew) log.warn({}, 'the store is another one, or was put back to an older state: the replica is filled anew');
@@ -305,6 +310,7 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
       after = String(page.at(-1)?.['name']);
     }
     writer.forgetChanges();
+    writer.setMeta(filledWith, allTables);
     if (whole) return;
     // No name leads to the default certificate, so nobody could ask for it.
     writer.insert('certificates', await snapshot.defaultCertificate());

@@ -43,6 +43,7 @@ export interface Filters<Value> {
   readonly pluginQuery: (filter?: PluginFilter) => Query<Value>;
   readonly certificateQuery: (filter?: CertificateFilter) => Query<Value>;
   readonly sniQuery: (filter?: SniFilter) => Query<Value>;
+  readonly tokenQuery: () => Query<Value>;
 }
 
 /** Values: the query's, the position to go on after, the limit. */
@@ -90,6 +91,7 @@ export function createFilters<Value>(
     },
     sniQuery: (filter = {}) =>
       query('snis', { table: 'sni_tags', filter }, [equals('e.certificate_id', filter.certificateId)]),
+    tokenQuery: () => query('tokens', {}, []),
   };
 
   function query(

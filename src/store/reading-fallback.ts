@@ -27,6 +27,10 @@ export function withFallback(store: Store, replica: StoreReader, isUsable: () =>
       ...collection(store.snis, replica.snis),
       ...methods(store.snis, replica.snis, 'findByName', 'ofCertificate'),
     },
+    tokens: {
+      ...collection(store.tokens, replica.tokens),
+      ...methods(store.tokens, replica.tokens, 'findByName', 'findByPrefix'),
+    },
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 

@@ -1,6 +1,6 @@
 // What a database must be able to do so that transaction.ts can keep entities, bindings and changes true over it. Only
 // primitives of one transaction: no rule about entities lives behind this interface.
-import type { Api, Binding, Certificate, Change, Plugin, Sni } from '../model/entities.ts';
+import type { Api, Binding, Certificate, Change, Plugin, Sni, Token } from '../model/entities.ts';
 import type { StoreReader } from './contract.ts';
 
 export interface Rows {
@@ -10,6 +10,7 @@ export interface Rows {
   readonly plugins: Table<Plugin>;
   readonly certificates: Table<Certificate>;
   readonly snis: Table<Sni>;
+  readonly tokens: Pick<Table<Token>, 'insert' | 'delete'>;
 
   /** In the order of creation. */
   pluginsOfApi(apiId: string): Promise<readonly Plugin[]>;

@@ -20,7 +20,7 @@ export function openTransaction(rows: Rows, actor: string, at: Milliseconds): Op
   // `work` may write several things at once; each write looks before it writes.
   const queue = createQueue();
   let ended = false;
-  const { apis, plugins, certificates, snis, ...questions } = rows.read;
+  const { apis, plugins, certificates, snis, tokens, ...questions } = rows.read;
   const writes = createWrites(rows, log);
 
   return {
@@ -30,6 +30,7 @@ export function openTransaction(rows: Rows, actor: string, at: Milliseconds): Op
       plugins: { ...wrapped(plugins, whileOpen), ...wrapped(writes.plugins, whole) },
       certificates: { ...wrapped(certificates, whileOpen), ...wrapped(writes.certificates, whole) },
       snis: { ...wrapped(snis, whileOpen), ...wrapped(writes.snis, whole) },
+      tokens: { ...wrapped(tokens, whileOpen), ...wrapped(writes.tokens, whole) },
       ...wrapped(writes.intermediates, whole),
       ...wrapped(writes.many, whole),
     },

@@ -1,6 +1,6 @@
 // The rules of writing, over any database's rows: what is unique, what must exist, what cascades, and which rows of
 // `changes` arise. That each write happens whole or not at all is transaction.ts's.
-import type { Api, Certificate, CertificateOwner, EntityKind, Plugin, Sni } from '../model/entities.ts';
+import type { Api, Certificate, CertificateOwner, EntityKind, Plugin, Sni, Token } from '../model/entities.ts';
 import { bindingOfSni, bindingsOfPlugin, rebind } from './bindings.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { StoreTransaction, Writable } from './contract.ts';
@@ -14,6 +14,7 @@ export interface Writes {
   readonly plugins: Writable<Plugin>;
   readonly certificates: Writable<Certificate>;
   readonly snis: Writable<Sni>;
+  readonly tokens: Pick<Writable<Token>, 'insert' | 'delete'>;
   readonly intermediates: Pick<StoreTransaction, 'rememberIntermediates'>;
   readonly many: Pick<StoreTransaction, 'insertCertificates' | 'insertSnis'>;
 }
@@ -100,6 +101,22 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
       },
       async delete(id) {
         await deleteSni(await existing('sni', id, read.snis));
+      },
+    },
+
+    tokens: {
+      async insert(token) {
+        await refuseKnownId('token', token.id, read.tokens);
+        if ((await read.tokens.findByName(token.name)) !== undefined) throw violation('token', 'name', token.name);
+        if ((await read.tokens.findByPrefix(token.prefix)) !== undefined) {
+          throw violation('token', 'prefix', token.prefix);
+        }
+        await rows.tokens.insert(token, await log.record('token', token.id, 'create'));
+      },
+      async delete(id) {
+        await existing('token', id, read.tokens);
+        await log.record('token', id, 'delete');
+        await rows.tokens.delete(id);
       },
     },
 

@@ -342,8 +342,10 @@ test('closing lets a request in flight finish, and a server that never listened 
   const { store, sealer } = admin;
   const idle = await createAdminServer({
     store,
+    tokens: store.tokens,
     sealer,
     config: {
+      adminAuthFailuresMax: 1,
       adminBodyMaxBytes: 1,
       adminPrivateKeys: 'sealed',
       adminListen: [],

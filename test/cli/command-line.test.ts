@@ -176,6 +176,7 @@ async function run(args: readonly string[], { env = {}, runGateway }: RunOptions
     runImport: () => Promise.reject(new Error('not here')),
     runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.reject(new Error('not asked for')),
+    tokenCommands: () => Promise.reject(new Error('not asked for')),
     runGateway:
       runGateway ??
       ((options) => {

@@ -150,6 +150,7 @@ async function run(args: readonly string[], progress?: (text: string) => void) {
     runImport: () => Promise.reject(new Error('not here')),
     runMigration: () => Promise.reject(new Error('not here')),
     keyringCommands: () => Promise.reject(new Error('not asked for')),
+    tokenCommands: () => Promise.reject(new Error('not asked for')),
     runGateway: () => Promise.reject(new Error('not asked for')),
   });
   return { code, out, err };

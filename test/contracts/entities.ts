@@ -1,5 +1,5 @@
 // Entities for tests of the store, which keeps them without looking into certificates: the key pairs here are fakes.
-import type { Api, Certificate, KeyPair, Plugin, Sni } from '../../src/model/entities.ts';
+import type { Api, Certificate, KeyPair, Plugin, Sni, Token } from '../../src/model/entities.ts';
 
 export function fakeApi(id: string, fields: Partial<Api> = {}): Api {
   return {
@@ -66,6 +66,19 @@ export function fakeSni(id: string, name: string, certificateId: string, fields:
     tags: [],
     createdAt: 1_700_000_000_000,
     updatedAt: 1_700_000_000_000,
+    ...fields,
+  };
+}
+
+export function fakeToken(id: string, fields: Partial<Token> = {}): Token {
+  return {
+    id,
+    name: `name-${id}`,
+    role: 'read',
+    prefix: `prefix-${id}`,
+    hash: `hash of ${id}`,
+    createdAt: 1_700_000_000_000,
+    expiresAt: null,
     ...fields,
   };
 }

@@ -12,6 +12,7 @@ import {
   fakePlugin,
   fakePluginCertificate,
   fakeSni,
+  fakeToken,
 } from './entities.ts';
 import { manyCertificatesContract } from './many-certificates.ts';
 import { sealerOf, sealingKeysContract } from './sealing-keys.ts';
@@ -62,12 +63,50 @@ export function storeContract(name: string, openStore: OpenStore): void {
       }
     });
 
+    test('a token is found by its name and by its prefix until it is deleted, and each of them belongs to one token', async () => {
+      await using opened = await openStore();
+      const token = fakeToken('t', { role: 'certificates', expiresAt: 1_800_000_000_000 });
+      await opened.store.transact('test', async (tx) => {
+        await tx.tokens.insert(token);
+        await tx.tokens.insert(fakeToken('u'));
+      });
+      const store = await opened.reopen();
+      assert.deepEqual(await store.tokens.get('t'), token);
+      assert.deepEqual(await store.tokens.findByName('name-t'), token);
+      assert.deepEqual(await store.tokens.findByPrefix('prefix-t'), token);
+      assert.deepEqual(
+        (await store.tokens.list({ size: 10 })).items.map(({ id }) => id),
+        ['t', 'u'],
+      );
+      for (const other of [
+        fakeToken('t'),
+        fakeToken('v', { name: 'name-t' }),
+        fakeToken('v', { prefix: 'prefix-t' }),
+      ]) {
+        await assert.rejects(
+          store.transact('test', (tx) => tx.tokens.insert(other)),
+          hasCode('UNIQUE_VIOLATION'),
+        );
+      }
+      await store.transact('test', (tx) => tx.tokens.delete('t'));
+      assert.equal(await store.tokens.findByPrefix('prefix-t'), undefined);
+      assert.equal(await store.tokens.count(), 1);
+      assert.deepEqual(await changedIn(store, 1), ['create token t', 'create token u']);
+      assert.deepEqual(await changedIn(store, 2), ['delete token t']);
+      await assert.rejects(
+        store.transact('test', (tx) => tx.tokens.delete('t')),
+        TypeError,
+      );
+    });
+
     test('what is not there is undefined', async () => {
       await using opened = await openStore();
       const { store } = opened;
       assert.equal(await store.apis.get('x'), undefined);
       assert.equal(await store.apis.findByName('x'), undefined);
       assert.equal(await store.snis.findByName('x'), undefined);
+      assert.equal(await store.tokens.findByName('x'), undefined);
+      assert.equal(await store.tokens.findByPrefix('x'), undefined);
       assert.equal(await store.binding('x'), undefined);
       assert.deepEqual(await store.intermediates('x'), []);
       assert.deepEqual(await store.changesSince(0, 10), []);

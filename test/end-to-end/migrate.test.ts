@@ -70,6 +70,7 @@ test('killed at random moments and run again, it goes on until everything is the
     snis: equal(certificates),
     apis: equal(apis),
     plugins: equal(0),
+    tokens: equal(0),
     intermediates: equal(0),
     fingerprints_compared: certificates,
     ticket_secret: 'moved',

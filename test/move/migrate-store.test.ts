@@ -13,6 +13,7 @@ import {
   fakePlugin,
   fakePluginCertificate,
   fakeSni,
+  fakeToken,
 } from '../contracts/entities.ts';
 import { sealerOf } from '../contracts/sealing-keys.ts';
 import { type TemporaryPostgres, temporaryPostgres } from '../store/temporary-postgres.ts';
@@ -48,6 +49,7 @@ async function source(): Promise<TemporaryStore> {
     for (let at = 0; at < 45; at += 1) await tx.apis.insert(fakeApi(`a${at}`, { hosts: [`api${at}.test`] }));
     await tx.certificates.insert(fakePluginCertificate('p'));
     await tx.plugins.insert(fakePlugin('p', 'a3'));
+    for (const id of ['t1', 't2']) await tx.tokens.insert(fakeToken(id));
     await tx.rememberIntermediates(intermediates);
   });
   await store.secret('ticket');
@@ -64,6 +66,7 @@ const expected: MigrationReport = {
     snis: both(1100),
     apis: both(45),
     plugins: both(1),
+    tokens: both(2),
     intermediates: both(3),
   },
   fingerprints: certificates + 1,
@@ -128,7 +131,14 @@ test('what is there already is not sent again, and is compared all the same', as
   await run(from, to, ({ phase, kind }) => steps.push(`${phase} ${kind}`));
   assert.deepEqual(
     [...new Set(steps)],
-    ['comparing certificates', 'comparing snis', 'comparing apis', 'comparing plugins', 'writing intermediates'],
+    [
+      'comparing certificates',
+      'comparing snis',
+      'comparing apis',
+      'comparing plugins',
+      'comparing tokens',
+      'writing intermediates',
+    ],
   );
 });
 
@@ -281,6 +291,7 @@ async function everything(store: StoreReader): Promise<object> {
     snis: await all((after) => store.snis.list({ size: 1000, after })),
     apis: await all((after) => store.apis.list({ size: 1000, after })),
     plugins: await all((after) => store.plugins.list({ size: 1000, after })),
+    tokens: await all((after) => store.tokens.list({ size: 1000, after })),
   };
 }
 

@@ -20,6 +20,7 @@ interface Script {
   revision: number;
   certificates: readonly ReplicaRow[];
   snis: readonly ReplicaRow[];
+  tokens: readonly ReplicaRow[];
   changes: readonly Change[];
   /** Called before each of these reads. */
   before: (call: 'changesSince' | 'rows' | 'page', table: EntityTable | undefined) => Promise<void>;
@@ -31,6 +32,7 @@ function scriptedSource() {
     revision: 1,
     certificates: [],
     snis: [],
+    tokens: [],
     changes: [],
     before: async () => undefined,
   };
@@ -41,8 +43,8 @@ function scriptedSource() {
       return () => void nudges.delete(nudge);
     },
     snapshot(work) {
-      const { storeId, revision, certificates, snis, changes } = script;
-      const rows = { apis: [], plugins: [], certificates, snis };
+      const { storeId, revision, certificates, snis, tokens, changes } = script;
+      const rows = { apis: [], plugins: [], certificates, snis, tokens };
       const bindings = snis.map(({ id = '', name = '', certificate_id = '' }) => ({
         name,
         certificate_id,
@@ -233,6 +235,27 @@ test('the default certificate is there before anything is served, wherever it st
     await copier.filled;
     assert.equal(read(replica.path, 'SELECT id FROM certificates').length, 3);
     assert.equal(await copier.fill(), undefined);
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test('what a version that knew no tokens passed over is made up for', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source } = scriptedSource();
+  {
+    using replica = await openReplicaFile(path.join(folder, 'replica.db'));
+    script.certificates = [certificateRow('c', 1, 1)];
+    {
+      await using copier = startCopier({ source, replica, sealer, log: quiet });
+      await copier.filled;
+    }
+    // As it left the replica: whole, at this revision, without the token.
+    await replica.write(async (writer) => writer.setMeta('replica_tables', 'apis plugins certificates snis'));
+    script.tokens = [{ sequence: 1, id: 't', name: 'n', prefix: 'p', doc: '{}', revision: 1 }];
+    await using copier = startCopier({ source, replica, sealer, log: quiet });
+    await until('the token is there', () => read(replica.path, 'SELECT id FROM tokens').length === 1);
+    assert.equal(copier.state, 'filled');
+    assert.equal(read(replica.path, 'SELECT id FROM certificates').length, 1);
   }
   rmSync(folder, { recursive: true });
 });

@@ -23,6 +23,7 @@ const kinds: Readonly<Record<EntityTable, EntityKind>> = {
   plugins: 'plugin',
   certificates: 'certificate',
   snis: 'sni',
+  tokens: 'token',
 };
 
 type Rows<M> = Readonly<Record<EntityTable, M>>;
@@ -58,7 +59,7 @@ class Source implements ReplicaSource {
     this.state = this.become({
       storeId: 'first',
       revision: 0,
-      rows: { apis: new Map(), plugins: new Map(), certificates: new Map(), snis: new Map() },
+      rows: { apis: new Map(), plugins: new Map(), certificates: new Map(), snis: new Map(), tokens: new Map() },
     });
   }
 
@@ -163,6 +164,7 @@ class Source implements ReplicaSource {
       plugins: new Map(this.state.rows.plugins),
       certificates: new Map(this.state.rows.certificates),
       snis: new Map(this.state.rows.snis),
+      tokens: new Map(this.state.rows.tokens),
     };
     const note = (table: EntityTable, id: string, operation: Change['operation']): void => {
       this.changes.push({ revision, entity: kinds[table], id, operation, actor: 'test', at: serial });
@@ -209,6 +211,10 @@ class Source implements ReplicaSource {
         dropHolders(name);
         const columns = { name, certificate_id: certificate, tags, created_at: 0, updated_at: revision };
         put('snis', `s${pick(1e6)}`, columns);
+      } else if (dice < 0.65) {
+        const token = `t${pick(3)}`;
+        if (rows.tokens.has(token)) drop('tokens', token);
+        else put('tokens', token, { name: `token ${token}`, prefix: token, doc: `token ${serial}` });
       } else if (dice < 0.7) {
         dropPluginOf(api);
         drop('apis', api);
@@ -238,7 +244,7 @@ class Source implements ReplicaSource {
   becomeAnother(): void {
     const serial = this.states.length;
     const revision = Math.max(1, this.state.revision + Math.floor(this.#random() * 7) - 3);
-    const { apis, plugins, certificates, snis } = this.state.rows;
+    const { apis, plugins, certificates, snis, tokens } = this.state.rows;
     const theirs = (rows: ReadonlyMap<string, ReplicaRow>, columns: ReplicaRow = {}): ReadonlyMap<string, ReplicaRow> =>
       new Map(
         [...rows].map(([id, row]) => [
@@ -255,6 +261,7 @@ class Source implements ReplicaSource {
         plugins: theirs(plugins),
         certificates: theirs(certificates, { chain: `chain ${serial}` }),
         snis: theirs(snis, { updated_at: serial }),
+        tokens: theirs(tokens, { doc: `token ${serial}` }),
       },
     });
   }
@@ -331,7 +338,7 @@ function check(file: string, source: Source): State | undefined {
     }
     assert.equal(meta.get('store_id'), state.storeId);
     assert.equal(all('SELECT revision FROM revision')[0]?.['revision'], state.revision);
-    for (const table of ['apis', 'plugins', 'snis'] as const) {
+    for (const table of ['apis', 'plugins', 'snis', 'tokens'] as const) {
       assert.deepEqual(all(`SELECT * FROM ${table} ORDER BY sequence`), inOrder(state.rows[table], 'sequence'), table);
     }
     assert.deepEqual(all('SELECT * FROM bindings ORDER BY name'), bindingsOf(state.rows), 'bindings');

@@ -49,13 +49,14 @@ export interface Answered {
 export interface FixtureOptions {
   readonly config?: Partial<AdminConfig>;
   readonly deps?: Partial<AdminDeps>;
+  readonly demandsToken?: boolean;
 }
 
 const silent = (): void => undefined;
 
 export async function startAdmin(
   t: TestContext,
-  { config = {}, deps = {} }: FixtureOptions = {},
+  { config = {}, deps = {}, demandsToken = false }: FixtureOptions = {},
 ): Promise<AdminFixture> {
   const directory = await mkdtemp(path.join(tmpdir(), 'portunus-admin-'));
   const sealer = createSealer(await createKeyringFile(path.join(directory, 'keyring')));
@@ -65,8 +66,10 @@ export async function startAdmin(
   const errors: unknown[] = [];
   const server = await createAdminServer({
     store,
+    tokens: store.tokens,
     sealer,
     config: {
+      adminAuthFailuresMax: 20,
       adminBodyMaxBytes: 10 * 1024 * 1024,
       adminPrivateKeys: 'sealed',
       adminListen: [{ host: '127.0.0.1', port: 0 }],
@@ -93,7 +96,7 @@ export async function startAdmin(
     version: '0.0.0-test',
     ...deps,
   });
-  const port = await server.listen({ host: '127.0.0.1', port: 0 });
+  const port = await server.listen({ host: '127.0.0.1', port: 0, demandsToken });
   t.after(async () => {
     await server.close();
     await store[Symbol.asyncDispose]();

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Gateway, startGateway } from './gateway.ts';
+import { succeed } from './command.ts';
+import { type Gateway, main, startGateway } from './gateway.ts';
 
 export interface ClusterOptions {
   readonly nodes: number;
@@ -20,11 +21,13 @@ export interface Cluster extends AsyncDisposable {
   restart(node: number): Promise<Gateway>;
   /** One more node. */
   add(): Promise<Gateway>;
+  /** What `portunus` prints to these arguments with the configuration of the cluster. */
+  portunus(args: readonly string[]): Promise<string>;
 }
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-cluster-'));
-  const keys = `shared:${randomBytes(32).toString('base64')}`;
+  const env = { PORTUNUS_KEYRING_KEYS: `shared:${randomBytes(32).toString('base64')}` };
   const schema = `s${randomBytes(6).toString('hex')}`;
   const nodes: Gateway[] = [];
   // The first one alone, and then the others at once: both happen.
@@ -38,6 +41,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       return start(node);
     },
     add: () => start(nodes.length),
+    portunus: (args) => succeed(process.execPath, [main, ...args, ...flags(0)], { env, cwd: folder }),
     async [Symbol.asyncDispose]() {
       await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
       rmSync(folder, { recursive: true, force: true });
@@ -45,24 +49,33 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
 
   async function start(node: number): Promise<Gateway> {
-    const { port, workers = 1, settings } = options;
     const gateway = await startGateway({
-      workers,
+      workers: options.workers ?? 1,
       prefix: mkdirFor(node),
-      env: { PORTUNUS_KEYRING_KEYS: keys },
-      settings: {
-        database: 'postgres',
-        keyring: 'env',
-        pg_port: String(typeof port === 'number' ? port : port(node)),
-        pg_database: 'postgres',
-        pg_schema: schema,
-        node_name: `node-${node}`,
-        proxy_access_log: 'off',
-        ...settings,
-      },
+      env,
+      settings: settingsOf(node),
     });
     nodes[node] = gateway;
     return gateway;
+  }
+
+  function settingsOf(node: number): Readonly<Record<string, string>> {
+    const { port, settings } = options;
+    return {
+      database: 'postgres',
+      keyring: 'env',
+      pg_port: String(typeof port === 'number' ? port : port(node)),
+      pg_database: 'postgres',
+      pg_schema: schema,
+      node_name: `node-${node}`,
+      proxy_access_log: 'off',
+      ...settings,
+    };
+  }
+
+  function flags(node: number): readonly string[] {
+    const settings = { ...settingsOf(node), prefix: mkdirFor(node) };
+    return Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
   }
 
   function mkdirFor(node: number): string {

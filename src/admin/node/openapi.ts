@@ -27,7 +27,15 @@ function describeRoutes(routes: readonly Route[], version: string): object {
   return {
     openapi: '3.1.0',
     info: { title: 'Portunus Admin API', version, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
+    // A listener may demand none.
+    security: [{}, { token: [] }, { kongAdminToken: [] }],
     paths,
+    components: {
+      securitySchemes: {
+        token: { type: 'http', scheme: 'bearer' },
+        kongAdminToken: { type: 'apiKey', in: 'header', name: 'Kong-Admin-Token' },
+      },
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 // Entities ↔ rows. The columns and their values are those of the embedded store, so its encoding is used.
-import type { Api, Binding, Certificate, Plugin, Sni } from '../../model/entities.ts';
+import type { Api, Binding, Certificate, Plugin, Sni, Token } from '../../model/entities.ts';
 import * as sqlite from '../sqlite/encoding.ts';
 import type { PgRow } from './client.ts';
 
@@ -11,6 +11,7 @@ export type NewRow = Readonly<Record<string, string | number | null>>;
 export const toApi = (row: PgRow): Api => sqlite.toApi(row as StoredRow);
 export const toPlugin = (row: PgRow): Plugin => sqlite.toPlugin(row as StoredRow);
 export const toSni = (row: PgRow): Sni => sqlite.toSni(row as StoredRow);
+export const toToken = (row: PgRow): Token => sqlite.toToken(row as StoredRow);
 export const toBinding = (row: PgRow): Binding => sqlite.toBinding(row as StoredRow);
 export const toCertificate = (row: PgRow): Certificate => sqlite.toCertificate(row as StoredRow);
 
@@ -47,6 +48,11 @@ export function fromSni({ id, name, certificateId, tags, createdAt, updatedAt }:
     created_at: createdAt,
     updated_at: updatedAt,
   };
+}
+
+export function fromToken(token: Token): NewRow {
+  const { id, name, prefix } = token;
+  return { id, name, prefix, doc: JSON.stringify(token) };
 }
 
 export function fromBinding({ name, certificateId, holder }: Binding): NewRow {

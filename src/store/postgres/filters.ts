@@ -4,7 +4,7 @@ import type { PgValue } from './client.ts';
 
 export type Query = shared.Query<PgValue>;
 
-export const { apiQuery, pluginQuery, certificateQuery, sniQuery } = shared.createFilters<PgValue>({
+export const { apiQuery, pluginQuery, certificateQuery, sniQuery, tokenQuery } = shared.createFilters<PgValue>({
   upstreamUrl: `(e.doc::json ->> 'upstreamUrl')`,
   anyTag: ({ entities, tags: tagTable }, tags) => ({
     from: `${entities} e`,

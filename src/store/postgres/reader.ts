@@ -3,8 +3,17 @@ import type { Change } from '../../model/entities.ts';
 import type { Collection, Expiry, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { PgRow, PgStatements } from './client.ts';
-import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
-import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, type Query, sniQuery } from './filters.ts';
+import { toApi, toBinding, toCertificate, toPlugin, toSni, toToken } from './encoding.ts';
+import {
+  apiQuery,
+  certificateQuery,
+  countSql,
+  listSql,
+  pluginQuery,
+  type Query,
+  sniQuery,
+  tokenQuery,
+} from './filters.ts';
 import { keyUse } from './key-use.ts';
 import { intermediateKey } from '../intermediate-key.ts';
 import { leafColumns, toLeaves } from '../leaf-rows.ts';
@@ -30,6 +39,11 @@ export function createReader(statements: PgStatements): StoreReader {
         );
         return rows.map(toSni);
       },
+    },
+    tokens: {
+      ...collection('tokens', toToken, tokenQuery),
+      findByName: (name) => one(toToken, 'SELECT doc FROM tokens WHERE name = $1', name),
+      findByPrefix: (prefix) => one(toToken, 'SELECT doc FROM tokens WHERE prefix = $1', prefix),
     },
     binding: (name) => one(toBinding, 'SELECT * FROM bindings WHERE name = $1', name),
     async leaves({ names, certificateIds }) {

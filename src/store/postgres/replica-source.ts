@@ -14,6 +14,7 @@ const columns: Readonly<Record<EntityTable, string>> = {
     chain_alt, sealed_key_alt, public_key_sha256_alt, fingerprint_alt, not_after, facts, facts_alt, tags,
     created_at, updated_at, revision`,
   snis: 'sequence, id, name, certificate_id, tags, created_at, updated_at, revision',
+  tokens: 'sequence, id, name, prefix, doc, revision',
 };
 const bindingColumns = 'name, certificate_id, holder, holder_id';
 

@@ -4,7 +4,7 @@ import type { Rows } from '../rows.ts';
 import type { PgTransaction } from './client.ts';
 import { fromBinding, fromCertificate, fromSni, toBinding, toPlugin } from './encoding.ts';
 import { createReader } from './reader.ts';
-import { addTags, apiTable, certificateTable, insertRows, pluginTable, sniTable } from './tables.ts';
+import { addTags, apiTable, certificateTable, insertRows, pluginTable, sniTable, tokenTable } from './tables.ts';
 
 export function createRows(tx: PgTransaction): Rows {
   return {
@@ -13,6 +13,7 @@ export function createRows(tx: PgTransaction): Rows {
     plugins: pluginTable(tx),
     certificates: certificateTable(tx),
     snis: sniTable(tx),
+    tokens: tokenTable(tx),
 
     async pluginsOfApi(apiId) {
       return (await tx.query('SELECT doc FROM plugins WHERE api_id = $1 ORDER BY sequence', apiId)).map(toPlugin);

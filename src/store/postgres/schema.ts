@@ -119,6 +119,18 @@ export const migrations: readonly Migration[] = [
   CREATE INDEX certificates_expiry ON certificates (owner, not_after, sequence);
   `,
   },
+  {
+    readableFrom: 1,
+    sql: `
+  -- Who may call the Admin API.
+  CREATE TABLE tokens (
+    sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE, name text COLLATE "C" NOT NULL UNIQUE, prefix text COLLATE "C" NOT NULL UNIQUE,
+    doc text NOT NULL,                       -- the Token as JSON
+    revision bigint NOT NULL
+  );
+  `,
+  },
 ];
 
 /** What this program reads and writes. */

@@ -1,9 +1,9 @@
 // Insert, update and delete of each entity, with the tables that its lists are looked up by. Rows travel as one JSON
 // text, whose values PostgreSQL gives the types of the table: one row or a thousand, the statement is the same.
-import type { Api, Certificate, Plugin, Sni } from '../../model/entities.ts';
+import type { Api, Certificate, Plugin, Sni, Token } from '../../model/entities.ts';
 import type { Table } from '../rows.ts';
 import type { PgStatements } from './client.ts';
-import { fromApi, fromCertificate, fromPlugin, fromSni, type NewRow } from './encoding.ts';
+import { fromApi, fromCertificate, fromPlugin, fromSni, fromToken, type NewRow } from './encoding.ts';
 
 /** In their order. All have the columns of the first. */
 export async function insertRows(tx: PgStatements, table: string, rows: readonly NewRow[]): Promise<void> {
@@ -67,6 +67,15 @@ export function certificateTable(tx: PgStatements): Table<Certificate> {
 
 export function sniTable(tx: PgStatements): Table<Sni> {
   return taggedTable(tx, 'snis', 'sni_tags', fromSni);
+}
+
+export function tokenTable(tx: PgStatements): Pick<Table<Token>, 'insert' | 'delete'> {
+  return {
+    insert: (token, revision) => insertRows(tx, 'tokens', [{ ...fromToken(token), revision }]),
+    async delete(id) {
+      await tx.query('DELETE FROM tokens WHERE id = $1', id);
+    },
+  };
 }
 
 /** Of many rows at once, which are there. */

@@ -1,6 +1,6 @@
 // Entities ↔ rows of the tables in schema.ts.
 import type { SQLInputValue } from 'node:sqlite';
-import type { Api, Binding, Certificate, CertificateOwner, KeyPair, Plugin, Sni } from '../../model/entities.ts';
+import type { Api, Binding, Certificate, CertificateOwner, KeyPair, Plugin, Sni, Token } from '../../model/entities.ts';
 import type { SqlRow } from './connection.ts';
 
 interface SniRow {
@@ -46,6 +46,10 @@ export function toApi(row: SqlRow): Api {
 
 export function toPlugin(row: SqlRow): Plugin {
   return JSON.parse(row['doc'] as string) as Plugin;
+}
+
+export function toToken(row: SqlRow): Token {
+  return JSON.parse(row['doc'] as string) as Token;
 }
 
 export function toSni(sqlRow: SqlRow): Sni {

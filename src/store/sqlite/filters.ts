@@ -11,7 +11,7 @@ const mergedTagsMax = 32;
 /** How far it is counted which of several tags is the rarest. */
 const rarityMax = 10_000;
 
-export const { apiQuery, pluginQuery, certificateQuery, sniQuery } = createFilters<SQLInputValue>({
+export const { apiQuery, pluginQuery, certificateQuery, sniQuery, tokenQuery } = createFilters<SQLInputValue>({
   upstreamUrl: `json_extract(e.doc, '$.upstreamUrl')`,
   anyTag({ entities, tags: tagTable }, tags) {
     if (tags.length > mergedTagsMax) {

@@ -3,12 +3,21 @@ import type { Change } from '../../model/entities.ts';
 import type { Collection, Expiry, Intermediate, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
-import { toApi, toBinding, toCertificate, toPlugin, toSni } from './encoding.ts';
+import { toApi, toBinding, toCertificate, toPlugin, toSni, toToken } from './encoding.ts';
 import { keyUse } from './key-use.ts';
 import { intermediateKey } from '../intermediate-key.ts';
 import { leafColumns, toLeaves } from '../leaf-rows.ts';
 import { countAnew, rememberCounts } from './remembered-counts.ts';
-import { apiQuery, certificateQuery, countSql, listSql, pluginQuery, sniQuery, type Query } from './filters.ts';
+import {
+  apiQuery,
+  certificateQuery,
+  countSql,
+  listSql,
+  pluginQuery,
+  sniQuery,
+  tokenQuery,
+  type Query,
+} from './filters.ts';
 
 /** Intermediates of one key that are given out at once. */
 const intermediatesMax = 16;
@@ -33,6 +42,17 @@ export function createReader(connection: Connection): StoreReader {
       },
       async ofCertificate(certificateId) {
         return connection.all('SELECT * FROM snis WHERE certificate_id = ? ORDER BY name', certificateId).map(toSni);
+      },
+    },
+    tokens: {
+      ...collection('tokens', toToken, tokenQuery),
+      async findByName(name) {
+        const row = connection.get('SELECT doc FROM tokens WHERE name = ?', name);
+        return row && toToken(row);
+      },
+      async findByPrefix(prefix) {
+        const row = connection.get('SELECT doc FROM tokens WHERE prefix = ?', prefix);
+        return row && toToken(row);
       },
     },
     async binding(name) {

@@ -81,7 +81,7 @@ export async function openReplicaFile(path: string): Promise<ReplicaFile> {
   };
 }
 
-const entityTables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis'];
+const entityTables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis', 'tokens'];
 
 function createWriter(connection: Connection): ReplicaWriter {
   const apis = apiLookups(connection);
@@ -173,11 +173,15 @@ function createWriter(connection: Connection): ReplicaWriter {
     if (table === 'apis') {
       const { hosts, uris } = JSON.parse(String(row['doc'])) as Pick<Api, 'hosts' | 'uris'>;
       apis.add({ id, hosts, uris });
-    } else if (table !== 'plugins' && row['tags'] !== '[]') tags[table].add(id);
+    } else if (isTagged(table) && row['tags'] !== '[]') tags[table].add(id);
   }
 
   function dropLookups(table: EntityTable, id: string): void {
     if (table === 'apis') apis.drop(id);
-    else if (table !== 'plugins') tags[table].drop(id);
+    else if (isTagged(table)) tags[table].drop(id);
   }
+}
+
+function isTagged(table: EntityTable): table is 'certificates' | 'snis' {
+  return table === 'certificates' || table === 'snis';
 }

@@ -4,7 +4,7 @@ import type { Rows } from '../rows.ts';
 import type { Connection } from './connection.ts';
 import { toBinding, toPlugin } from './encoding.ts';
 import { createReader } from './reader.ts';
-import { apiTable, certificateTable, pluginTable, sniTable } from './tables.ts';
+import { apiTable, certificateTable, pluginTable, sniTable, tokenTable } from './tables.ts';
 
 export function createRows(connection: Connection): Rows {
   const rows: Rows = {
@@ -13,6 +13,7 @@ export function createRows(connection: Connection): Rows {
     plugins: pluginTable(connection),
     certificates: certificateTable(connection),
     snis: sniTable(connection),
+    tokens: tokenTable(connection),
 
     async pluginsOfApi(apiId) {
       return connection

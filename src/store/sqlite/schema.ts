@@ -89,4 +89,13 @@ export const migrations: readonly string[] = [
   `
   CREATE INDEX certificates_expiry ON certificates (owner, not_after);
   `,
+  // Who may call the Admin API.
+  `
+  CREATE TABLE tokens (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE, prefix TEXT NOT NULL UNIQUE,
+    doc TEXT NOT NULL,                       -- the Token as JSON
+    revision INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

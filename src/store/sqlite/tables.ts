@@ -1,5 +1,5 @@
 // Insert, update and delete of each entity, with the tables that its lists are looked up by.
-import type { Api, Certificate, Plugin, Sni } from '../../model/entities.ts';
+import type { Api, Certificate, Plugin, Sni, Token } from '../../model/entities.ts';
 import type { Table } from '../rows.ts';
 import type { Connection } from './connection.ts';
 import { certificateColumns, fromCertificate } from './encoding.ts';
@@ -138,6 +138,24 @@ export function sniTable(connection: Connection): Table<Sni> {
     async delete(id) {
       tags.drop(id);
       connection.run('DELETE FROM snis WHERE id = ?', id);
+    },
+  };
+}
+
+export function tokenTable(connection: Connection): Pick<Table<Token>, 'insert' | 'delete'> {
+  return {
+    async insert(token, revision) {
+      connection.run(
+        'INSERT INTO tokens (id, name, prefix, doc, revision) VALUES (?, ?, ?, ?, ?)',
+        token.id,
+        token.name,
+        token.prefix,
+        JSON.stringify(token),
+        revision,
+      );
+    },
+    async delete(id) {
+      connection.run('DELETE FROM tokens WHERE id = ?', id);
     },
   };
 }
