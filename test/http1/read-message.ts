@@ -10,6 +10,7 @@ const limits: HeadLimits = { maxBytes: 4096, maxFields: 20, maxTargetBytes: 256 
 export interface Reading {
   /** `ok`, `incomplete`, or the code of the refusal. */
   readonly outcome: string;
+  /** As far as it was read, also of what is refused. */
   readonly startLine?: string;
   readonly fields?: readonly (readonly [string, string])[];
   readonly body?: string;
@@ -32,6 +33,10 @@ export function readMessage(
   let headRead = false;
   let body = '';
   let rest: string | undefined;
+  const startLine = (): string =>
+    kind === 'request'
+      ? `${request.method} ${request.target} ${parser.version}`
+      : `${parser.version} ${response.statusText}`;
 
   for (const bytes of pieces(Buffer.from(text, 'latin1'), cuts)) {
     if (rest !== undefined) {
@@ -46,14 +51,14 @@ export function readMessage(
       from = behind;
       headRead = true;
       const code = kind === 'request' ? request.read() : response.read(method);
-      if (code !== undefined) return { outcome: code };
+      if (code !== undefined) return { outcome: code, startLine: startLine() };
       const head = kind === 'request' ? request : response;
       decoder.begin(head.bodyKind, head.contentLength);
     }
     for (;;) {
       const found = decoder.next(bytes, from, bytes.length);
       from = decoder.offset;
-      if (found === piece.refused) return { outcome: decoder.code };
+      if (found === piece.refused) return { outcome: decoder.code, startLine: startLine() };
       if (found === piece.data) body += bytes.toString('latin1', decoder.dataStart, decoder.dataEnd);
       if (found === piece.end) rest = bytes.toString('latin1', from);
       if (found !== piece.data) break;
@@ -62,10 +67,7 @@ export function readMessage(
   if (!headRead || (rest === undefined && !(closed && decoder.mayClose))) return { outcome: 'incomplete' };
   return {
     outcome: 'ok',
-    startLine:
-      kind === 'request'
-        ? `${request.method} ${request.target} ${parser.version}`
-        : `${parser.version} ${response.statusText}`,
+    startLine: startLine(),
     fields: listOf(parser),
     body,
     keepAlive: kind === 'request' ? request.keepAlive : response.keepAlive,
@@ -74,16 +76,16 @@ export function readMessage(
   };
 }
 
-/** The requests in `text`, one behind the other, and what became of the rest: `ok` when there is none. */
-export function readRequests(text: string): { readonly requests: readonly Reading[]; readonly outcome: string } {
+/** The requests in `text`, one behind the other, and what became of the rest: undefined when there is none. */
+export function readRequests(text: string): { readonly requests: readonly Reading[]; readonly rest?: Reading } {
   const requests: Reading[] = [];
   for (let rest = text; rest !== '';) {
     const reading = readMessage('request', rest);
-    if (reading.outcome !== 'ok') return { requests, outcome: reading.outcome };
+    if (reading.outcome !== 'ok') return { requests, rest: reading };
     requests.push(reading);
     rest = reading.rest ?? '';
   }
-  return { requests, outcome: 'ok' };
+  return { requests };
 }
 
 function* pieces(bytes: Buffer, cuts: readonly number[]): Generator<Buffer> {
