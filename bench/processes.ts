@@ -65,11 +65,19 @@ export async function runPinned(core: number, command: string, args: readonly st
   return output;
 }
 
-/** Nanoseconds on a processor, user and system, of all threads of a process and of its descendants that live. */
-export function cpuNanoseconds(pid: number): number {
-  return descendants(pid)
-    .flatMap((each) => readdirSync(`/proc/${each}/task`).map((task) => `/proc/${each}/task/${task}/schedstat`))
-    .reduce((sum, file) => sum + Number(readFileSync(file, 'utf8').split(' ')[0]), 0);
+/**
+ * Nanoseconds on a processor, user and system, of all threads of a process and of its descendants that live; and those in
+ * which a thread could have run and something else had the processor.
+ */
+export function cpuTimes(pid: number): { readonly ran: number; readonly waited: number } {
+  let [ran, waited] = [0, 0];
+  for (const each of descendants(pid))
+    for (const task of readdirSync(`/proc/${each}/task`)) {
+      const fields = readFileSync(`/proc/${each}/task/${task}/schedstat`, 'utf8').split(' ');
+      ran += Number(fields[0]);
+      waited += Number(fields[1]);
+    }
+  return { ran, waited };
 }
 
 /** Bytes of resident memory of a process and all its descendants. */

@@ -8,6 +8,9 @@ import type { Measurement } from './report/results.ts';
 import type { Upstream } from './upstream.ts';
 import type { Context, Sample, Work } from './works/work.ts';
 
+/** As long as just-in-time compilers take for most of what there is to do. */
+const warmUpSeconds = 3;
+
 export interface Rounds {
   readonly peers: readonly Peer[];
   readonly works: readonly Work[];
@@ -40,7 +43,7 @@ async function measureWork(run: Rounds, work: Work, peers: readonly Peer[], flee
   for (let round = work.fresh === true ? 0 : -1; round < rounds; round += 1) {
     const context: Context = {
       core,
-      seconds: round < 0 ? (work.warmUpSeconds ?? seconds / 2) : seconds,
+      seconds: round < 0 ? (work.warmUpSeconds ?? warmUpSeconds) : seconds,
       folder,
       materials,
     };

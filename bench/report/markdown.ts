@@ -24,8 +24,9 @@ const tables: readonly Table[] = [
   },
   {
     kind: 'cpu',
-    heading: 'Units a second, and how much of its core the product used: below 95 % the load was what set the pace',
-    cell: (row, name) => `${median(row, name, 'perSecond')} (${percent(row, name, 'busy')})`,
+    heading: 'Units a second; in brackets how much of the time the product ran, and how much it waited for its core',
+    cell: (row, name) =>
+      `${median(row, name, 'perSecond')} (${percent(row, name, 'busy')}, ${percent(row, name, 'waited')})`,
   },
   {
     kind: 'costs',

@@ -22,7 +22,7 @@ export interface Work {
   readonly peers?: readonly Peer[];
   /** Each sample is of a product that has just been started. */
   readonly fresh?: boolean;
-  /** How long a product must have been under this load before it is measured; half a round when nothing is said. */
+  /** How long a product must have been under this load before it is measured; three seconds when nothing is said. */
   readonly warmUpSeconds?: number;
   /** Rounds beyond these tell nothing more. */
   readonly roundsMax?: number;
