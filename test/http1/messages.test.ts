@@ -9,6 +9,7 @@ import { type Refused, refusedRequests } from './refused-requests.ts';
 import { refusedResponses } from './refused-responses.ts';
 import { smuggledRequests, smuggledResponses } from './refused-smuggling.ts';
 import { takenRequests } from './taken-requests.ts';
+import { takenResponses } from './taken-responses.ts';
 
 suite('a request is refused, however it is split:', () => {
   for (const refused of [...refusedRequests, ...smuggledRequests]) {
@@ -37,6 +38,26 @@ suite('a request is taken, however it is split:', () => {
     });
   }
 });
+
+suite('a response is taken, however it is split:', () => {
+  for (const { name, method = 'GET', message, ends, body } of takenResponses) {
+    test(name, () => {
+      for (const size of [Infinity, 1, 2, 3, 7]) {
+        assert.equal(finalBody(message, method, ends === true, size), body, `pieces of ${size}`);
+      }
+    });
+  }
+});
+
+/** Of the response behind interim ones. */
+function finalBody(text: string, method: string, closed: boolean, size: number): string | undefined {
+  for (let rest = text; ;) {
+    const reading = readMessage('response', rest, { method, closed, cuts: Array.from(rest, () => size) });
+    assert.equal(reading.outcome, 'ok');
+    if (!reading.startLine?.startsWith('11 1')) return reading.body;
+    rest = reading.rest ?? '';
+  }
+}
 
 /** Of every request in `text`, read in pieces of this size. */
 function bodiesOf(text: string, size: number): readonly (string | undefined)[] {

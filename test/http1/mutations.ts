@@ -5,6 +5,7 @@ import { refusedRequests } from './refused-requests.ts';
 import { refusedResponses } from './refused-responses.ts';
 import { smuggledRequests, smuggledResponses } from './refused-smuggling.ts';
 import { takenRequests } from './taken-requests.ts';
+import { takenResponses } from './taken-responses.ts';
 
 export const takenSeeds: readonly string[] = takenRequests.map(({ message }) => message);
 export const refusedSeeds: readonly string[] = [...refusedRequests, ...smuggledRequests].map(({ message }) => message);
@@ -12,13 +13,7 @@ export const refusedResponseSeeds: readonly string[] = [...refusedResponses, ...
   ({ message }) => message,
 );
 export const takenResponseSeeds: readonly string[] = [
-  'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello',
-  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n',
-  'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
-  'HTTP/1.1 204 No Content\r\n\r\n',
-  'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n',
-  'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok',
-  'HTTP/1.1 200 OK\r\n\r\nuntil the end',
+  ...takenResponses.map(({ message }) => message),
   'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nframe',
 ];
 

@@ -8,9 +8,11 @@ import { type Refused, refusedRequests } from '../http1/refused-requests.ts';
 import { refusedResponses } from '../http1/refused-responses.ts';
 import { smuggledRequests, smuggledResponses } from '../http1/refused-smuggling.ts';
 import { takenRequests } from '../http1/taken-requests.ts';
+import { takenResponses } from '../http1/taken-responses.ts';
 import { readGoRequests } from '../support/go-requests.ts';
+import { readResponses } from '../support/read-responses.ts';
 import { until } from '../support/until.ts';
-import { fieldOf, type Gateway, type RawClient, startGateway, startRawUpstream } from './http1-gateway.ts';
+import { answering, fieldOf, type Gateway, type RawClient, startGateway, startRawUpstream } from './http1-gateway.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const tail = 'GET /tail HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -101,6 +103,98 @@ suite('a response', () => {
     assert.equal(gateway.counted.filter((kind) => kind === 'failed:malformed').length, all.length);
     assert.equal(gateway.counted.filter((kind) => kind === 'reused').length, 0);
   });
+
+  for (const { name, method = 'GET', message, ends = false, forwarded, reused } of takenResponses) {
+    test(`that is taken reaches the client in one form: ${name}`, async () => {
+      await using upstream = await startRawUpstream((connection) => {
+        connection.socket.on('data', () => {
+          const isSecond = connection.received.includes('/second');
+          connection.received = '';
+          connection.send(isSecond ? ok : message);
+          if (ends && !isSecond) connection.socket.end();
+        });
+      });
+      await using gateway = await startGateway({ upstreamPort: upstream.port, settings });
+      using client = await gateway.connect();
+      client.send(`${method} /first HTTP/1.1\r\nHost: a\r\n\r\n`);
+      await until('a whole response', () => readResponses(client.received, [method], client.ended)[0]?.whole);
+      assert.equal(withoutAddedToResponse(client.received), forwarded);
+      client.received = '';
+      client.send('GET /second HTTP/1.1\r\nHost: a\r\n\r\n');
+      assert.equal((await client.response()).body, 'ok');
+      assert.equal(client.received, '');
+      assert.equal(gateway.counted.includes('reused'), reused);
+    });
+  }
+});
+
+suite('what is left of a request', () => {
+  const post = `POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: ${tail.length}\r\n`;
+
+  test('that was answered early is not read as another, here or at the upstream', async () => {
+    await using upstream = await startRawUpstream();
+    await using gateway = await startGateway({ upstreamPort: upstream.port, settings });
+    using client = await gateway.connect();
+    client.send(`${post}\r\n`);
+    const connection = await upstream.connection(0);
+    await connection.take('\r\n\r\n');
+    connection.send(ok);
+    const response = await client.response();
+    assert.deepEqual([response.status, response.field('Connection')], [200, 'close']);
+    client.send(tail);
+    assert.equal(await client.rest(), '');
+    using other = await gateway.connect();
+    other.send('GET /other HTTP/1.1\r\nHost: a\r\n\r\n');
+    await (await upstream.connection(1)).take('\r\n\r\n');
+    await until('the first connection has gone', () => connection.closed || connection.ended);
+    assert.doesNotMatch(connection.received, /tail/);
+  });
+
+  test('that waits for 100 is its body, whatever it looks like', async () => {
+    await using upstream = await startRawUpstream();
+    await using gateway = await startGateway({ upstreamPort: upstream.port, settings });
+    using client = await gateway.connect();
+    client.send(`${post}Expect: 100-continue\r\n\r\n`);
+    assert.equal(await client.take('\r\n\r\n'), 'HTTP/1.1 100 Continue\r\n\r\n');
+    client.send(tail);
+    const connection = await upstream.connection(0);
+    await connection.take(tail);
+    connection.send(ok);
+    assert.equal((await client.response()).status, 200);
+    assert.equal(connection.received, '');
+    assert.equal(gateway.entries.length, 1);
+  });
+
+  test('that was refused an expectation is not read as another', async () => {
+    await using upstream = await startRawUpstream();
+    await using gateway = await startGateway({ upstreamPort: upstream.port, settings });
+    using client = await gateway.connect();
+    client.send(`${post}Expect: 100-continue-please\r\n\r\n${tail}`);
+    assert.equal((await client.response()).status, 417);
+    assert.equal(await client.rest(), '');
+    assert.equal(upstream.connections.length, 0);
+  });
+
+  for (const [name, answer] of [
+    ['200', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'],
+    ['426', 'HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\nContent-Length: 2\r\n\r\nok'],
+  ] as const) {
+    test(`to change to WebSocket that gets ${name} is routed as a request, not passed through`, async () => {
+      await using upstream = await startRawUpstream(answering(answer));
+      await using gateway = await startGateway({
+        upstreamPort: upstream.port,
+        settings,
+        match: (_method, _host, path, route) => (path === '/tail' ? undefined : { route, prefix: '' }),
+      });
+      using client = await gateway.connect();
+      client.send(
+        `GET /first HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 777\r\n\r\n${tail}`,
+      );
+      assert.equal((await client.response()).status, Number(name));
+      assert.equal((await client.response()).status, 404);
+      assert.doesNotMatch(upstream.connections.map(({ received }) => received).join(''), /tail/);
+    });
+  }
 });
 
 async function assertCut(gateway: Gateway, index: number, { name, message }: Refused): Promise<void> {
@@ -142,6 +236,14 @@ async function inTurns<T>(all: readonly T[], one: (item: T) => Promise<void>): P
 function withoutAdded(text: string): string {
   return text.replace(
     /X-Real-IP: 127\.0\.0\.1\r\nX-Forwarded-For: 127\.0\.0\.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Port: 8000\r\nX-Forwarded-Host: a?\r\nX-Forwarded-Path: \S+\r\nVia: 1\.1 portunus\r\nX-Portunus-Request-Id: [0-9a-f]{32}\r\n/g,
+    '',
+  );
+}
+
+/** What the client gets, without what says who answered when. */
+function withoutAddedToResponse(text: string): string {
+  return text.replace(
+    /Via: 1\.[01] portunus\r\n(?:X-Portunus-Upstream-Latency: \d+\r\nX-Portunus-Proxy-Latency: \d+\r\nX-Portunus-Request-Id: [0-9a-f]{32}\r\nDate: [^\r]+\r\n)?/g,
     '',
   );
 }
