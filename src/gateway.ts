@@ -2,6 +2,7 @@
 // sockets and the workers. Everything is disposed in the reverse order of its making.
 import { isIPv6 } from 'node:net';
 import { createAdminServer } from './admin/admin-server.ts';
+import { adminTls } from './admin-tls.ts';
 import { demandsToken } from './config/admin-access.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { formatAddress } from './config/listeners.ts';
@@ -116,7 +117,14 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     version,
     proxy: config.proxyListen.map(({ host, ssl }, at) => ({ host, ssl, port: sockets[0]?.[at]?.port ?? 0 })),
     admin: await listenAll(
-      { listen: (address) => admin.listen({ ...address, demandsToken: demandsToken(config.adminAuth, address) }) },
+      {
+        listen: async (address) =>
+          admin.listen({
+            ...address,
+            demandsToken: demandsToken(config.adminAuth, address),
+            tls: address.ssl ? await adminTls(config, nodeStore.local, sealer) : undefined,
+          }),
+      },
       config.adminListen,
     ),
     status: await listenAll(statusServer, config.statusListen),
@@ -138,7 +146,9 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     const changed = options.reload();
     if (changed === undefined) return;
     const taken = await reloadKeyring({ source: keyringSource(config, env), reader: store, sealer, log });
-    if (taken !== undefined) await renew(serving, config, changed, taken, log);
+    if (taken === undefined) return;
+    admin.renewTls(await adminTls(changed, nodeStore.local, sealer));
+    await renew(serving, config, changed, taken, log);
   });
   signals.onReopen(() => serving.reopenLogs());
 

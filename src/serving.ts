@@ -50,8 +50,8 @@ export function startServing(options: ServingOptions): Serving {
   return options.config.workers === 0 ? serveInProcess(options) : serveInWorkers(options);
 }
 
-function withoutDatabase(config: Config): Config {
-  return { ...config, postgres: undefined };
+function forWorkers(config: Config): Config {
+  return { ...config, postgres: undefined, adminCertificates: [] };
 }
 
 function serveInWorkers(options: ServingOptions): Serving {
@@ -62,7 +62,7 @@ function serveInWorkers(options: ServingOptions): Serving {
     sockets,
     // Workers do not talk to PostgreSQL, and do not hear its password.
     start: {
-      config: withoutDatabase(config),
+      config: forWorkers(config),
       keyring: keyringText(keyring),
       store: storePath,
       ticketSecret: ticketSecret.toString('base64'),
@@ -76,7 +76,7 @@ function serveInWorkers(options: ServingOptions): Serving {
     get listening() {
       return pool.listening;
     },
-    renew: (changed, next) => pool.renew({ config: withoutDatabase(changed), keyring: keyringText(next) }),
+    renew: (changed, next) => pool.renew({ config: forWorkers(changed), keyring: keyringText(next) }),
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   };
 }

@@ -28,6 +28,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** Composition: these see all. */
 const composition = new Set([
   'main.ts',
+  'admin-tls.ts',
   'gateway.ts',
   'export-command.ts',
   'import-command.ts',

@@ -3,6 +3,7 @@
 import type { Duplex } from 'node:stream';
 import { BlockList, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
+import { Server as TlsServer, type SecureContextOptions, type SecureVersion } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { observeStaleness } from '../store/reading-fallback.ts';
 import { authenticate, type AuthenticateDeps, authorize, type Caller, type Credentials } from './authenticate.ts';
@@ -19,6 +20,7 @@ import { warningHeader } from './warning-header.ts';
 const paramMaxLength = 4096;
 const requestTimeoutMs = 120_000;
 const headersTimeoutMs = 30_000;
+const handshakeTimeoutMs = 10_000;
 const staleWarning = warningHeader('the store is not available: this is the copy that this node has of it');
 
 export interface AdminListenAddress {
@@ -26,11 +28,23 @@ export interface AdminListenAddress {
   readonly port: number;
   /** Whether callers have to say who they are. */
   readonly demandsToken: boolean;
+  /** Undefined: plain HTTP. */
+  readonly tls: AdminTls | undefined;
+}
+
+export interface AdminTls {
+  /** PEM, of different key types. */
+  readonly certificates: readonly { readonly chain: string; readonly key: string }[];
+  readonly minVersion: SecureVersion;
+  readonly maxVersion: SecureVersion;
+  readonly ciphers: string;
 }
 
 export interface AdminServer extends AsyncDisposable {
   /** @returns the port, chosen by the system when it is 0. May be called for several addresses, one after the other. */
   listen(address: AdminListenAddress): Promise<number>;
+  /** For connections that come from now on, on every listener with TLS. */
+  renewTls(tls: AdminTls): void;
   /**
    * Stops listening, lets requests in flight finish, ends idle connections. Also before anything listens. Disposing does not
    * wait: it cuts what is in flight.
@@ -54,13 +68,16 @@ export async function createAdminServer(deps: AdminDeps): Promise<AdminServer> {
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= Promise.all(apps.map((app) => app.close())).then(() => undefined));
   return {
-    async listen({ host, port, demandsToken }) {
+    async listen({ host, port, demandsToken, tls }) {
       // One instance for each address: it owns one socket.
-      const app = createApp(deps, surface, demandsToken);
+      const app = createApp(deps, surface, demandsToken, tls);
       await app.listen({ host, port });
       apps.push(app);
       const address = app.server.address();
       return typeof address === 'object' && address !== null ? address.port : port;
+    },
+    renewTls(tls) {
+      for (const { server } of apps) if (server instanceof TlsServer) server.setSecureContext(contextOptions(tls));
     },
     close,
     [Symbol.asyncDispose]() {
@@ -76,17 +93,26 @@ interface Surface {
   readonly callers: AuthenticateDeps;
 }
 
-function createApp(deps: AdminDeps, { routes, callers }: Surface, demandsToken: boolean): FastifyInstance {
+function createApp(
+  deps: AdminDeps,
+  { routes, callers }: Surface,
+  demandsToken: boolean,
+  tls: AdminTls | undefined,
+): FastifyInstance {
   const { config, log, version } = deps;
   const server = `portunus/${version}`;
   const paths = createPathTable(routes);
   const names = hostNames(deps);
 
-  const app = fastify({
+  const app: FastifyInstance = fastify({
     logger: false,
     bodyLimit: config.adminBodyMaxBytes,
     requestTimeout: requestTimeoutMs,
-    http: { headersTimeout: headersTimeoutMs },
+    ...(tls === undefined
+      ? { http: { headersTimeout: headersTimeoutMs } }
+      : {
+          https: { ...contextOptions(tls), handshakeTimeout: handshakeTimeoutMs, headersTimeout: headersTimeoutMs },
+        }),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: true,
@@ -138,6 +164,16 @@ function createApp(deps: AdminDeps, { routes, callers }: Surface, demandsToken: 
     return send(reply, answer);
   });
   return app;
+}
+
+function contextOptions({ certificates, minVersion, maxVersion, ciphers }: AdminTls): SecureContextOptions {
+  return {
+    cert: certificates.map(({ chain }) => chain),
+    key: certificates.map(({ key }) => key),
+    minVersion,
+    maxVersion,
+    ciphers,
+  };
 }
 
 interface RouteConfig {

@@ -19,7 +19,7 @@ export function readCall(request: FastifyRequest, actor: string): Call {
         ? parseRequestBody(headers['content-type'], headers['content-encoding'], body)
         : emptyBody,
     actor,
-    origin: `http://${headers.host ?? 'localhost'}`,
+    origin: `${request.protocol}://${headers.host ?? 'localhost'}`,
     dryRun: flag(query, 'dry_run'),
     force: flag(query, 'force'),
     wait: readWait(query),

@@ -7,7 +7,7 @@ import { isLoopback } from './ip-range.ts';
 import { formatAddress } from './listeners.ts';
 import type { Values } from './read-setting.ts';
 import type { SettingName } from './settings.ts';
-import { readStaticCertificates } from './static-certificates.ts';
+import { type CertificateSetting, readStaticCertificates } from './static-certificates.ts';
 
 export interface Report {
   problem(name: SettingName, facts: { value?: string; message?: string; expected: string }): void;
@@ -43,13 +43,14 @@ export function checkAdminAccess({ admin_listen, admin_auth, admin_plain_http }:
     report.warning('admin_listen', `the Admin API on ${where} is open to everyone who can reach it (admin_auth = off)`);
     return;
   }
-  if (admin_plain_http) return;
+  const plain = open.filter(({ ssl }) => !ssl);
+  if (admin_plain_http || plain.length === 0) return;
   report.problem('admin_listen', {
-    value: where,
+    value: plain.map((listener) => formatAddress(listener)).join(', '),
     message:
       'an Admin API that other machines can reach takes tokens and private keys, and without TLS others read them on the way: ' +
-      'listen on 127.0.0.1 and put TLS before it, or set admin_plain_http = on where nobody listens',
-    expected: 'addresses of this machine alone, such as 127.0.0.1:8001',
+      'give the listener the flag ssl, or set admin_plain_http = on where nobody listens',
+    expected: 'addresses with TLS, such as 0.0.0.0:8444 ssl, or of this machine alone, such as 127.0.0.1:8001',
   });
 }
 
@@ -58,7 +59,7 @@ export type TlsSettings = Pick<Config, 'sslCertificates' | 'sslMinVersion' | 'ss
 export function checkTls(values: Values, report: Report): TlsSettings {
   const protocols = checkProtocols(values, report);
   return {
-    sslCertificates: checkCertificates(values, report),
+    sslCertificates: checkCertificates('ssl_cert', values, report),
     sslMinVersion: protocols.includes('TLSv1.2') ? 'TLSv1.2' : 'TLSv1.3',
     sslMaxVersion: protocols.includes('TLSv1.3') ? 'TLSv1.3' : 'TLSv1.2',
     sslCiphers: checkCiphers(values, protocols.includes('TLSv1.3'), report),
@@ -86,9 +87,12 @@ function checkCiphers({ ssl_cipher_suite, ssl_ciphers }: Values, tls13: boolean,
   return tls13 ? withTls13(ssl_ciphers) : ssl_ciphers;
 }
 
-function checkCertificates(values: Values, report: Report): readonly StaticCertificate[] {
-  const { ssl_cert, ssl_cert_key, ssl_min_rsa_bits } = values;
-  const reading = readStaticCertificates(ssl_cert, ssl_cert_key, ssl_min_rsa_bits);
+export function checkCertificates(
+  setting: CertificateSetting,
+  values: Values,
+  report: Report,
+): readonly StaticCertificate[] {
+  const reading = readStaticCertificates(setting, values[setting], values[`${setting}_key`], values.ssl_min_rsa_bits);
   if (reading.kind === 'read') return reading.certificates;
   for (const { name, message, expected } of reading.problems) report.problem(name, { message, expected });
   return [];

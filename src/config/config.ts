@@ -52,6 +52,8 @@ export interface Config {
   /** `on`: listeners that other machines can reach demand tokens. `always`: all do. */
   readonly adminAuth: 'on' | 'always' | 'off';
   readonly adminAuthFailuresMax: number;
+  /** Of its listeners with TLS; empty: the store's default certificate. Never sent to a worker. */
+  readonly adminCertificates: readonly StaticCertificate[];
   readonly adminPrivateKeys: 'sealed' | 'visible';
   readonly adminBodyMaxBytes: number;
 

@@ -2,7 +2,14 @@
 // Config or every problem at once.
 import { hostname } from 'node:os';
 import path from 'node:path';
-import { checkAdminAccess, checkKeyring, checkListeners, checkRoots, checkTls } from './check-settings.ts';
+import {
+  checkAdminAccess,
+  checkCertificates,
+  checkKeyring,
+  checkListeners,
+  checkRoots,
+  checkTls,
+} from './check-settings.ts';
 import type { Report } from './check-settings.ts';
 import { closestName } from './closest-name.ts';
 import type { Config } from './config.ts';
@@ -149,6 +156,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     adminListen: values.admin_listen,
     statusListen: values.status_listen,
     adminAuth: values.admin_auth,
+    adminCertificates: checkCertificates('admin_ssl_cert', values, report),
     adminAuthFailuresMax: values.admin_auth_failures_max,
     adminPrivateKeys: values.admin_private_keys,
     adminBodyMaxBytes: values.admin_body_max_size,

@@ -81,7 +81,7 @@ export const settings = {
   },
   admin_listen: {
     kind: 'listeners',
-    flags: ['reuseport', 'backlog'],
+    flags: ['ssl', 'reuseport', 'backlog'],
     default: '127.0.0.1:8001',
     description: 'Where the Admin API listens.',
   },
@@ -113,6 +113,17 @@ export const settings = {
     default: 'off',
     description:
       'Whether an Admin API that other machines can reach may do without TLS; whoever listens on the way reads tokens and keys.',
+  },
+  admin_ssl_cert: {
+    kind: 'pem-sources',
+    default: '',
+    description:
+      'The certificate of listeners of the Admin API with the flag ssl, or two of different key types; by default the one that Portunus made for itself.',
+  },
+  admin_ssl_cert_key: {
+    kind: 'pem-sources',
+    default: '',
+    description: 'The private keys of admin_ssl_cert, in the same order.',
   },
   admin_private_keys: {
     kind: 'choice',
@@ -518,8 +529,8 @@ export const retiredSettings: Readonly<Record<string, string>> = {
   ssl: 'nothing: the flag ssl of a listener in proxy_listen turns TLS on',
   proxy_listen_ssl: 'proxy_listen with the flag ssl: proxy_listen = 0.0.0.0:8000, 0.0.0.0:8443 ssl',
   http2: 'the flag http2 of a listener in proxy_listen',
-  admin_ssl: 'nothing: the Admin API serves no TLS yet',
-  admin_listen_ssl: 'admin_listen without TLS: the Admin API serves no TLS yet',
+  admin_ssl: 'nothing: the flag ssl of a listener in admin_listen turns TLS on',
+  admin_listen_ssl: 'admin_listen with the flag ssl: admin_listen = 127.0.0.1:8001, 127.0.0.1:8444 ssl',
   admin_api_listen: 'admin_listen',
   ssl_cert_path: 'ssl_cert',
   ssl_key_path: 'ssl_cert_key',

@@ -1,16 +1,19 @@
-// The default certificates of `ssl_cert` and `ssl_cert_key`: read, paired by position, matched. Whether a chain is
+// The certificates of `ssl_cert` and `admin_ssl_cert` with their keys: read, paired by position, matched. Whether a chain is
 // complete, and what clients think of it, is not looked at here.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { StaticCertificate } from './config.ts';
 import type { PemSource } from './pem-source.ts';
 
+/** Its keys are those of the setting with `_key` behind its name. */
+export type CertificateSetting = 'ssl_cert' | 'admin_ssl_cert';
+
 export type StaticCertificates =
   | { readonly kind: 'read'; readonly certificates: readonly StaticCertificate[] }
   | { readonly kind: 'wrong'; readonly problems: readonly StaticCertificateProblem[] };
 
 interface StaticCertificateProblem {
-  readonly name: 'ssl_cert' | 'ssl_cert_key';
+  readonly name: CertificateSetting | `${CertificateSetting}_key`;
   readonly message: string;
   readonly expected: string;
 }
@@ -20,21 +23,23 @@ const certificatesMax = 2;
 
 /** @param minRsaBits shorter RSA keys are refused: the TLS library would not serve them */
 export function readStaticCertificates(
+  setting: CertificateSetting,
   certs: readonly PemSource[],
   keys: readonly PemSource[],
   minRsaBits: number,
 ): StaticCertificates {
-  const problems = [...checkCounts(certs.length, keys.length)];
+  const keySetting = `${setting}_key` as const;
+  const problems = [...checkCounts(setting, certs.length, keys.length)];
   const chains = certs.map(({ pem, shown }) => {
     const chain = readChain(pem);
     const expected = 'the path of a PEM file, PEM text, or base64 of PEM text';
-    if (chain === undefined) report('ssl_cert', `ssl_cert: failed loading certificate from ${shown}`, expected);
+    if (chain === undefined) report(setting, `${setting}: failed loading certificate from ${shown}`, expected);
     return chain;
   });
   const privateKeys = keys.map(({ pem, shown }) => {
     const key = readKey(pem);
     const expected = 'a PEM key without a passphrase: its path, text, or base64';
-    if (key === undefined) report('ssl_cert_key', `ssl_cert_key: failed loading key from ${shown}`, expected);
+    if (key === undefined) report(keySetting, `${keySetting}: failed loading key from ${shown}`, expected);
     return key;
   });
   if (problems.length > 0) return { kind: 'wrong', problems };
@@ -43,20 +48,16 @@ export function readStaticCertificates(
     const key = privateKeys[index];
     if (key !== undefined && chain?.some((certificate) => certificate.checkPrivateKey(key))) return;
     const pair = `the key ${keys[index]?.shown ?? ''} does not belong to the certificate ${certs[index]?.shown ?? ''}`;
-    report('ssl_cert_key', `ssl_cert_key: ${pair}`, 'the keys in the order of the certificates');
+    report(keySetting, `${keySetting}: ${pair}`, 'the keys in the order of the certificates');
   });
   for (const [index, key] of privateKeys.entries()) {
     const bits = key?.asymmetricKeyType === 'rsa' ? (key.asymmetricKeyDetails?.modulusLength ?? 0) : Infinity;
     if (bits >= minRsaBits) continue;
     const short = `the key ${keys[index]?.shown ?? ''} is RSA ${bits}, shorter than ssl_min_rsa_bits`;
-    report('ssl_cert_key', `ssl_cert_key: ${short}`, `RSA of ${minRsaBits} bits or more, or EC`);
+    report(keySetting, `${keySetting}: ${short}`, `RSA of ${minRsaBits} bits or more, or EC`);
   }
   if (new Set(privateKeys.map((key) => key?.asymmetricKeyType)).size < privateKeys.length) {
-    report(
-      'ssl_cert',
-      'ssl_cert: two certificates with one type of key, of which one would never be served',
-      oneOrPair,
-    );
+    report(setting, `${setting}: two certificates with one type of key, of which one would never be served`, oneOrPair);
   }
   if (problems.length > 0) return { kind: 'wrong', problems };
   const certificates = certs.map(({ pem = '' }, index) => ({
@@ -72,17 +73,18 @@ export function readStaticCertificates(
 
 const oneOrPair = 'one certificate, or one with an RSA and one with an EC key';
 
-function checkCounts(certs: number, keys: number): readonly StaticCertificateProblem[] {
-  const expected = 'as many keys in ssl_cert_key as certificates in ssl_cert, in the same order';
-  if (certs > 0 && keys === 0) return [{ name: 'ssl_cert_key', message: 'ssl_cert_key must be specified', expected }];
-  if (keys > 0 && certs === 0) return [{ name: 'ssl_cert', message: 'ssl_cert must be specified', expected }];
+function checkCounts(setting: CertificateSetting, certs: number, keys: number): readonly StaticCertificateProblem[] {
+  const keySetting = `${setting}_key` as const;
+  const expected = `as many keys in ${keySetting} as certificates in ${setting}, in the same order`;
+  if (certs > 0 && keys === 0) return [{ name: keySetting, message: `${keySetting} must be specified`, expected }];
+  if (keys > 0 && certs === 0) return [{ name: setting, message: `${setting} must be specified`, expected }];
   if (certs !== keys) {
-    const message = `ssl_cert was specified ${certs} times while ssl_cert_key was specified ${keys} times`;
-    return [{ name: 'ssl_cert_key', message, expected }];
+    const message = `${setting} was specified ${certs} times while ${keySetting} was specified ${keys} times`;
+    return [{ name: keySetting, message, expected }];
   }
   if (certs <= certificatesMax) return [];
-  const message = `ssl_cert was specified ${certs} times, and ${certificatesMax} is the most`;
-  return [{ name: 'ssl_cert', message, expected: oneOrPair }];
+  const message = `${setting} was specified ${certs} times, and ${certificatesMax} is the most`;
+  return [{ name: setting, message, expected: oneOrPair }];
 }
 
 /** TLS wants the key's own certificate first, then each issuer (RFC 8446 section 4.4.2); files come in every order. */

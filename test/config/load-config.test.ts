@@ -11,6 +11,7 @@ import { loadConfig } from '../../src/config/load-config.ts';
 import type { ConfigInputs } from '../../src/config/load-config.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { settings } from '../../src/config/settings.ts';
+import { makeSelfSigned } from '../support/certificates.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'portunus-config-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -211,8 +212,18 @@ test('an Admin API that other machines reach is refused without TLS, until a set
   assert.equal(load({ flags: { admin_listen: '127.9.9.9:8001, [::1]:8001' } }).kind, 'loaded');
 });
 
-test('TLS on the Admin API is refused with what to do', () => {
-  const [problem] = refused({ flags: { admin_listen: '127.0.0.1:8444 ssl' } });
+test('an Admin API with TLS may be reached, and its certificate is read as that of clients', () => {
+  assert.equal(loaded({ flags: { admin_listen: '0.0.0.0:8444 ssl' } }).adminListen[0]?.ssl, true);
+  assert.equal(refused({ flags: { admin_listen: '0.0.0.0:8444 ssl, 0.0.0.0:8001' } })[0]?.value, '0.0.0.0:8001');
+  const { cert, key } = makeSelfSigned({ names: ['admin.test'] });
+  const { adminCertificates, sslCertificates } = loaded({ flags: { admin_ssl_cert: cert, admin_ssl_cert_key: key } });
+  assert.deepEqual([adminCertificates, sslCertificates], [[{ chain: cert, key }], []]);
+  const [missing] = refused({ flags: { admin_ssl_cert: cert } });
+  assert.deepEqual([missing?.name, missing?.message], ['admin_ssl_cert_key', 'admin_ssl_cert_key must be specified']);
+});
+
+test('TLS on the status listener is refused with what to do', () => {
+  const [problem] = refused({ flags: { status_listen: '127.0.0.1:8444 ssl' } });
   assert.match(problem?.message ?? '', /not supported yet; keep it on 127\.0\.0\.1/);
 });
 

@@ -96,7 +96,7 @@ export async function startAdmin(
     version: '0.0.0-test',
     ...deps,
   });
-  const port = await server.listen({ host: '127.0.0.1', port: 0, demandsToken });
+  const port = await server.listen({ host: '127.0.0.1', port: 0, demandsToken, tls: undefined });
   t.after(async () => {
     await server.close();
     await store[Symbol.asyncDispose]();

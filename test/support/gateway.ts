@@ -20,7 +20,7 @@ export interface GatewayOptions {
 export interface Gateway extends AsyncDisposable {
   readonly prefix: string;
   readonly pid: number;
-  /** `http://127.0.0.1:…`, no slash at the end. */
+  /** `http://127.0.0.1:…`, or `https` when it has TLS; no slash at the end. */
   readonly admin: string;
   readonly status: string;
   readonly plainPort: number;
@@ -36,7 +36,7 @@ export interface Gateway extends AsyncDisposable {
 interface RunFile {
   readonly pid: number;
   readonly proxy: readonly { readonly port: number; readonly ssl: boolean }[];
-  readonly admin: readonly { readonly port: number }[];
+  readonly admin: readonly { readonly port: number; readonly ssl: boolean }[];
   readonly status: readonly { readonly port: number }[];
 }
 
@@ -98,7 +98,7 @@ async function running(child: ChildProcess, prefix: string): Promise<Gateway> {
   return {
     prefix,
     pid,
-    admin: `http://127.0.0.1:${run.admin[0]?.port}`,
+    admin: `${run.admin[0]?.ssl === true ? 'https' : 'http'}://127.0.0.1:${run.admin[0]?.port}`,
     status: `http://127.0.0.1:${run.status[0]?.port}`,
     plainPort: run.proxy.find((each) => !each.ssl)?.port ?? 0,
     tlsPort: run.proxy.find((each) => each.ssl)?.port ?? 0,

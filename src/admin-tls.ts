@@ -1,0 +1,29 @@
+// What the Admin API proves itself with: the certificate of the configuration, or the one that Portunus made for itself.
+import type { AdminTls } from './admin/admin-server.ts';
+import type { Config } from './config/config.ts';
+import type { StoreReader } from './store/contract.ts';
+import type { Sealer } from './store/sealer.ts';
+
+type AdminTlsConfig = Pick<Config, 'adminCertificates' | 'sslMinVersion' | 'sslMaxVersion' | 'sslCiphers'>;
+
+/** @throws KEYRING_MISMATCH */
+export async function adminTls(config: AdminTlsConfig, local: StoreReader, sealer: Sealer): Promise<AdminTls> {
+  const { adminCertificates, sslMinVersion, sslMaxVersion, sslCiphers } = config;
+  return {
+    certificates: adminCertificates.length > 0 ? adminCertificates : await ownCertificates(local, sealer),
+    minVersion: sslMinVersion,
+    maxVersion: sslMaxVersion,
+    ciphers: sslCiphers,
+  };
+}
+
+async function ownCertificates(local: StoreReader, sealer: Sealer): Promise<AdminTls['certificates']> {
+  const [made] = (await local.certificates.list({ size: 1 }, { owner: 'default' })).items;
+  if (made === undefined) throw new Error('the store holds no default certificate');
+  return [made.primary, made.alternative]
+    .filter((pair) => pair !== null)
+    .map(({ chain, sealedKey, publicKeySha256 }) => ({
+      chain,
+      key: sealer.open(sealedKey, publicKeySha256).toString('utf8'),
+    }));
+}
