@@ -1,4 +1,4 @@
-// Private keys never leave: everything the gateway says and writes is searched for the keys it was given.
+// Private keys and tokens never leave: everything the gateway says and writes is searched for those it was given.
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -6,13 +6,18 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { call } from '../support/admin.ts';
 import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
-import { startGateway } from '../support/gateway.ts';
+import { succeed } from '../support/command.ts';
+import { main, startGateway } from '../support/gateway.ts';
 import { servedCertificate } from '../support/served-certificate.ts';
 
 const passphrase = 'a passphrase that nobody would write by chance';
 
 test('no answer, log, metric or file holds a private key or a passphrase, whatever was sent', async () => {
-  await using gateway = await startGateway({ workers: 2, settings: { log_level: 'debug' } });
+  const admin = makeSelfSigned({ names: ['admin.test'] });
+  await using gateway = await startGateway({
+    workers: 2,
+    settings: { log_level: 'debug', admin_ssl_cert: admin.cert, admin_ssl_cert_key: admin.key },
+  });
   const rsa = makeSelfSigned({ names: ['rsa.test'], keyType: 'rsa' });
   const ec = makeSelfSigned({ names: ['ec.test'] });
   const alternative = makeSelfSigned({ names: ['rsa.test'] });
@@ -21,7 +26,7 @@ test('no answer, log, metric or file holds a private key or a passphrase, whatev
   const encrypted = createPrivateKey(ec.key)
     .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase })
     .toString();
-  const keys = [rsa.key, ec.key, alternative.key, other.key, issued.key];
+  const keys = [admin.key, rsa.key, ec.key, alternative.key, other.key, issued.key];
   const said: string[] = [];
   const send = async (method: string, target: string, body?: object): Promise<void> => {
     const { status, body: answer, headers } = await call(gateway.admin, method, target, body);
@@ -49,6 +54,22 @@ test('no answer, log, metric or file holds a private key or a passphrase, whatev
   await send('POST', '/apis', { name: other.key, request_host: other.key, upstream_url: other.key });
   await send('POST', '/apis/p/plugins', { name: other.key, config: { key: other.key } });
   await send('POST', '/certificates?dry_run=true', { cert: other.cert, key: other.key });
+  // Tokens: one that is let in, one that is revoked, one that is none; in headers, and where none belongs.
+  const portunus = (...args: string[]): Promise<string> =>
+    succeed(process.execPath, [main, 'token', ...args, '--set', `prefix=${gateway.prefix}`], { cwd: gateway.prefix });
+  const tokens = [(await portunus('create', 'ops')).trim(), (await portunus('create', 'gone')).trim()];
+  await portunus('revoke', 'gone');
+  said.push(await portunus('list'), await portunus('list', '--json'));
+  for (const token of [...tokens, `${tokens[0]?.slice(0, 20)}_${'x'.repeat(43)}`]) {
+    for (const headers of [
+      { authorization: `Bearer ${token}` },
+      { 'kong-admin-token': token },
+      { authorization: token },
+    ]) {
+      const response = await fetch(`${gateway.admin}/`, { headers: headers as Record<string, string> });
+      said.push(`${response.status} ${await response.text()} ${JSON.stringify([...response.headers])}`);
+    }
+  }
   // What is read.
   for (const target of [
     '/',
@@ -82,6 +103,11 @@ test('no answer, log, metric or file holds a private key or a passphrase, whatev
   );
   for (const { where, bytes } of haystacks) {
     assert.ok(!bytes.includes(passphrase), `${where} holds the passphrase`);
+    for (const [at, token] of tokens.entries()) {
+      const secret = token.slice(-43);
+      const forms = [secret, Buffer.from(secret, 'base64url'), Buffer.from(secret, 'base64url').toString('hex')];
+      for (const form of forms) assert.ok(!bytes.includes(form), `${where} holds token ${at}`);
+    }
     for (const [at, key] of keys.entries()) {
       for (const [form, needle] of needlesOf(key))
         assert.ok(!bytes.includes(needle), `${where} holds key ${at} as ${form}`);
@@ -111,6 +137,9 @@ function needlesOf(pem: string): readonly (readonly [string, Buffer | string])[]
   const first = lines.length > 10 ? 7 : 1;
   return [
     ['DER', secret],
+    ['the whole DER', der],
+    ['base64 of the whole DER', der.toString('base64')],
+    ['the whole PEM', pem.trim()],
     ['base64 of the secret', secret.subarray(0, 30).toString('base64')],
     ['hex of the secret', secret.toString('hex')],
     ['base64url', (d ?? '').slice(0, 40)],
