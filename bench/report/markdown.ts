@@ -109,7 +109,9 @@ function median({ measurement }: Row, name: PeerName, figure: string): string {
 }
 
 function percent({ measurement }: Row, name: PeerName, figure: string): string {
-  return `${((figureOf(measurement, name, figure)?.median ?? Number.NaN) * 100).toFixed(0)} %`;
+  const part = figureOf(measurement, name, figure)?.median ?? Number.NaN;
+  // Figures that earlier runs did not take.
+  return Number.isNaN(part) ? '?' : `${(part * 100).toFixed(0)} %`;
 }
 
 function showSpread({ median, min, max }: Spread): string {
