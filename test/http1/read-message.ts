@@ -64,7 +64,8 @@ export function readMessage(
       if (found !== piece.data) break;
     }
   }
-  if (!headRead || (rest === undefined && !(closed && decoder.mayClose))) return { outcome: 'incomplete' };
+  if (!headRead) return { outcome: 'incomplete' };
+  if (rest === undefined && !(closed && decoder.mayClose)) return { outcome: 'incomplete', startLine: startLine() };
   return {
     outcome: 'ok',
     startLine: startLine(),

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { generatedRequest, writeRequest } from '../http1/generated-requests.ts';
 import { bent, refusedResponseSeeds, refusedSeeds, takenResponseSeeds, takenSeeds } from '../http1/mutations.ts';
@@ -48,13 +48,31 @@ const anyRequest = fc.oneof(fc.constantFrom(...refusedSeeds), fc.constantFrom(..
 const requestStream = fc
   .array(fc.oneof(bent(anyRequest), marked, fc.constantFrom(...takenSeeds)), { minLength: 1, maxLength: 5 })
   .map((list) => list.join(''));
-const pieces = fc.array(fc.integer({ min: 1, max: 200 }), { maxLength: 8 });
+const clients = fc.array(fc.tuple(requestStream, fc.array(fc.integer({ min: 1, max: 200 }), { maxLength: 8 })), {
+  minLength: 1,
+  maxLength: Object.keys(marks).length,
+});
 
 test('requests of one client never get into those of another, and each is answered or refused', async (context) => {
-  await using upstream = await startMarkedUpstream();
+  await using upstream = await startMarkedUpstream(false);
+  await assertApart(context, upstream, (port, address, message, cuts) =>
+    assertServed(port, address, message, cuts, () => upstream.seen.get(address) ?? []),
+  );
+});
+
+test('nor do they when the upstream answers before it has read them', async (context) => {
+  await using upstream = await startMarkedUpstream(true);
+  await assertApart(context, upstream, assertAnswered);
+});
+
+/** @param one sends the message of one client and gives the number of answers */
+async function assertApart(
+  context: TestContext,
+  upstream: MarkedUpstream,
+  one: (port: number, address: string, message: string, cuts: readonly number[]) => Promise<number>,
+): Promise<void> {
   await using gateway = await startGateway({ upstreamPort: upstream.port, settings });
-  let served = 0;
-  const clients = fc.array(fc.tuple(requestStream, pieces), { minLength: 1, maxLength: Object.keys(marks).length });
+  let answers = 0;
   const details = await fc.check(
     fc.asyncProperty(clients, async (list) => {
       upstream.seen.clear();
@@ -62,8 +80,7 @@ test('requests of one client never get into those of another, and each is answer
       await Promise.all(
         list.map(async ([text, cuts], index) => {
           const address = addresses[index] ?? '';
-          const message = text.replaceAll(anyMark, marks[address] ?? '');
-          served += await assertServed(gateway.port, address, message, cuts, () => upstream.seen.get(address) ?? []);
+          answers += await one(gateway.port, address, text.replaceAll(anyMark, marks[address] ?? ''), cuts);
         }),
       );
       assert.deepEqual(upstream.faults, []);
@@ -73,8 +90,8 @@ test('requests of one client never get into those of another, and each is answer
   await until('nothing is under way', () => gateway.server.activeConnections === 0);
   assert.deepEqual(upstream.faults, []);
   assert.ok(!details.failed, fc.defaultReportMessage(details));
-  context.diagnostic(`${details.numRuns} runs, ${served} requests served`);
-});
+  context.diagnostic(`${details.numRuns} runs, ${answers} answers`);
+}
 
 /** One client: what it sends is served as far as the codec takes it, refused behind that, and nothing else comes back. */
 async function assertServed(
@@ -110,6 +127,27 @@ async function assertServed(
     })),
   );
   return expected.length;
+}
+
+/** One client of an upstream that answers early: it gets answers of its own or none, and the connection ends or goes on. */
+async function assertAnswered(
+  port: number,
+  address: string,
+  message: string,
+  cuts: readonly number[],
+): Promise<number> {
+  const { requests, rest } = readRequests(message);
+  const methods = [...requests, ...(rest?.startLine === undefined ? [] : [rest])].map(methodOf);
+  if (rest !== undefined && rest.outcome !== 'incomplete' && rest.startLine === undefined) methods.push('');
+  using client = new Client(net.connect({ port, host: '127.0.0.1', localAddress: address, noDelay: true }));
+  await client.send(message, cuts);
+  const answers = (): ReadResponse[] => readResponses(client.received, methods, client.ended);
+  await client.waitFor(() => client.ended || answers().filter(({ whole }) => whole).length === methods.length);
+  for (const { status, body, whole } of answers()) {
+    if (whole && status === 200) assert.ok(body === address || body === '', body);
+    else assert.ok(!whole || status >= 400, client.received);
+  }
+  return answers().length;
 }
 
 test('whatever an upstream answers, it answers that request alone, and the next one gets its own', async (context) => {
@@ -253,17 +291,22 @@ interface MarkedUpstream extends AsyncDisposable {
   readonly faults: readonly string[];
 }
 
-/** Answers each request with the address that it came from. */
-async function startMarkedUpstream(): Promise<MarkedUpstream> {
+/** Answers each request with the address that it came from. @param early as soon as its head is there */
+async function startMarkedUpstream(early: boolean): Promise<MarkedUpstream> {
   const seen = new Map<string, GoRequest[]>();
   const faults: string[] = [];
-  const checkMarks = (address: string | undefined, text: string): void => {
+  const checkMarks = (address: string, text: string): void => {
     for (const [other, mark] of Object.entries(marks)) {
       if (other !== address && text.includes(mark)) faults.push(`${mark} with ${address}: ${text}`);
     }
   };
   const server = net.createServer((socket) => {
     let received = '';
+    let answeredEarly = false;
+    const answer = (method: string, address: string): void => {
+      const head = `HTTP/1.1 200 OK\r\nContent-Length: ${address.length}\r\n\r\n`;
+      socket.write(method === 'HEAD' ? head : head + address);
+    };
     socket.setEncoding('latin1');
     socket.on('error', () => {});
     socket.on('data', (text: string) => {
@@ -276,12 +319,16 @@ async function startMarkedUpstream(): Promise<MarkedUpstream> {
         checkMarks(address, JSON.stringify(request));
         if (isAmbiguous(request)) faults.push(`two readings: ${JSON.stringify(request)}`);
         seen.set(address, [...(seen.get(address) ?? []), request]);
-        const head = `HTTP/1.1 200 OK\r\nContent-Length: ${address.length}\r\n\r\n`;
-        socket.write(request.method === 'HEAD' ? head : head + address);
+        if (!answeredEarly) answer(request.method, address);
+        answeredEarly = false;
+      }
+      if (early && !answeredEarly && received.includes('\r\n\r\n')) {
+        answeredEarly = true;
+        answer(received.slice(0, received.indexOf(' ')), addressIn(received));
       }
     });
     socket.on('close', () => {
-      if (received !== '') checkMarks(/^X-Real-IP: (.*)\r$/m.exec(received)?.[1], received);
+      if (received !== '') checkMarks(addressIn(received), received);
     });
   });
   server.listen(0, '127.0.0.1');
@@ -294,6 +341,10 @@ async function startMarkedUpstream(): Promise<MarkedUpstream> {
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+function addressIn(head: string): string {
+  return /^X-Real-IP: (.*)\r$/m.exec(head)?.[1] ?? '';
 }
 
 /** Does it leave a server that reads it in its own way the choice of a host or a length? */
