@@ -35,8 +35,9 @@ const tables: readonly Table[] = [
   },
   {
     kind: 'latency',
-    heading: 'Latency at a fixed rate well below saturation: p50 / p99 in ms, medians over the rounds',
-    cell: (row, name) => `${median(row, name, 'p50')} / ${median(row, name, 'p99')}`,
+    heading:
+      'Latency at a fixed rate well below saturation: p50 / p99 in ms; in brackets how much of the time the product waited for its core',
+    cell: (row, name) => `${median(row, name, 'p50')} / ${median(row, name, 'p99')} (${percent(row, name, 'waited')})`,
   },
   {
     kind: 'memory',
