@@ -14,7 +14,7 @@ import { readDefaultCertificate } from './default-certificate.ts';
 import { plainHttpAnswer } from './plain-http-answer.ts';
 import { createSelector, selectCertificate } from './select.ts';
 import type { HandshakeFailure, TlsCounters, TlsLog, TlsSettings } from './settings.ts';
-import { HandleTlsSocket, socketOf, type TcpHandle } from './tcp-handle.ts';
+import { HandleTlsSocket, ignoreBytes, socketOf, type TcpHandle } from './tcp-handle.ts';
 
 export interface TlsAcceptorDependencies {
   readonly config: TlsSettings;
@@ -423,6 +423,3 @@ class Handshake {
     return true;
   }
 }
-
-/** What the peer of a closed connection still sent. */
-function ignoreBytes(): void {}

@@ -2,11 +2,14 @@
 // handshake over two sockets, one for TCP and one for TLS, costs a tenth more than over one. All of this is Node's inside:
 // where it is not as expected, connections take the road of sockets, and nothing else changes.
 import { type Server, Socket } from 'node:net';
+import process from 'node:process';
 import { TLSSocket, type SecureContext } from 'node:tls';
 
 /** What is used of Node's TCPWrap. Nobody has made a socket of it. */
 export interface TcpHandle {
   reading: boolean;
+  /** What is to live as long as the handle is open. */
+  owner?: object;
   /** Called with the bytes of one read; with undefined when the peer has ended or the connection is broken. */
   onread: ((bytes: ArrayBuffer | undefined) => void) | undefined;
   readStart(): number;
@@ -54,6 +57,20 @@ interface TlsInside {
 }
 
 type WrapHandle = (wrap: null, handle: TcpHandle, busy: boolean) => object;
+type WrapTls = (handle: TcpHandle, context: object, server: boolean, busy: boolean) => Record<string, unknown>;
+
+/** Makes OpenSSL's side of a connection. Undefined: this Node has it elsewhere. */
+const wrapTls = readWrap();
+
+function readWrap(): WrapTls | undefined {
+  try {
+    const { binding } = process as unknown as { readonly binding: (name: string) => { readonly wrap?: WrapTls } };
+    const { wrap } = binding('tls_wrap');
+    return typeof wrap === 'function' ? wrap : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * The server's side of TLS on a handle that nobody else uses: the way of `tls.connect`, whose sockets also have no other
@@ -79,11 +96,31 @@ export class HandleTlsSocket extends TLSSocket {
     (this as unknown as TlsInside)._handle.receive(bytes);
   }
 
-  /** Called by the constructor of TLSSocket, which makes a handle of its own otherwise. */
+  /**
+   * Called by the constructor of TLSSocket, which makes a handle of its own otherwise. Node's way also looks after sockets
+   * below this one, which costs each connection a property with a getter, a listener and an immediate.
+   */
   _wrapHandle(_wrap: null, _handle: undefined, busy: boolean): object {
-    const { tcpHandle } = (this as unknown as { _tlsOptions: { tcpHandle: TcpHandle } })._tlsOptions;
-    return wrapHandle.call(this, null, tcpHandle, busy);
+    const { tcpHandle, secureContext } = (this as unknown as { _tlsOptions: Options })._tlsOptions;
+    if (wrapTls === undefined) return wrapHandle.call(this, null, tcpHandle, busy);
+    const wrapped = wrapTls(tcpHandle, secureContext.context, true, busy);
+    wrapped['_parent'] = tcpHandle;
+    wrapped['_parentWrap'] = null;
+    wrapped['_secureContext'] = secureContext;
+    wrapped['reading'] = tcpHandle.reading;
+    tcpHandle.onread = ignoreBytes;
+    // Of the two only the handle is held by libuv.
+    tcpHandle.owner = this;
+    return wrapped;
   }
 }
 
+interface Options {
+  readonly tcpHandle: TcpHandle;
+  readonly secureContext: SecureContext & { readonly context: object };
+}
+
 const { _wrapHandle: wrapHandle } = TLSSocket.prototype as unknown as { _wrapHandle: WrapHandle };
+
+/** For a handle that is closed, or whose bytes go elsewhere. */
+export function ignoreBytes(): void {}
