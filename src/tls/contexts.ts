@@ -178,10 +178,14 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
       maxVersion: sslMaxVersion,
       ciphers: sslCiphers,
       ecdhCurve: groups,
-      // Mozilla's intermediate profile lets the client choose: all suites are good, and it knows its hardware.
-      honorCipherOrder: false,
+      // All suites are good. The list begins with AES-128, where OpenSSL's clients would take AES-256 with SHA-384; one
+      // that begins with ChaCha has no hardware for AES and gets ChaCha.
+      honorCipherOrder: true,
       ...(sslCiphers.includes('DHE-RSA') ? { dhparam: 'auto' } : {}),
-      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (sslSessionTickets ? 0 : constants.SSL_OP_NO_TICKET),
+      secureOptions:
+        constants.SSL_OP_NO_RENEGOTIATION |
+        constants.SSL_OP_PRIORITIZE_CHACHA |
+        (sslSessionTickets ? 0 : constants.SSL_OP_NO_TICKET),
       sessionTimeout: settings.sslSessionTimeoutSeconds,
     };
   }

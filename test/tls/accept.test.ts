@@ -133,6 +133,24 @@ test('the key exchange is post-quantum where the client can, and X25519 or P-256
   }
 });
 
+test('the list of ciphers decides, AES-128 first, but a client that wants ChaCha most gets it', async () => {
+  const [aes128, aes256, chacha] = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'];
+  for (const [wanted, got] of [
+    [[aes256, chacha, aes128], aes128],
+    [[aes256, chacha], aes256],
+    [[chacha, aes128, aes256], chacha],
+  ] as const) {
+    const output = await sClient(running.port, [
+      '-servername',
+      'shop.example.com',
+      '-tls1_3',
+      '-ciphersuites',
+      wanted.join(':'),
+    ]);
+    assert.match(output, new RegExp(`Cipher is ${got}`));
+  }
+});
+
 test('a ClientHello that comes byte by byte works like any other', async () => {
   const answer = await ask(await drippingProxy(running.port), { servername: 'shop.example.com' });
   assert.equal(answer.fingerprint, fingerprintOf(plain.exact.cert));
