@@ -185,7 +185,7 @@ export class ClientStream implements Downstream, Timed {
     this.#exchange = undefined;
     if (this.#closed) return;
     // RFC 9113 section 8.1: the client need not send the rest.
-    if (this.#bodyOpen && !this.#waitsForTrailers) this.#stream.close(NGHTTP2_NO_ERROR);
+    if (this.#bodyOpen && !this.#waitsForTrailers) this.#stopRequest();
     if (!this.#closed) this.#watch(this.#services.settings.clientSendTimeoutMs);
   }
 
@@ -216,7 +216,16 @@ export class ClientStream implements Downstream, Timed {
     this.#waitsForTrailers = false;
     const text = this.#trailers?.serialize(nothingDropped, undefined) ?? '';
     this.#stream.sendTrailers(fieldsObject(text));
-    if (this.#bodyOpen && this.#exchange === undefined) setImmediate(() => this.#cut(NGHTTP2_NO_ERROR));
+    if (this.#bodyOpen && this.#exchange === undefined) setImmediate(() => this.#stopRequest());
+  }
+
+  /**
+   * Resets it once the response has left, never before: node:http2 would only note the reset, and a stream that is
+   * destroyed then stays open in nghttp2, which asks nobody for its data, for ever, as soon as the client opens its window.
+   */
+  #stopRequest(): void {
+    if (this.#stream.writableFinished) this.#cut(NGHTTP2_NO_ERROR);
+    else this.#stream.once('finish', () => this.#cut(NGHTTP2_NO_ERROR));
   }
 
   #takePieces(): Buffer | undefined {

@@ -256,3 +256,17 @@ test('uploads of one-byte frames that nobody reads cost little more than their b
   // 600,000 pieces held one by one would be 80 MB.
   assert.ok(grown < 40_000_000, `${grown} bytes`);
 });
+
+test('a window that opens after an answer to an unfinished request was given up starts nothing again', async () => {
+  await using upstream = await startRawUpstream(answering(ok));
+  await using gateway = await startGateway({ upstreamPort: upstream.port, alpnProtocol: 'h2', settings: short });
+  // Room for one byte of two.
+  using client = await connectFrames(gateway.port, [[4, 1]]);
+  client.request(1, postFields(), false);
+  assert.equal(await client.status(1), 200);
+  assert.equal(await client.resetOf(1), errorCode.cancel);
+  client.widen(1, 1000);
+  client.send(frame.ping, 0, 0, Buffer.alloc(8));
+  await until('an answer', () => client.frames.some(({ type }) => type === frame.ping));
+  assert.ok(client.of(1, frame.data).length <= 1);
+});
