@@ -13,13 +13,25 @@ export interface ShortWay {
   write(text: string): boolean;
   /** Before anything is written to the stream. */
   hold(): void;
+  /** What is written to the stream now is used when the write returns: the memory it lies in is free again. */
+  readonly usesAtOnce: boolean;
+  /** The bytes, or a copy of them where what they lie in will be used again. */
+  keep(bytes: Buffer): Buffer;
 }
+
+/** Where a read's worth of pieces becomes one, for a socket that uses it at once and would put them together itself. */
+const scratch = Buffer.allocUnsafeSlow(128 * 1024);
+/** Whose pieces are in it. */
+let gatherer: Writable | undefined;
 
 export class MessageWriter {
   readonly #socket: Writable;
   readonly #shortWay: ShortWay | undefined;
   #text = '';
   #corked = false;
+  /** The only large piece, while nothing was put before or behind it. */
+  #lone: Buffer | undefined;
+  #used = 0;
 
   constructor(socket: Writable, shortWay: ShortWay | undefined) {
     this.#socket = socket;
@@ -48,8 +60,14 @@ export class MessageWriter {
     this.#text += trailers === undefined ? '0\r\n\r\n' : `0\r\n${trailers.serialize(nothingDropped, undefined)}\r\n`;
   }
 
+  /** May large pieces that are given now lie in memory that is used again after the next `flush`? */
+  get usesAtOnce(): boolean {
+    return !this.#corked && this.#shortWay?.usesAtOnce === true;
+  }
+
   /** Hands everything over. False: wait for 'drain' before giving more. */
   flush(): boolean {
+    if (gatherer === this.#socket) this.#flushGathered();
     if (this.#text !== '') {
       const text = this.#text;
       this.#text = '';
@@ -66,16 +84,51 @@ export class MessageWriter {
   }
 
   #large(bytes: Buffer): void {
+    if (gatherer === this.#socket) return this.#gather(bytes);
+    if (!this.usesAtOnce || (gatherer !== undefined && !gatherer.destroyed)) return this.#write(bytes);
+    gatherer = this.#socket;
+    if (this.#text === '') this.#lone = bytes;
+    else this.#gather(bytes);
+  }
+
+  /** Puts the text that waits and another piece behind what was gathered. What does not fit goes the long way. */
+  #gather(bytes: Buffer | undefined): void {
+    if (this.#lone !== undefined) this.#used = this.#lone.copy(scratch);
+    this.#lone = undefined;
+    if (this.#used + this.#text.length + (bytes?.length ?? 0) > scratch.length) {
+      gatherer = undefined;
+      this.#corked = true;
+      this.#socket.cork();
+      this.#socket.write(Buffer.from(scratch.subarray(0, this.#used)));
+      this.#used = 0;
+      if (bytes !== undefined) this.#write(bytes);
+      return;
+    }
+    this.#used += scratch.write(this.#text, this.#used, 'latin1');
+    this.#text = '';
+    if (bytes !== undefined) this.#used += bytes.copy(scratch, this.#used);
+  }
+
+  #flushGathered(): void {
+    if (this.#text !== '') this.#gather(undefined);
+    if (gatherer !== this.#socket) return;
+    gatherer = undefined;
+    this.#socket.write(this.#lone ?? scratch.subarray(0, this.#used));
+    this.#lone = undefined;
+    this.#used = 0;
+  }
+
+  #write(bytes: Buffer): void {
     this.#shortWay?.hold();
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+    }
     if (this.#text !== '') {
-      if (!this.#corked) {
-        this.#corked = true;
-        this.#socket.cork();
-      }
       const text = this.#text;
       this.#text = '';
       this.#socket.write(text, 'latin1');
     }
-    this.#socket.write(bytes);
+    this.#socket.write(this.#shortWay?.keep(bytes) ?? bytes);
   }
 }

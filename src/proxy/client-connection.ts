@@ -6,6 +6,7 @@
 // Bytes that cannot be used yet, of a body whose upstream is not ready or of a pipelined request, stay in `#input`, and
 // the socket is paused for as long as there are some: never more than what one read brought.
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { BodyDecoder, piece } from '../http1/body-decoder.ts';
 import { type HttpCode, progress } from '../http1/codes.ts';
 import type { FieldLines } from '../http1/field-lines.ts';
@@ -76,7 +77,7 @@ export class ClientConnection implements Downstream, Timed {
     this.#owner = owner;
     const { socket } = connection;
     this.#socket = socket;
-    this.#direct = new DirectWrites(socket);
+    this.#direct = new DirectWrites(socket, socket instanceof TLSSocket);
     this.#writer = new MessageWriter(socket, this.#direct);
     this.#parser = new HeadParser('request', limits);
     this.#request = new RequestHead(this.#parser);
@@ -191,6 +192,10 @@ export class ClientConnection implements Downstream, Timed {
 
   get holdsBytes(): boolean {
     return this.#socket.writableLength > 0;
+  }
+
+  get usesAtOnce(): boolean {
+    return this.#writer.usesAtOnce;
   }
 
   resumeBody(): void {

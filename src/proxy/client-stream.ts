@@ -171,6 +171,10 @@ export class ClientStream implements Downstream, Timed {
     return false;
   }
 
+  get usesAtOnce(): boolean {
+    return false;
+  }
+
   get holdsBytes(): boolean {
     return this.#stream.writableLength > 0;
   }

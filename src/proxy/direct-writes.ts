@@ -1,6 +1,7 @@
 // Writes small texts to a socket's handle, past the stream that Node puts before it: its bookkeeping costs as much as
 // writing does. This does what the stream would do; where Node is not as expected, nothing, and the stream does it. One write is under way at a time: what comes meanwhile goes to the stream, which holds it back.
 import type { Socket } from 'node:net';
+import { keepIfShared } from './read-room.ts';
 import { handleOf, type StreamBinding, streamBinding, type WriteRequest } from './stream-binding.ts';
 
 /** What `handle.writeLatin1String` takes; longer texts are not written at once by Node either. */
@@ -16,12 +17,26 @@ let spare = binding === undefined ? undefined : newRequest(binding);
 
 export class DirectWrites {
   readonly #socket: Socket;
+  readonly #tls: boolean;
   #underWay = false;
   #held = false;
   #whenDone: (() => void) | undefined;
 
-  constructor(socket: Socket) {
+  /** @param tls what is written is encrypted when the write returns */
+  constructor(socket: Socket, tls: boolean) {
     this.#socket = socket;
+    this.#tls = tls;
+  }
+
+  get usesAtOnce(): boolean {
+    const socket = this.#socket;
+    return (
+      this.#tls && !this.#underWay && socket.writableLength === 0 && socket.writableCorked === 0 && socket.writable
+    );
+  }
+
+  keep(bytes: Buffer): Buffer {
+    return keepIfShared(bytes);
   }
 
   /** A write is not done yet. With TLS none is before the present turn of the event loop ends. */

@@ -23,6 +23,8 @@ export interface Downstream {
   flush(): boolean;
   /** Bytes that were sent may not have left yet. */
   readonly holdsBytes: boolean;
+  /** Bytes that are sent now are used when the next `flush` returns. */
+  readonly usesAtOnce: boolean;
   /** The exchange can take request body again. */
   resumeBody(): void;
   /** The exchange is over; what was sent stands. @param now the present time */

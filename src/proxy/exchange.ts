@@ -121,6 +121,10 @@ export class Exchange implements UpstreamSink, AccessEntry {
     return this.#downstream.holdsBytes;
   }
 
+  get usesAtOnce(): boolean {
+    return this.#downstream.usesAtOnce;
+  }
+
   /** The request's head is read and refused by nothing. */
   begin(): void {
     const { settings, routes, forward, pool } = this.#services;

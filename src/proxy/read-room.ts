@@ -81,6 +81,11 @@ function give(room: Buffer): void {
   if (free.length < freeMax) free.push(room);
 }
 
+/** The bytes, or a copy when they lie where the next read will. */
+export function keepIfShared(bytes: Buffer): Buffer {
+  return bytes.buffer === shared.buffer ? Buffer.from(bytes) : bytes;
+}
+
 /** Bytes to keep from a buffer that `ReadRoom` may have given. */
 export function copyIfShared(bytes: Buffer, from: number, to: number): Buffer {
   return bytes === shared ? Buffer.from(bytes.subarray(from, to)) : bytes.subarray(from, to);

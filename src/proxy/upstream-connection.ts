@@ -44,6 +44,8 @@ export interface UpstreamSink {
   onResponsePause(): void;
   /** Bytes that were told may still be in use. */
   readonly holdsResponse: boolean;
+  /** Bytes that are told now are used when `onResponsePause` returns. */
+  readonly usesAtOnce: boolean;
   onUpstreamDrain(): void;
   /** The connection is gone. */
   onUpstreamFailed(failure: Failure): void;
@@ -121,7 +123,7 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
     this.#owner = owner;
     this.#deadlines = deadlines;
     // A TLS socket ends its side by itself when the other does, and nothing may be under way then.
-    this.#direct = tls ? undefined : new DirectWrites(socket);
+    this.#direct = tls ? undefined : new DirectWrites(socket, false);
     this.#writer = new MessageWriter(socket, this.#direct);
     this.#parser = new HeadParser('response', limits);
     this.#head = new ResponseHead(this.#parser);
@@ -281,7 +283,7 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
     if (this.#state !== 'busy') return true;
     const sink = this.#sink;
     if (this.#room.lends && sink?.holdsResponse === false) this.#room.takeBack();
-    this.#read(this.#room.settle(bytes, length), length);
+    this.#read(sink?.usesAtOnce === true ? bytes : this.#room.settle(bytes, length), length);
     const more = sink !== undefined && this.#sink === sink && !this.#responseRead;
     if (more && !this.#sendBlocked) this.touch();
     if (this.#sink === sink) sink?.onResponsePause();

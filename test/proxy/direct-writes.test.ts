@@ -17,7 +17,7 @@ interface Pair extends Disposable {
 for (const transport of ['TCP', 'TLS'] as const) {
   test(`${transport}: small texts go past the stream`, async () => {
     using pair = await connect(transport);
-    const direct = new DirectWrites(pair.server);
+    const direct = new DirectWrites(pair.server, transport === 'TLS');
     let read = '';
     pair.client.setEncoding('latin1').on('data', (text: string) => (read += text));
     for (let number = 0; number < 50; number += 1) {
@@ -33,7 +33,7 @@ for (const transport of ['TCP', 'TLS'] as const) {
   test(`${transport}: small and large pieces arrive in order, however many at once, at a client that reads slowly`, async () => {
     using pair = await connect(transport);
     const { server, client } = pair;
-    const writer = new MessageWriter(server, new DirectWrites(server));
+    const writer = new MessageWriter(server, new DirectWrites(server, transport === 'TLS'));
     const sent: string[] = [];
     let read = '';
     client.pause();
@@ -44,7 +44,15 @@ for (const transport of ['TCP', 'TLS'] as const) {
         const text = `${round}.${piece}:`.padEnd(length, 'x');
         sent.push(text);
         if (length === 300) writer.text(text);
-        else writer.data(Buffer.from(text), 0, text.length);
+        else {
+          const bytes = Buffer.from(text);
+          const atOnce = writer.usesAtOnce;
+          writer.data(bytes, 0, bytes.length);
+          if (round % 4 === 0) writer.text(';');
+          writer.flush();
+          if (round % 4 === 0) sent.push(';');
+          if (atOnce) bytes.fill(0);
+        }
         writer.flush();
       }
       if (round % 5 === 0) await new Promise(setImmediate);
@@ -56,10 +64,29 @@ for (const transport of ['TCP', 'TLS'] as const) {
     assert.ok(read === expected, 'the bytes differ');
   });
 
+  test(`${transport}: many large pieces with text between them are one write, or more where they do not fit`, async () => {
+    using pair = await connect(transport);
+    const writer = new MessageWriter(pair.server, new DirectWrites(pair.server, transport === 'TLS'));
+    let read = '';
+    pair.client.setEncoding('latin1').on('data', (text: string) => (read += text));
+    let expected = '';
+    for (const pieces of [1, 2, 6, 7, 20]) {
+      await until('the one before has left', () => pair.server.writableLength === 0);
+      for (let piece = 0; piece < pieces; piece += 1) {
+        const text = `${pieces}.${piece};`.padEnd(20_000, 'x');
+        writer.chunk(Buffer.from(text), 0, text.length);
+        expected += `4e20\r\n${text}\r\n`;
+      }
+      writer.flush();
+    }
+    await until('all of it arrives', () => read.length >= expected.length);
+    assert.ok(read === expected, 'the bytes differ');
+  });
+
   test(`${transport}: what ends the stream waits for what is under way`, async () => {
     using pair = await connect(transport);
     const { server, client } = pair;
-    const direct = new DirectWrites(server);
+    const direct = new DirectWrites(server, transport === 'TLS');
     const writer = new MessageWriter(server, direct);
     let read = '';
     let ended = false;
@@ -78,7 +105,7 @@ for (const transport of ['TCP', 'TLS'] as const) {
     for (const how of ['client', 'server'] as const) {
       using pair = await connect(transport);
       const { server, client } = pair;
-      const writer = new MessageWriter(server, new DirectWrites(server));
+      const writer = new MessageWriter(server, new DirectWrites(server, transport === 'TLS'));
       if (how === 'client') client.destroy();
       for (let round = 0; !server.destroyed; round += 1) {
         writer.text('x'.repeat(1000));
@@ -93,7 +120,7 @@ for (const transport of ['TCP', 'TLS'] as const) {
 }
 
 test('what is no socket of Node gets nothing past its stream', () => {
-  const direct = new DirectWrites(new Duplex() as Socket);
+  const direct = new DirectWrites(new Duplex() as Socket, true);
   assert.equal(direct.write('text'), false);
   direct.hold();
   let done = false;

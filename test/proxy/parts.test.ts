@@ -145,6 +145,7 @@ test('an upstream connection that still holds bytes of an answered request is no
     onResponseEnd: () => opened?.release(0),
     onResponsePause: () => undefined,
     holdsResponse: false,
+    usesAtOnce: false,
     onUpstreamDrain: () => undefined,
     onUpstreamFailed: () => undefined,
   };
