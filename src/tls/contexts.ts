@@ -156,7 +156,7 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
       for (const pair of record.pairs) keys.push(openKey(pair));
       const options = { ...contextOptions(record, keys), ...ticketOptions };
       try {
-        return createSecureContext(options);
+        return withoutIssuer(createSecureContext(options), record);
       } catch (error) {
         if (codeOf(error) !== 'ERR_SSL_EE_KEY_TOO_SMALL' || settings.sslMinRsaBits >= modernRsaBits) throw error;
         return createSecureContext({ ...options, ...loweredSecurityLevel(settings.sslCiphers) });
@@ -198,6 +198,20 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
 function release({ result }: Made): void {
   const native = result.context.context as { close?: () => void };
   native.close?.();
+}
+
+const certificateEnd = '-----END CERTIFICATE-----';
+
+/**
+ * Has node:tls drop the copy of the intermediate that it keeps to answer for it, a ninth of a context's memory: it goes when
+ * the leaf is set once more, alone. Chain and key of the context stay.
+ */
+function withoutIssuer(context: SecureContext, { pairs }: CertificateRecord): SecureContext {
+  const chain = pairs.at(-1)?.chain ?? '';
+  const end = chain.indexOf(certificateEnd) + certificateEnd.length;
+  const native = context.context as { setCert?: (pem: string) => void };
+  if (chain.includes(certificateEnd, end)) native.setCert?.(chain.slice(0, end));
+  return context;
 }
 
 /** What node:tls does with `ticketKeys` when it makes a context; connections under way go on. */

@@ -120,3 +120,13 @@ test('ticket keys rotate in the context there is, forth and back, once for each 
   assert.equal(keys.length, 1, 'the private key was not opened again');
   assert.equal(counted.filter((one) => one === 'made').length, 1);
 });
+
+test('a context keeps no copy of the intermediate', () => {
+  const { contexts } = start();
+  const issued = authority.intermediate().issue({ names: ['a.test'] });
+  const result = contexts.get(makeRecord('a', [{ chain: issued.chain, key: issued.key }]));
+  assert.equal(result.kind, 'ready');
+  const native = result.context.context as { getIssuer: () => Buffer | null; getCertificate: () => Buffer | null };
+  assert.equal(native.getIssuer(), null);
+  assert.ok(native.getCertificate());
+});
