@@ -7,7 +7,7 @@ import type { Config } from './config/config.ts';
 import { ensureDefaultCertificate } from './default-certificate.ts';
 import { isPortunusError, PortunusError } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
-import { embeddedStorePath } from './open-store.ts';
+import { auditLimitsOf, embeddedStorePath } from './open-store.ts';
 import { type FillProgress, historyOf, isFilled, startCopier } from './replica/copier.ts';
 import type { Followed } from './replica/follower.ts';
 import { checkKeyring } from './store/check-keyring.ts';
@@ -61,7 +61,7 @@ export async function openNodeStore(options: NodeStoreOptions): Promise<NodeStor
 async function openEmbedded({ config, sealer, startedAt }: NodeStoreOptions): Promise<NodeStore> {
   const file = embeddedStorePath(config);
   await using stack = new AsyncDisposableStack();
-  const store = stack.use(await openSqliteStore({ path: file, sealer }));
+  const store = stack.use(await openSqliteStore({ path: file, sealer, audit: auditLimitsOf(config) }));
   await ensureDefaultCertificate(store, sealer, startedAt);
   const ticketSecret = await store.secret('ticket');
   const open = stack.move();
@@ -92,7 +92,15 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
   const { schema } = config.postgres;
   await using stack = new AsyncDisposableStack();
   const client = stack.use(createPgClient(config.postgres));
-  const store = stack.use(createPostgresStore({ client, schema, sealer, changesKeptForMs: config.changesKeptForMs }));
+  const store = stack.use(
+    createPostgresStore({
+      client,
+      schema,
+      sealer,
+      changesKeptForMs: config.changesKeptForMs,
+      audit: auditLimitsOf(config),
+    }),
+  );
   const replica = stack.use(await openReplica(path.join(config.prefix, 'replica.db'), log));
   if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
   else await prepareStore(store, sealer, startedAt);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Config } from './config/config.ts';
 import { PortunusError } from './lib/errors.ts';
 import { checkKeyring } from './store/check-keyring.ts';
-import type { Store, StoreReader } from './store/contract.ts';
+import type { AuditLimits, Store, StoreReader } from './store/contract.ts';
 import type { NodeRegistry } from './store/node-registry.ts';
 import { migrate } from './store/postgres/migrate.ts';
 import { createNodeRegistry } from './store/postgres/node-registry.ts';
@@ -26,18 +26,34 @@ export function embeddedStorePath(config: Pick<Config, 'prefix'>): string {
   return path.join(config.prefix, 'portunus.db');
 }
 
+/** How much of the audit trail the configuration keeps. */
+export function auditLimitsOf({ auditKeptForMs, auditRowsMax }: Config): AuditLimits {
+  return { keptForMs: auditKeptForMs, rowsMax: auditRowsMax };
+}
+
 /**
  * Open and ready. Makes the embedded store when it is missing, in a data directory that is there; makes PostgreSQL's tables.
  * @throws STORE_UNAVAILABLE, STORE_DAMAGED, STORE_NEWER, KEYRING_MISMATCH
  */
 export async function openStore(config: Config, sealer: Sealer): Promise<OpenedStore> {
   if (config.postgres === undefined) {
-    return { ...(await openSqliteStore({ path: embeddedStorePath(config), sealer })), nodes: undefined };
+    return {
+      ...(await openSqliteStore({ path: embeddedStorePath(config), sealer, audit: auditLimitsOf(config) })),
+      nodes: undefined,
+    };
   }
   const { schema } = config.postgres;
   await using stack = new AsyncDisposableStack();
   const client = stack.use(createPgClient(config.postgres));
-  const store = stack.use(createPostgresStore({ client, schema, sealer, changesKeptForMs: config.changesKeptForMs }));
+  const store = stack.use(
+    createPostgresStore({
+      client,
+      schema,
+      sealer,
+      changesKeptForMs: config.changesKeptForMs,
+      audit: auditLimitsOf(config),
+    }),
+  );
   await store.ready();
   await checkKeyring(store, sealer);
   const nodes = createNodeRegistry({ client, schema, store });

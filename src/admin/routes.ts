@@ -8,12 +8,14 @@ import { sniRoutes } from './today/snis.ts';
 import { schemaRoutes } from './today/schemas.ts';
 import { withOpenApi } from './node/openapi.ts';
 import { nodeRoutes } from './node/node.ts';
+import { auditRoutes } from './node/audit.ts';
 import { clusterRoutes } from './node/nodes.ts';
 
 export function adminRoutes(deps: AdminDeps): readonly Route[] {
   const routes = [
     ...nodeRoutes(deps),
     ...clusterRoutes(deps),
+    ...auditRoutes(deps),
     ...apiRoutes(deps),
     ...pluginSchemaRoutes(),
     ...pluginRoutes(deps),

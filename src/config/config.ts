@@ -115,6 +115,8 @@ export interface Config {
   readonly nodeTimeoutMs: number;
   readonly clusterWaitTimeoutMs: number;
   readonly changesKeptForMs: number;
+  readonly auditKeptForMs: number;
+  readonly auditRowsMax: number;
   /** `file`: `<prefix>/keyring`. `env`: PORTUNUS_KEYRING_KEYS, `id:base64` separated by commas, the first seals. */
   readonly keyring: 'file' | 'env';
 }

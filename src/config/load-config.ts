@@ -167,6 +167,8 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     nodeTimeoutMs: values.node_timeout,
     clusterWaitTimeoutMs: values.cluster_wait_timeout,
     changesKeptForMs: values.changes_kept_for,
+    auditKeptForMs: values.audit_kept_for,
+    auditRowsMax: values.audit_rows_max,
 
     ...checkTls(values, report),
     sslMinRsaBits: values.ssl_min_rsa_bits,

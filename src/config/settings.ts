@@ -248,6 +248,20 @@ export const settings = {
     max: 30 * day,
     description: 'How long PostgreSQL keeps changes for nodes that are away; one that comes later compares everything.',
   },
+  audit_kept_for: {
+    kind: 'duration',
+    default: '90d',
+    min: minute,
+    max: 3650 * day,
+    description: 'How long the store keeps who changed what.',
+  },
+  audit_rows_max: {
+    kind: 'integer',
+    default: '100000',
+    min: 1,
+    max: many,
+    description: 'Changes of which the store keeps who made them, the latest ones.',
+  },
   keyring: {
     kind: 'choice',
     choices: ['file', 'env'],

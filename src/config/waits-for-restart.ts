@@ -21,6 +21,8 @@ const readAtStart = {
   nodeTimeoutMs: 'node_timeout',
   clusterWaitTimeoutMs: 'cluster_wait_timeout',
   changesKeptForMs: 'changes_kept_for',
+  auditKeptForMs: 'audit_kept_for',
+  auditRowsMax: 'audit_rows_max',
   metricsCertificatesMax: 'metrics_certificates_max',
   sslMinRsaBits: 'ssl_min_rsa_bits',
 } as const satisfies Partial<Record<keyof Config, SettingName>>;

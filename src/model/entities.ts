@@ -130,6 +130,17 @@ export type EntityKind = 'api' | 'plugin' | 'certificate' | 'sni' | 'token';
 
 export type Operation = 'create' | 'update' | 'delete';
 
+export type Entity = Api | Plugin | Certificate | Sni | Token;
+
+/** Who changed what, when: kept for people, for longer than changes are for nodes. */
+export interface AuditEntry extends Change {
+  /** In the order of writing. */
+  readonly sequence: number;
+  /** Of what it was and what it became: SHA-256 of a certificate's leaf, of anything else as a whole. Null: it was not there. */
+  readonly before: string | null;
+  readonly after: string | null;
+}
+
 /** One row of the log of changes: what a revision did to which entity. */
 export interface Change {
   readonly revision: number;

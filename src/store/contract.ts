@@ -4,13 +4,22 @@
 // without gaps. A transaction that writes nothing takes no revision. An acknowledged transaction survives kill -9 and
 // loss of power. A transaction whose work throws leaves no trace.
 import type { PortunusError } from '../lib/errors.ts';
-import type { Api, Binding, Certificate, Change, Plugin, Sni, Token } from '../model/entities.ts';
+import type { Api, AuditEntry, Binding, Certificate, Change, Plugin, Sni, Token } from '../model/entities.ts';
 
 /** How long a transaction may hold up the others. */
 export const transactionTimeoutMs = 30_000;
 
 /** Transactions that may wait for their turn. */
 export const transactionsWaitingMax = 10_000;
+
+/** How much of the audit trail is kept. */
+export interface AuditLimits {
+  readonly keptForMs: number;
+  readonly rowsMax: number;
+}
+
+/** Where the configuration says nothing else. */
+export const auditLimits: AuditLimits = { keptForMs: 90 * 24 * 3_600_000, rowsMax: 100_000 };
 
 /** The largest page of a list. */
 export const pageSizeMax = 1000;
@@ -128,6 +137,8 @@ export interface StoreReader {
   certificatesNotSealedUnder(keyId: string, limit: number): Promise<readonly Certificate[]>;
   /** As it is stored, sealed under the keyring; undefined until it is first used. */
   sealedSecret(name: 'ticket'): Promise<string | undefined>;
+  /** The latest first, those before that sequence, at most `limit`. A replica has none. */
+  audit(before: number | undefined, limit: number): Promise<readonly AuditEntry[]>;
   revision(): Promise<number>;
   /**
    * In order, those after `revision`: at most `limit` rows, save that a revision is never cut, its last rows come along.

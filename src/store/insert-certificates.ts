@@ -1,8 +1,8 @@
 // Many certificates with their SNIs, or SNIs alone, at once. The rules are those of writes.ts, looked up for all of them together.
 import { isPortunusError, type PortunusError } from '../lib/errors.ts';
-import type { Change, Sni } from '../model/entities.ts';
+import type { Sni } from '../model/entities.ts';
 import { bindingOfSni, refuseHeld } from './bindings.ts';
-import type { ChangeLog } from './change-log.ts';
+import type { ChangeLog, NewRecord } from './change-log.ts';
 import type { CertificateWithSnis } from './contract.ts';
 import type { Known, Rows } from './rows.ts';
 import { missing, violation } from './violation.ts';
@@ -135,12 +135,10 @@ async function refusalOfName(rows: Rows, { name }: Sni): Promise<PortunusError |
   }
 }
 
-type NewRecord = Pick<Change, 'entity' | 'id' | 'operation'>;
-
 function recordsOf({ certificate, snis }: CertificateWithSnis): readonly NewRecord[] {
-  return [{ entity: 'certificate', id: certificate.id, operation: 'create' }, ...snis.map(recordOfSni)];
+  return [{ entity: 'certificate', created: certificate }, ...snis.map(recordOfSni)];
 }
 
-function recordOfSni({ id }: Sni): NewRecord {
-  return { entity: 'sni', id, operation: 'create' };
+function recordOfSni(sni: Sni): NewRecord {
+  return { entity: 'sni', created: sni };
 }

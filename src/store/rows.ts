@@ -1,6 +1,6 @@
 // What a database must be able to do so that transaction.ts can keep entities, bindings and changes true over it. Only
 // primitives of one transaction: no rule about entities lives behind this interface.
-import type { Api, Binding, Certificate, Change, Plugin, Sni, Token } from '../model/entities.ts';
+import type { Api, AuditEntry, Binding, Certificate, Change, Plugin, Sni, Token } from '../model/entities.ts';
 import type { StoreReader } from './contract.ts';
 
 export interface Rows {
@@ -34,11 +34,14 @@ export interface Rows {
   /** Takes the next revision; called once a transaction at most. */
   takeRevision(): Promise<number>;
   appendChange(change: Change, position: number): Promise<void>;
+  appendAudit(entries: readonly NewAuditEntry[]): Promise<void>;
   rememberIntermediate(subjectKey: string, sha256: string, pem: string): Promise<void>;
 
   /** Runs `work`; when it throws, what it wrote is undone, and the transaction goes on. */
   atomically<T>(work: () => Promise<T>): Promise<T>;
 }
+
+export type NewAuditEntry = Omit<AuditEntry, 'sequence'>;
 
 export interface Known {
   readonly certificateIds: ReadonlySet<string>;
@@ -51,6 +54,7 @@ export interface ManyRows {
   readonly snis: readonly Sni[];
   readonly bindings: readonly Binding[];
   readonly changes: readonly Change[];
+  readonly audit: readonly NewAuditEntry[];
   readonly position: number;
 }
 

@@ -28,22 +28,25 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
       async insert(api) {
         await refuseKnownId('api', api.id, read.apis);
         await refuseKnownName(api);
-        await rows.apis.insert(api, await log.record('api', api.id, 'create'));
+        await rows.apis.insert(api, await log.record('api', api.id, 'create', { after: api }));
       },
       async replace(api) {
-        await existing('api', api.id, read.apis);
+        const before = await existing('api', api.id, read.apis);
         await refuseKnownName(api);
-        await rows.apis.update(api, await log.record('api', api.id, 'update'));
+        await rows.apis.update(api, await log.record('api', api.id, 'update', { before, after: api }));
         for (const plugin of await rows.pluginsOfApi(api.id)) {
           await rebind(rows, plugin.id, bindingsOfPlugin(plugin, api), async () =>
-            rows.plugins.update(plugin, await log.record('plugin', plugin.id, 'update')),
+            rows.plugins.update(
+              plugin,
+              await log.record('plugin', plugin.id, 'update', { before: plugin, after: plugin }),
+            ),
           );
         }
       },
       async delete(id) {
-        await existing('api', id, read.apis);
+        const before = await existing('api', id, read.apis);
         for (const plugin of await rows.pluginsOfApi(id)) await deletePlugin(plugin);
-        await log.record('api', id, 'delete');
+        await log.record('api', id, 'delete', { before });
         await rows.apis.delete(id);
       },
     },
@@ -52,13 +55,13 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
       async insert(plugin) {
         await refuseKnownId('plugin', plugin.id, read.plugins);
         const api = await referencesOf(plugin);
-        await rows.plugins.insert(plugin, await log.record('plugin', plugin.id, 'create'));
+        await rows.plugins.insert(plugin, await log.record('plugin', plugin.id, 'create', { after: plugin }));
         await rebind(rows, plugin.id, bindingsOfPlugin(plugin, api));
       },
       async replace(plugin) {
-        await existing('plugin', plugin.id, read.plugins);
+        const before = await existing('plugin', plugin.id, read.plugins);
         const api = await referencesOf(plugin);
-        await rows.plugins.update(plugin, await log.record('plugin', plugin.id, 'update'));
+        await rows.plugins.update(plugin, await log.record('plugin', plugin.id, 'update', { before, after: plugin }));
         await rebind(rows, plugin.id, bindingsOfPlugin(plugin, api));
       },
       async delete(id) {
@@ -69,20 +72,26 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
     certificates: {
       async insert(certificate) {
         await refuseKnownId('certificate', certificate.id, read.certificates);
-        await rows.certificates.insert(certificate, await log.record('certificate', certificate.id, 'create'));
+        await rows.certificates.insert(
+          certificate,
+          await log.record('certificate', certificate.id, 'create', { after: certificate }),
+        );
       },
       async replace(certificate) {
-        const { owner } = await existing('certificate', certificate.id, read.certificates);
-        if (!isSameOwner(owner, certificate.owner)) {
+        const before = await existing('certificate', certificate.id, read.certificates);
+        if (!isSameOwner(before.owner, certificate.owner)) {
           throw new TypeError(`certificate ${certificate.id} keeps its owner`);
         }
-        await rows.certificates.update(certificate, await log.record('certificate', certificate.id, 'update'));
+        await rows.certificates.update(
+          certificate,
+          await log.record('certificate', certificate.id, 'update', { before, after: certificate }),
+        );
       },
       async delete(id) {
-        await existing('certificate', id, read.certificates);
+        const certificate = await existing('certificate', id, read.certificates);
         const plugin = await rows.findPluginOfCertificate(id);
         if (plugin !== undefined) throw new TypeError(`certificate ${id} goes with its plugin ${plugin.id}`);
-        await deleteCertificate(id);
+        await deleteCertificate(certificate);
       },
     },
 
@@ -90,13 +99,13 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
       async insert(sni) {
         await refuseKnownId('sni', sni.id, read.snis);
         await checkSni(sni);
-        await rows.snis.insert(sni, await log.record('sni', sni.id, 'create'));
+        await rows.snis.insert(sni, await log.record('sni', sni.id, 'create', { after: sni }));
         await rebind(rows, sni.id, [bindingOfSni(sni)]);
       },
       async replace(sni) {
-        await existing('sni', sni.id, read.snis);
+        const before = await existing('sni', sni.id, read.snis);
         await checkSni(sni);
-        await rows.snis.update(sni, await log.record('sni', sni.id, 'update'));
+        await rows.snis.update(sni, await log.record('sni', sni.id, 'update', { before, after: sni }));
         await rebind(rows, sni.id, [bindingOfSni(sni)]);
       },
       async delete(id) {
@@ -111,11 +120,11 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
         if ((await read.tokens.findByPrefix(token.prefix)) !== undefined) {
           throw violation('token', 'prefix', token.prefix);
         }
-        await rows.tokens.insert(token, await log.record('token', token.id, 'create'));
+        await rows.tokens.insert(token, await log.record('token', token.id, 'create', { after: token }));
       },
       async delete(id) {
-        await existing('token', id, read.tokens);
-        await log.record('token', id, 'delete');
+        const before = await existing('token', id, read.tokens);
+        await log.record('token', id, 'delete', { before });
         await rows.tokens.delete(id);
       },
     },
@@ -133,20 +142,21 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
   };
 
   async function deletePlugin(plugin: Plugin): Promise<void> {
-    await log.record('plugin', plugin.id, 'delete');
+    await log.record('plugin', plugin.id, 'delete', { before: plugin });
     await rebind(rows, plugin.id, []);
     await rows.plugins.delete(plugin.id);
-    await deleteCertificate(plugin.certificateId);
+    await deleteCertificate(await existing('certificate', plugin.certificateId, read.certificates));
   }
 
-  async function deleteCertificate(id: string): Promise<void> {
+  async function deleteCertificate(certificate: Certificate): Promise<void> {
+    const { id } = certificate;
     for (const sni of await read.snis.ofCertificate(id)) await deleteSni(sni);
-    await log.record('certificate', id, 'delete');
+    await log.record('certificate', id, 'delete', { before: certificate });
     await rows.certificates.delete(id);
   }
 
   async function deleteSni(sni: Sni): Promise<void> {
-    await log.record('sni', sni.id, 'delete');
+    await log.record('sni', sni.id, 'delete', { before: sni });
     await rebind(rows, sni.id, []);
     await rows.snis.delete(sni.id);
   }

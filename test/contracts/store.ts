@@ -99,6 +99,57 @@ export function storeContract(name: string, openStore: OpenStore): void {
       );
     });
 
+    test('the audit trail says who made what of what, the latest first, and only of what was committed', async () => {
+      await using opened = await openStore({ now: () => 1_700_000_000_000 });
+      const { store } = opened;
+      await store.transact('token:ci', async (tx) => {
+        await tx.insertCertificates([{ certificate: fakeCertificate('c'), snis: [fakeSni('s', 'c.test', 'c')] }]);
+        await tx.apis.insert(fakeApi('a'));
+      });
+      const renewed = fakeCertificate('c', { primary: fakeKeyPair('new'), alternative: fakeKeyPair('other') });
+      await store.transact('admin:::1', async (tx) => {
+        await tx.certificates.replace(renewed);
+        await assert.rejects(tx.apis.insert(fakeApi('a')), hasCode('UNIQUE_VIOLATION'));
+      });
+      await store.rehearse('dry', (tx) => tx.certificates.delete('c'));
+      await assert.rejects(
+        store.transact('failed', async (tx) => {
+          await tx.apis.delete('a');
+          throw new Error('given up');
+        }),
+      );
+      await store.transact('command', async (tx) => {
+        await tx.apis.replace(fakeApi('a', { hosts: [] }));
+        await tx.certificates.delete('c');
+        await tx.tokens.insert(fakeToken('t'));
+      });
+      const trail = await store.audit(undefined, 100);
+      assert.deepEqual(
+        trail.map(({ revision, actor, operation, entity, id }) => `${revision} ${actor} ${operation} ${entity} ${id}`),
+        [
+          '3 command create token t',
+          '3 command delete certificate c',
+          '3 command delete sni s',
+          '3 command update api a',
+          '2 admin:::1 update certificate c',
+          '1 token:ci create api a',
+          '1 token:ci create sni s',
+          '1 token:ci create certificate c',
+        ],
+      );
+      const of = (at: number) => [trail[at]?.before, trail[at]?.after];
+      assert.deepEqual(of(7), [null, 'fingerprint of c']);
+      assert.deepEqual(of(4), ['fingerprint of c', 'fingerprint of new fingerprint of other']);
+      assert.deepEqual(of(1), ['fingerprint of new fingerprint of other', null]);
+      assert.equal(trail[3]?.before, trail[5]?.after);
+      assert.notEqual(trail[3]?.before, trail[3]?.after);
+      assert.match(trail[0]?.after ?? '', /^[0-9a-f]{64}$/);
+      assert.ok(trail.every(({ at }) => at === 1_700_000_000_000));
+      const [first, second] = await store.audit(undefined, 2);
+      assert.deepEqual([first, second], trail.slice(0, 2));
+      assert.deepEqual(await store.audit(second?.sequence, 100), trail.slice(2));
+    });
+
     test('what is not there is undefined', async () => {
       await using opened = await openStore();
       const { store } = opened;

@@ -6,7 +6,7 @@ import type { NodeIdentity, NodeReport } from '../../src/store/node-registry.ts'
 import { nodesChannel } from '../../src/store/postgres/channels.ts';
 import { createNodeRegistry } from '../../src/store/postgres/node-registry.ts';
 import { createReplicaSource } from '../../src/store/postgres/replica-source.ts';
-import { pruneChanges } from '../../src/store/postgres/upkeep.ts';
+import { pruneAudit, pruneChanges } from '../../src/store/postgres/upkeep.ts';
 import { openDatabase } from '../../src/store/sqlite/open-database.ts';
 import { fakeApi, fakeCertificate, fakePlugin, fakePluginCertificate, fakeSni } from '../contracts/entities.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
@@ -242,6 +242,28 @@ async function fill({ store }: TemporaryPostgres): Promise<void> {
     await tx.snis.insert(fakeSni('s', 's.test', 'c'));
   });
 }
+
+test('the audit trail is kept for its time and in its rows', async () => {
+  await using opened = await temporaryPostgres(server.port, { now: () => now });
+  const { store, client } = opened;
+  const left = async (): Promise<readonly string[]> => (await store.audit(undefined, 100)).map(({ id }) => id);
+  let now = 1000;
+  for (const id of ['a', 'b', 'c', 'd']) {
+    now += 1000;
+    await store.transact('test', (tx) => tx.apis.insert(fakeApi(id)));
+    // What is taken back uses up numbers, and no place.
+    for (let count = 0; count < 5; count += 1) await store.rehearse('test', (tx) => tx.apis.delete(id));
+  }
+  const forget = (keptForMs: number, rowsMax: number): Promise<void> =>
+    pruneAudit({ client, now: () => now, audit: { keptForMs, rowsMax } });
+  await forget(60_000, 3);
+  assert.deepEqual(await left(), ['d', 'c', 'b']);
+  await forget(1000, 3);
+  assert.deepEqual(await left(), ['d', 'c']);
+  now += 60_000;
+  await forget(1000, 3);
+  assert.deepEqual(await left(), []);
+});
 
 async function reach({ client }: TemporaryPostgres, revision: number): Promise<void> {
   await client.query('UPDATE revision SET revision = $1', revision);

@@ -22,6 +22,22 @@ import { fakeApi, fakeCertificate, fakeKeyPair } from '../contracts/entities.ts'
 import { until } from '../support/until.ts';
 import { freshSealer, temporaryDirectory, temporaryStore } from './temporary-store.ts';
 
+test('the audit trail is kept for its time and in its rows', async () => {
+  let now = 1000;
+  const limits = { audit: { keptForMs: 5000, rowsMax: 3 }, now: () => now, changesKept: 1 };
+  await using temporary = await temporaryStore(limits);
+  const { store } = temporary;
+  for (const id of ['a', 'b', 'c', 'd', 'e']) {
+    now += 1000;
+    await store.transact('test', (tx) => tx.apis.insert(fakeApi(id)));
+  }
+  const left = async (): Promise<readonly string[]> => (await store.audit(undefined, 100)).map(({ id }) => id);
+  assert.deepEqual(await left(), ['e', 'd', 'c']);
+  now += 4500;
+  await store.transact('test', (tx) => tx.apis.insert(fakeApi('f')));
+  assert.deepEqual(await left(), ['f', 'e']);
+});
+
 test('only its owner may read the file and its companions', async () => {
   await using temporary = await temporaryStore();
   await temporary.store.transact('test', (tx) => tx.apis.insert(fakeApi('a')));

@@ -79,7 +79,7 @@ function readTime(name: string, text: string | null): number | undefined {
 
 const rfc3339 = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?$/;
 
-function readSize(text: string | null): number {
+export function readSize(text: string | null): number {
   if (text === null) return pageSizeDefault;
   if (!/^-?\d+(\.\d+)?$/.test(text)) throw new PortunusError('LIST_SIZE_INVALID', 'size must be a number');
   const size = Number(text);

@@ -5,7 +5,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { PortunusError } from '../../lib/errors.ts';
 import type { Milliseconds } from '../../model/entities.ts';
 import { transactionsWaitingMax } from '../contract.ts';
-import type { Committed, Store, StoreTransaction } from '../contract.ts';
+import { type AuditLimits, auditLimits, type Committed, type Store, type StoreTransaction } from '../contract.ts';
 import { inTime } from '../in-time.ts';
 import { createQueue } from '../queue.ts';
 import type { Sealer } from '../sealer.ts';
@@ -27,6 +27,7 @@ export interface PostgresStoreOptions {
   readonly now?: () => Milliseconds;
   /** For so long at least `changes` are kept that every node has applied. */
   readonly changesKeptForMs?: number;
+  readonly audit?: AuditLimits;
 }
 
 export interface PostgresStore extends Store {
@@ -57,7 +58,7 @@ export function createPostgresStore(options: PostgresStoreOptions): PostgresStor
   };
   const reader = createReader(whenReady);
   const commits = createCommitWatch(client, channel, () => reader.revision());
-  const pruning = schedulePruning({ client, schema, changesKeptForMs, now });
+  const pruning = schedulePruning({ client, schema, changesKeptForMs, now, audit: options.audit ?? auditLimits });
 
   return {
     ...reader,

@@ -1,5 +1,5 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
-import type { Change } from '../../model/entities.ts';
+import type { AuditEntry, Change } from '../../model/entities.ts';
 import type { Collection, Expiry, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { PgRow, PgStatements } from './client.ts';
@@ -92,6 +92,14 @@ export function createReader(statements: PgStatements): StoreReader {
     async sealedSecret(name) {
       const [row] = await statements.query('SELECT value FROM meta WHERE key = $1', `secret_${name}`);
       return row && String(row['value']);
+    },
+    async audit(before, limit) {
+      const rows = await statements.query(
+        'SELECT * FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2',
+        before ?? Number.MAX_SAFE_INTEGER,
+        limit,
+      );
+      return rows as unknown as readonly AuditEntry[];
     },
     revision: () => readRevision(statements),
     async changesSince(revision, limit) {

@@ -1,6 +1,6 @@
 // The primitives of ../rows.ts in SQL, within one transaction. Statements that do not wait for one another's answer are
 // sent together: they are carried out in the order in which they were sent.
-import type { Rows } from '../rows.ts';
+import type { NewAuditEntry, Rows } from '../rows.ts';
 import type { PgTransaction } from './client.ts';
 import { fromBinding, fromCertificate, fromSni, toBinding, toPlugin } from './encoding.ts';
 import { createReader } from './reader.ts';
@@ -63,7 +63,7 @@ export function createRows(tx: PgTransaction): Rows {
         new Set(rows.filter((row) => row['kind'] === kind).map((row) => String(row['value'])));
       return { certificateIds: of('certificate'), sniIds: of('sni'), names: of('name') };
     },
-    async insertMany({ certificates, snis, bindings, changes, position }) {
+    async insertMany({ certificates, snis, bindings, changes, audit, position }) {
       const revision = changes[0]?.revision ?? 0;
       await Promise.all([
         insertRows(
@@ -84,6 +84,7 @@ export function createRows(tx: PgTransaction): Rows {
           'changes',
           changes.map((change, index) => ({ ...change, position: position + index })),
         ),
+        insertAudit(audit),
       ]);
     },
 
@@ -95,6 +96,7 @@ export function createRows(tx: PgTransaction): Rows {
     async appendChange(change, position) {
       await insertRows(tx, 'changes', [{ ...change, position }]);
     },
+    appendAudit: insertAudit,
     async rememberIntermediate(subjectKey, sha256, pem) {
       await tx.query(
         'INSERT INTO intermediates (subject_key, sha256, pem) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
@@ -106,4 +108,12 @@ export function createRows(tx: PgTransaction): Rows {
 
     atomically: (work) => tx.savepoint(work),
   };
+
+  async function insertAudit(entries: readonly NewAuditEntry[]): Promise<void> {
+    await insertRows(
+      tx,
+      'audit',
+      entries.map((entry) => ({ ...entry })),
+    );
+  }
 }

@@ -131,6 +131,18 @@ export const migrations: readonly Migration[] = [
   );
   `,
   },
+  {
+    readableFrom: 1,
+    sql: `
+  -- Who changed what.
+  CREATE TABLE audit (
+    sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    revision bigint NOT NULL, entity text NOT NULL, id text NOT NULL, operation text NOT NULL,
+    actor text NOT NULL, at bigint NOT NULL,
+    before text, after text                  -- fingerprints
+  );
+  `,
+  },
 ];
 
 /** What this program reads and writes. */

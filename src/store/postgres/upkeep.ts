@@ -1,5 +1,6 @@
 // Forgets what no node needs any more: old rows of `changes`, and nodes that have been silent for long. One node at a time.
 import type { Milliseconds } from '../../model/entities.ts';
+import type { AuditLimits } from '../contract.ts';
 import { advisoryLock } from './channels.ts';
 import type { PgClient } from './client.ts';
 
@@ -18,11 +19,16 @@ export interface PruneOptions {
   readonly changesMax?: number;
 }
 
+export interface PruneAuditOptions extends Pick<PruneOptions, 'client' | 'now'> {
+  readonly audit: AuditLimits;
+}
+
 /** Once a minute, on whatever node comes first. */
-export function schedulePruning(options: PruneOptions): Disposable {
+export function schedulePruning(options: PruneOptions & Pick<PruneAuditOptions, 'audit'>): Disposable {
   const timer = setInterval(() => {
     // It will be tried again, and nobody waits for it.
     void pruneChanges(options).catch(() => undefined);
+    void pruneAudit(options).catch(() => undefined);
   }, everyMs).unref();
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
@@ -68,4 +74,16 @@ export async function pruneChanges(options: PruneOptions): Promise<void> {
     });
     if (deleted === 0) return;
   }
+}
+
+/** Forgets what is older than the trail is kept for, and what is beyond its rows. */
+export async function pruneAudit({ client, now, audit }: PruneAuditOptions): Promise<void> {
+  await client.query(
+    `DELETE FROM audit WHERE sequence <= greatest(
+       (SELECT sequence FROM audit ORDER BY sequence DESC LIMIT 1 OFFSET $1),
+       coalesce((SELECT sequence - 1 FROM audit WHERE at >= $2 ORDER BY sequence LIMIT 1),
+         (SELECT max(sequence) FROM audit)))`,
+    audit.rowsMax,
+    now() - audit.keptForMs,
+  );
 }

@@ -1,5 +1,5 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
-import type { Change } from '../../model/entities.ts';
+import type { AuditEntry, Change } from '../../model/entities.ts';
 import type { Collection, Expiry, Intermediate, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
@@ -105,6 +105,15 @@ export function createReader(connection: Connection): StoreReader {
     async sealedSecret(name) {
       const row = connection.get('SELECT value FROM meta WHERE key = ?', `secret_${name}`);
       return row && String(row['value']);
+    },
+    async audit(before, limit) {
+      return connection
+        .all(
+          'SELECT * FROM audit WHERE sequence < ? ORDER BY sequence DESC LIMIT ?',
+          before ?? Number.MAX_SAFE_INTEGER,
+          limit,
+        )
+        .map((row) => ({ ...(row as unknown as AuditEntry) }));
     },
     async revision() {
       return readRevision(connection);

@@ -59,13 +59,14 @@ export function createRows(connection: Connection): Rows {
         ]),
       };
     },
-    async insertMany({ certificates, snis, bindings, changes, position }) {
+    async insertMany({ certificates, snis, bindings, changes, audit, position }) {
       const [first] = changes;
       if (first === undefined) return;
       for (const certificate of certificates) await rows.certificates.insert(certificate, first.revision);
       for (const sni of snis) await rows.snis.insert(sni, first.revision);
       for (const binding of bindings) await rows.bind(binding);
       for (const [index, change] of changes.entries()) await rows.appendChange(change, position + index);
+      await rows.appendAudit(audit);
     },
 
     async takeRevision() {
@@ -84,6 +85,21 @@ export function createRows(connection: Connection): Rows {
         actor,
         at,
       );
+    },
+    async appendAudit(entries) {
+      for (const { revision, entity, id, operation, actor, at, before, after } of entries) {
+        connection.run(
+          `INSERT INTO audit (revision, entity, id, operation, actor, at, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+          revision,
+          entity,
+          id,
+          operation,
+          actor,
+          at,
+          before,
+          after,
+        );
+      }
     },
     async rememberIntermediate(subjectKey, sha256, pem) {
       connection.run('INSERT OR IGNORE INTO intermediates VALUES (?, ?, ?)', subjectKey, sha256, pem);

@@ -98,4 +98,13 @@ export const migrations: readonly string[] = [
     revision INTEGER NOT NULL
   ) STRICT;
   `,
+  // Who changed what. Empty in replicas.
+  `
+  CREATE TABLE audit (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    revision INTEGER NOT NULL, entity TEXT NOT NULL, id TEXT NOT NULL, operation TEXT NOT NULL,
+    actor TEXT NOT NULL, at INTEGER NOT NULL,
+    before TEXT, after TEXT                  -- fingerprints
+  ) STRICT;
+  `,
 ];

@@ -6,7 +6,7 @@ import { PortunusError } from '../../lib/errors.ts';
 import type { Milliseconds } from '../../model/entities.ts';
 import { checkKeyring } from '../check-keyring.ts';
 import { transactionsWaitingMax } from '../contract.ts';
-import type { Committed, Store, StoreTransaction } from '../contract.ts';
+import { type AuditLimits, auditLimits, type Committed, type Store, type StoreTransaction } from '../contract.ts';
 import { inTime } from '../in-time.ts';
 import { createNudges } from '../nudges.ts';
 import { createQueue } from '../queue.ts';
@@ -16,7 +16,7 @@ import { isBusy, type Connection } from './connection.ts';
 import { openDatabase, openForReading } from './open-database.ts';
 import { createReader, readRevision } from './reader.ts';
 import { createRows } from './rows.ts';
-import { checkpointIfLong, pruneChanges } from './upkeep.ts';
+import { checkpointIfLong, pruneAudit, pruneChanges } from './upkeep.ts';
 import { watchOthers } from './watch-others.ts';
 
 export interface SqliteStoreOptions {
@@ -25,6 +25,7 @@ export interface SqliteStoreOptions {
   readonly now?: () => Milliseconds;
   /** Rows of `changes` that are kept at least; whole revisions beyond them are forgotten. */
   readonly changesKept?: number;
+  readonly audit?: AuditLimits;
 }
 
 const changesKeptDefault = 100_000;
@@ -38,7 +39,7 @@ const lockRetryMs = 20;
  * @throws STORE_UNAVAILABLE, STORE_DAMAGED, STORE_NEWER; KEYRING_MISMATCH when the sealer does not open this store
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  const { path, sealer, now = Date.now, changesKept = changesKeptDefault } = options;
+  const { path, sealer, now = Date.now, changesKept = changesKeptDefault, audit = auditLimits } = options;
   const writer = await openDatabase(path);
   let reader: Connection;
   try {
@@ -57,6 +58,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const nudges = createNudges();
   const secrets = new Map<string, Buffer>();
   const others = watchOthers(writer, reader, nudges.tell);
+  let isAuditPruned = false;
   let closing: Promise<void> | undefined;
 
   return {
@@ -124,6 +126,11 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
         const wrote = open.revision !== undefined;
         const revision = open.revision ?? readRevision(writer);
         if (wrote && isUpkeepDue(revision)) pruneChanges(writer, changesKept);
+        // Nothing else would forget by age in a store that is seldom written to.
+        if (wrote && (isUpkeepDue(revision) || !isAuditPruned)) {
+          pruneAudit(writer, audit, now());
+          isAuditPruned = true;
+        }
         return { value, revision, wrote };
       } finally {
         await open.end();

@@ -1,5 +1,6 @@
 // What keeps the file from growing for ever: old rows of `changes`, and a write-ahead log that readers hold open.
 import { statSync } from 'node:fs';
+import type { AuditLimits } from '../contract.ts';
 import type { Connection } from './connection.ts';
 
 /** A log this long means that no checkpoint finished, since some reader was always in the way. */
@@ -11,6 +12,18 @@ export function pruneChanges(connection: Connection, kept: number): void {
     `DELETE FROM changes WHERE revision <
        (SELECT revision FROM changes ORDER BY revision DESC, position DESC LIMIT 1 OFFSET ?)`,
     kept - 1,
+  );
+}
+
+/** Forgets what is older than the trail is kept for, and what is beyond its rows. */
+export function pruneAudit(connection: Connection, { keptForMs, rowsMax }: AuditLimits, now: number): void {
+  connection.run(
+    `DELETE FROM audit WHERE sequence <= max(
+       coalesce((SELECT sequence FROM audit ORDER BY sequence DESC LIMIT 1 OFFSET ?), 0),
+       coalesce((SELECT sequence - 1 FROM audit WHERE at >= ? ORDER BY sequence LIMIT 1),
+         (SELECT max(sequence) FROM audit), 0))`,
+    rowsMax,
+    now - keptForMs,
   );
 }
 
