@@ -255,7 +255,8 @@ export class ClientStream implements Downstream, Timed {
     }
     if (takes) this.#unread?.pass();
     this.#reading = takes;
-    if (this.#sendBlocked) return;
+    // Once the exchange is over, the time for its response runs.
+    if (this.#sendBlocked || this.#exchange === undefined) return;
     if (takes && !this.#switched) this.#watch(this.#services.settings.clientBodyTimeoutMs);
     else this.deadline = never;
   }
@@ -278,14 +279,18 @@ export class ClientStream implements Downstream, Timed {
     // Also what comes when the client resets the stream.
     if (this.#closed || this.#stream.aborted || !this.#bodyOpen) return;
     this.#bodyOpen = false;
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
     if (!this.#sendBlocked) this.deadline = never;
-    this.#exchange?.onRequestEnd(this.#requestTrailers);
+    exchange.onRequestEnd(this.#requestTrailers);
   }
 
   #onDrain(): void {
     this.#sendBlocked = false;
+    const exchange = this.#exchange;
+    if (exchange === undefined) return;
     this.deadline = never;
-    this.#exchange?.onDownstreamDrain();
+    exchange.onDownstreamDrain();
     this.#regulate();
   }
 

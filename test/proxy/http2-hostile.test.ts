@@ -217,6 +217,24 @@ suite('silence ends in time:', () => {
     assert.equal(await client.resetOf(1), errorCode.cancel);
   });
 
+  test('an answer that the window keeps is reset, also when the client ends its request only then', async () => {
+    await using upstream = await startRawUpstream(answering(ok));
+    await using gateway = await startGateway({
+      upstreamPort: upstream.port,
+      alpnProtocol: 'h2',
+      settings: { ...short, clientBodyTimeoutMs: 60_000, clientSendTimeoutMs: 300 },
+    });
+    using client = await connectFrames(gateway.port, [[4, 0]]);
+    client.request(1, postFields([['content-length', '4']]), false);
+    client.data(1, 'some', true);
+    await until('it is answered', () => gateway.entries.length === 1);
+    client.request(3, postFields(), false);
+    client.data(3, 'some');
+    await until('it is answered early', () => gateway.entries.length === 2);
+    client.data(3, 'more', true);
+    await until('both are over, and so the connection', () => gateway.server.activeConnections === 0);
+  });
+
   test('a client that reads nothing from its socket is gone with its socket', async () => {
     await using upstream = await startRawUpstream(
       answering(`HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(200_000)}`),
