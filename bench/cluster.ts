@@ -5,8 +5,6 @@
 //   npm run bench:cluster -- [--changes 1000] [--certificates 100000] [--json]
 import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { expectOk } from '../test/support/admin.ts';
@@ -17,6 +15,7 @@ import type { Gateway } from '../test/support/gateway.ts';
 import { handshake } from '../test/support/handshake.ts';
 import { type PostgresServer, startPostgres } from '../test/support/postgres.ts';
 import { until } from '../test/support/until.ts';
+import { writeTable } from './report/write-table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -165,22 +164,17 @@ function quantiles(values: readonly number[]): string {
 }
 
 function report(): void {
-  const facts = `${os.cpus()[0]?.model ?? ''}, ${os.cpus().length} cores, Linux ${os.release()}, Node.js ${process.versions.node}`;
-  const text = [
-    '# A cluster on one machine',
-    '',
-    `${new Date().toISOString()}. ${facts}. Two gateways with one worker each, a third for the fill, PostgreSQL (fsync on),`,
-    'and the clients that measure, all on these cores. The certificates of the fill share one chain and key.',
-    '',
-    '| | |',
-    '|---|---|',
-    ...rows.map(([what, figure]) => `| ${what} | ${figure} |`),
-    '',
-  ].join('\n');
   progress('');
-  process.stdout.write(options.json ? `${JSON.stringify(Object.fromEntries(rows), undefined, 2)}\n` : text);
-  mkdirSync(new URL('./results', import.meta.url), { recursive: true });
-  writeFileSync(new URL('./results/cluster.md', import.meta.url), text);
+  writeTable(
+    {
+      name: 'cluster',
+      title: 'A cluster on one machine',
+      conditions:
+        'Two gateways with one worker each, a third for the fill, PostgreSQL (fsync on),\nand the clients that measure, all on these cores. The certificates of the fill share one chain and key.',
+      rows,
+    },
+    options.json,
+  );
 }
 
 function progress(text: string): void {

@@ -3,7 +3,7 @@
 // to bench/results/scale.md.
 //
 //   npm run bench:scale -- [--certificates 1000000] [--apis 100000] [--hot 5000] [--changes 200] [--folder <path>] [--json]
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -12,6 +12,7 @@ import { measureCertificates } from './scale/certificates.ts';
 import { progress, type Row } from './scale/figures.ts';
 import { fillStore } from './scale/fill.ts';
 import { distinctKeys } from './scale/leaves.ts';
+import { writeTable } from './report/write-table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -57,21 +58,14 @@ async function filled(name: string, contents: { certificates: number; apis: numb
 }
 
 function report(rows: readonly Row[]): void {
-  const facts = `${os.cpus()[0]?.model ?? ''}, ${os.cpus().length} cores, Linux ${os.release()}, Node.js ${process.versions.node}`;
-  const text = [
-    '# Scale',
-    '',
-    `${new Date().toISOString()}. ${facts}. One worker; the clients that measure share the cores.`,
-    `${certificates} certificates in the embedded store, each with a name, a serial number and a signature of its own, P-256, a chain`,
-    `of 2.8 KB whose intermediate they share; ${distinctKeys} private keys in turn, each sealed anew for every certificate.`,
-    '',
-    '| | |',
-    '|---|---|',
-    ...rows.map(([what, figure]) => `| ${what} | ${figure} |`),
-    '',
-  ].join('\n');
   progress('');
-  process.stdout.write(options.json ? `${JSON.stringify(Object.fromEntries(rows), undefined, 2)}\n` : text);
-  mkdirSync(new URL('./results', import.meta.url), { recursive: true });
-  writeFileSync(new URL('./results/scale.md', import.meta.url), text);
+  writeTable(
+    {
+      name: 'scale',
+      title: 'Scale',
+      conditions: `One worker; the clients that measure share the cores.\n${certificates} certificates in the embedded store, each with a name, a serial number and a signature of its own, P-256, a chain\nof 2.8 KB whose intermediate they share; ${distinctKeys} private keys in turn, each sealed anew for every certificate.`,
+      rows,
+    },
+    options.json,
+  );
 }

@@ -3,8 +3,6 @@
 // fail that was not made to. Results go to bench/results/soak.md; ends with 1 when something did.
 //
 //   npm run bench:soak -- [--minutes 20] [--workers 2] [--names 500] [--json]
-import { mkdirSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { expectOk } from '../test/support/admin.ts';
@@ -15,6 +13,7 @@ import { change, publish, soakName } from './soak/changes.ts';
 import { clients } from './soak/clients.ts';
 import { createSampler, type Sample, trendOf } from './soak/samples.ts';
 import { startSoakUpstream } from './soak/upstream.ts';
+import { writeTable } from './report/write-table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -132,24 +131,17 @@ function report(): void {
   rows.push(['lines in the error log', String(output === '' ? 0 : output.split('\n').length)]);
   rows.push(['**problems**: what failed and was not made to', String(total(problems))]);
 
-  const facts = `${os.cpus()[0]?.model ?? ''}, ${os.cpus().length} cores, Linux ${os.release()}, Node.js ${process.versions.node}`;
-  const text = [
-    '# Soak',
-    '',
-    `${new Date().toISOString()}. ${facts}. ${minutes} minutes, ${options.workers} workers, ${names} names;`,
-    'clients, upstream and gateway share the cores.',
-    '',
-    '| | |',
-    '|---|---|',
-    ...rows.map(([what, figure]) => `| ${what} | ${figure} |`),
-    '',
-    ...Array.from(problems, ([problem, count]) => `- ${count} times: ${problem}`),
-    ...(problems.size > 0 ? [''] : []),
-  ].join('\n');
   progress('');
-  process.stdout.write(options.json ? `${JSON.stringify(Object.fromEntries(rows), undefined, 2)}\n` : text);
-  mkdirSync(new URL('./results', import.meta.url), { recursive: true });
-  writeFileSync(new URL('./results/soak.md', import.meta.url), text);
+  writeTable(
+    {
+      name: 'soak',
+      title: 'Soak',
+      conditions: `${minutes} minutes, ${options.workers} workers, ${names} names;\nclients, upstream and gateway share the cores.`,
+      rows,
+      notes: Array.from(problems, ([problem, count]) => `${count} times: ${problem}`),
+    },
+    options.json,
+  );
   if (output !== '') process.stderr.write(`${output.slice(0, 4000)}\n`);
   if (problems.size > 0) process.exitCode = 1;
 }

@@ -3,8 +3,7 @@
 //
 //   npm run bench:workers -- [--workers 2] [--rounds 5] [--seconds 4] [--json]
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -13,6 +12,7 @@ import { makeSelfSigned } from '../test/support/certificates.ts';
 import { type Gateway, startGateway } from '../test/support/gateway.ts';
 import { startUpstream } from '../test/support/upstream.ts';
 import { median, progress, type Row } from './scale/figures.ts';
+import { writeTable } from './report/write-table.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -174,20 +174,14 @@ function percent(share: number): string {
 }
 
 function report(): void {
-  const facts = `${os.cpus()[0]?.model ?? ''}, ${os.cpus().length} cores, Linux ${os.release()}, Node.js ${process.versions.node}`;
-  const text = [
-    '# Workers',
-    '',
-    `${new Date().toISOString()}. ${facts}. ECDSA P-256, X25519, TLS 1.3. The clients, ${loads} processes, share the cores`,
-    'with the workers, so what counts is the CPU that the workers spent.',
-    '',
-    '| | |',
-    '|---|---|',
-    ...rows.map(([what, figure]) => `| ${what} | ${figure} |`),
-    '',
-  ].join('\n');
   progress('');
-  process.stdout.write(options.json ? `${JSON.stringify(Object.fromEntries(rows), undefined, 2)}\n` : text);
-  mkdirSync(new URL('./results', import.meta.url), { recursive: true });
-  writeFileSync(new URL('./results/workers.md', import.meta.url), text);
+  writeTable(
+    {
+      name: 'workers',
+      title: 'Workers',
+      conditions: `ECDSA P-256, X25519, TLS 1.3. The clients, ${loads} processes, share the cores\nwith the workers, so what counts is the CPU that the workers spent.`,
+      rows,
+    },
+    options.json,
+  );
 }

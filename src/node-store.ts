@@ -7,7 +7,7 @@ import type { Config } from './config/config.ts';
 import { ensureDefaultCertificate } from './default-certificate.ts';
 import { isPortunusError, PortunusError } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
-import { auditLimitsOf, embeddedStorePath } from './open-store.ts';
+import { auditLimitsOf, createClusterStore, embeddedStorePath } from './open-store.ts';
 import { type FillProgress, historyOf, isFilled, startCopier } from './replica/copier.ts';
 import type { Followed } from './replica/follower.ts';
 import { checkKeyring } from './store/check-keyring.ts';
@@ -16,7 +16,6 @@ import { createLocalRegistry } from './store/local-registry.ts';
 import type { NodeRegistry, NodeReport } from './store/node-registry.ts';
 import { createNodeRegistry } from './store/postgres/node-registry.ts';
 import { createPgClient } from './store/postgres/postgres-client.ts';
-import { createPostgresStore } from './store/postgres/postgres-store.ts';
 import { createReplicaSource } from './store/postgres/replica-source.ts';
 import { withFallback } from './store/reading-fallback.ts';
 import type { Sealer } from './store/sealer.ts';
@@ -92,15 +91,7 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
   const { schema } = config.postgres;
   await using stack = new AsyncDisposableStack();
   const client = stack.use(createPgClient(config.postgres));
-  const store = stack.use(
-    createPostgresStore({
-      client,
-      schema,
-      sealer,
-      changesKeptForMs: config.changesKeptForMs,
-      audit: auditLimitsOf(config),
-    }),
-  );
+  const store = stack.use(createClusterStore(config, schema, client, sealer));
   const replica = stack.use(await openReplica(path.join(config.prefix, 'replica.db'), log));
   if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
   else await prepareStore(store, sealer, startedAt);

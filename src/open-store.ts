@@ -8,8 +8,9 @@ import type { AuditLimits, Store, StoreReader } from './store/contract.ts';
 import type { NodeRegistry } from './store/node-registry.ts';
 import { migrate } from './store/postgres/migrate.ts';
 import { createNodeRegistry } from './store/postgres/node-registry.ts';
+import type { PgClient } from './store/postgres/client.ts';
 import { createPgClient } from './store/postgres/postgres-client.ts';
-import { createPostgresStore } from './store/postgres/postgres-store.ts';
+import { createPostgresStore, type PostgresStore } from './store/postgres/postgres-store.ts';
 import { createReader as createPostgresReader } from './store/postgres/reader.ts';
 import type { Sealer } from './store/sealer.ts';
 import { openForReading } from './store/sqlite/open-database.ts';
@@ -45,15 +46,7 @@ export async function openStore(config: Config, sealer: Sealer): Promise<OpenedS
   const { schema } = config.postgres;
   await using stack = new AsyncDisposableStack();
   const client = stack.use(createPgClient(config.postgres));
-  const store = stack.use(
-    createPostgresStore({
-      client,
-      schema,
-      sealer,
-      changesKeptForMs: config.changesKeptForMs,
-      audit: auditLimitsOf(config),
-    }),
-  );
+  const store = stack.use(createClusterStore(config, schema, client, sealer));
   await store.ready();
   await checkKeyring(store, sealer);
   const nodes = createNodeRegistry({ client, schema, store });
@@ -101,4 +94,14 @@ export async function withSnapshot<T>(config: Config, work: (reader: StoreReader
   await migrate(client, config.postgres.schema);
   await using patient = createPgClient({ ...config.postgres, timeoutMs: snapshotPauseMs });
   return await patient.transact('snapshot', (tx) => work(createPostgresReader(tx)));
+}
+
+export function createClusterStore(config: Config, schema: string, client: PgClient, sealer: Sealer): PostgresStore {
+  return createPostgresStore({
+    client,
+    schema,
+    sealer,
+    changesKeptForMs: config.changesKeptForMs,
+    audit: auditLimitsOf(config),
+  });
 }
