@@ -32,6 +32,9 @@ export interface ExchangeServices {
   readonly dateLine: () => string;
 }
 
+/** Responses of 1xx that an upstream may give one request. */
+const interimResponsesMax = 100;
+
 /** RFC 9110 section 9.2.2: these may be sent again when it is unknown whether the upstream has acted. */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
@@ -62,6 +65,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
   #bodyBegun = false;
   #requestWhole = false;
   #responseWhole = false;
+  #interimResponses = 0;
   #switched = false;
   #over = false;
 
@@ -230,6 +234,9 @@ export class Exchange implements UpstreamSink, AccessEntry {
   }
 
   onInterimResponse(head: Response): void {
+    this.#interimResponses += 1;
+    // Each begins the wait for the upstream anew.
+    if (this.#interimResponses > interimResponsesMax) return this.#failed(failure.malformed);
     // We have asked for no 100; the client got ours.
     if (head.status !== 100 && this.#request.version !== 10) this.#downstream.sendInterim(head);
   }

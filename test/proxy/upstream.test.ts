@@ -392,3 +392,13 @@ suite('an https upstream', () => {
     server.close();
   });
 });
+
+test('an upstream that never comes to its final response has failed', async () => {
+  await using upstream = await startRawUpstream(answering('HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n'.repeat(101)));
+  await using gateway = await startGateway({ upstreamPort: upstream.port });
+  using client = await gateway.connect();
+  client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  const all = await client.take('UPSTREAM_RESPONSE_INVALID');
+  assert.equal(all.match(/103 Early Hints/g)?.length, 100);
+  assert.match(all, /HTTP\/1\.1 502 /);
+});
