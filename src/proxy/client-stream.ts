@@ -4,10 +4,10 @@ import { constants, type ServerHttp2Stream, type ServerStreamResponseOptions } f
 import type { FieldLines } from '../http1/field-lines.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Response } from '../http1/message.ts';
-import { gatheredMaxBytes } from '../http1/message-writer.ts';
 import { fieldsObject, pushFields } from '../http2/fields.ts';
 import { GatheredPieces } from '../http2/gather-pieces.ts';
-import { readTrailers } from '../http2/trailers.ts';
+import { Pieces } from '../http2/pieces.ts';
+import { readTrailers, trailersObject } from '../http2/trailers.ts';
 import { StreamRequest } from '../http2/stream-request.ts';
 import type { Connection } from '../tls/connection.ts';
 import type { Timed } from './deadlines.ts';
@@ -18,7 +18,6 @@ import type { OwnResponse } from './own-responses.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 const never = Number.POSITIVE_INFINITY;
-const nothingDropped = new Uint8Array(256);
 
 const withBody: ServerStreamResponseOptions & { readonly sendDate: boolean } = { sendDate: false };
 const withTrailers = { ...withBody, waitForTrailers: true };
@@ -50,7 +49,7 @@ export class ClientStream implements Downstream, Timed {
   /** A response's head that is sent with what follows it. */
   #head: string[] | undefined;
   #headOptions = withBody;
-  #pieces: Buffer[] = [];
+  readonly #pieces = new Pieces();
   /** The response ends with trailers, or with the empty frame in their place. */
   #waitsForTrailers = false;
   #trailers: FieldLines | undefined;
@@ -128,15 +127,12 @@ export class ClientStream implements Downstream, Timed {
   }
 
   sendData(bytes: Buffer, from: number, to: number): void {
-    if (to === from) return;
-    const piece = bytes.subarray(from, to);
-    // Small pieces may lie where the next read goes; large ones stay until they have left.
-    this.#pieces.push(to - from <= gatheredMaxBytes ? Buffer.from(piece) : piece);
+    this.#pieces.add(bytes, from, to);
   }
 
   sendEnd(trailers: FieldLines | undefined): void {
     if (!this.#isOpen) return;
-    const last = this.#takePieces();
+    const last = this.#pieces.take();
     this.#trailers = trailers;
     if (this.#head !== undefined) {
       // All of it is at hand: whether there are trailers is known.
@@ -162,7 +158,7 @@ export class ClientStream implements Downstream, Timed {
   flush(): boolean {
     if (!this.#isOpen) return true;
     if (this.#head !== undefined) this.#respond();
-    const piece = this.#takePieces();
+    const piece = this.#pieces.take();
     if (piece !== undefined) this.#stream.write(piece);
     if (!this.#stream.writableNeedDrain) return true;
     if (!this.#sendBlocked) this.#stream.once('drain', () => this.#onDrain());
@@ -218,8 +214,7 @@ export class ClientStream implements Downstream, Timed {
   #sendTrailers(): void {
     if (!this.#isOpen) return;
     this.#waitsForTrailers = false;
-    const text = this.#trailers?.serialize(nothingDropped, undefined) ?? '';
-    this.#stream.sendTrailers(fieldsObject(text));
+    this.#stream.sendTrailers(trailersObject(this.#trailers));
     if (this.#bodyOpen && this.#exchange === undefined) setImmediate(() => this.#stopRequest());
   }
 
@@ -230,13 +225,6 @@ export class ClientStream implements Downstream, Timed {
   #stopRequest(): void {
     if (this.#stream.writableFinished) this.#cut(NGHTTP2_NO_ERROR);
     else this.#stream.once('finish', () => this.#cut(NGHTTP2_NO_ERROR));
-  }
-
-  #takePieces(): Buffer | undefined {
-    const pieces = this.#pieces;
-    if (pieces.length === 0) return undefined;
-    this.#pieces = [];
-    return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
   }
 
   /** Reads the body while the exchange takes it; what is not read holds the client back (RFC 9113 section 5.2). */
@@ -313,7 +301,7 @@ export class ClientStream implements Downstream, Timed {
     if (this.#closed) return;
     this.#closed = true;
     this.#services.deadlines.delete(this);
-    this.#pieces = [];
+    this.#pieces.forget();
     const exchange = this.#exchange;
     this.#exchange = undefined;
     exchange?.abandon();

@@ -2,9 +2,8 @@
 // HTTP/1.1 client uses, or anything else.
 import type { Socket } from 'node:net';
 
-const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-/** Enough to tell it from any request line. */
-const tellingBytes = 4;
+/** Of `PRI * HTTP/2.0`: enough to tell it from any request line. */
+const beginning = Buffer.from('PRI ');
 
 export type PrefaceProtocol = 'http/1.1' | 'h2';
 
@@ -38,9 +37,9 @@ export class PrefaceReading {
   #onData = (chunk: Buffer): void => {
     const bytes = this.#bytes === undefined ? chunk : Buffer.concat([this.#bytes, chunk]);
     this.#bytes = bytes;
-    const length = Math.min(bytes.length, tellingBytes);
-    if (!bytes.subarray(0, length).equals(preface.subarray(0, length))) this.#finish('http/1.1');
-    else if (length === tellingBytes) this.#finish('h2');
+    const length = Math.min(bytes.length, beginning.length);
+    if (!bytes.subarray(0, length).equals(beginning.subarray(0, length))) this.#finish('http/1.1');
+    else if (length === beginning.length) this.#finish('h2');
   };
 
   #finish(protocol: PrefaceProtocol | undefined): void {

@@ -3,17 +3,16 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2';
 import type { FieldLines } from '../http1/field-lines.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
-import { gatheredMaxBytes } from '../http1/message-writer.ts';
-import { fieldsObject, pushFields } from '../http2/fields.ts';
+import { pushFields } from '../http2/fields.ts';
+import { Pieces } from '../http2/pieces.ts';
 import { StreamResponse } from '../http2/stream-response.ts';
-import { readTrailers } from '../http2/trailers.ts';
+import { readTrailers, trailersObject } from '../http2/trailers.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { type Failure, failure, type UpstreamSink, type UpstreamTimeouts } from './upstream-connection.ts';
 import type { UpstreamTransport } from './upstream-transport.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = constants;
 const never = Number.POSITIVE_INFINITY;
-const nothingDropped = new Uint8Array(256);
 const ofConnection: ReadonlySet<string> = new Set(['connection', 'transfer-encoding', 'upgrade']);
 
 export class UpstreamStream implements UpstreamTransport, Timed {
@@ -32,7 +31,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
   #sink: UpstreamSink | undefined;
   #stream: ClientHttp2Stream | undefined;
   #method = '';
-  #pieces: Buffer[] = [];
+  readonly #pieces = new Pieces();
   #trailers: FieldLines | undefined;
   #requestSent = false;
   #sendBlocked = false;
@@ -100,10 +99,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
   }
 
   sendData(bytes: Buffer, from: number, to: number): void {
-    if (to === from) return;
-    const piece = bytes.subarray(from, to);
-    // Small pieces may lie where the next read goes; large ones stay until they have left.
-    this.#pieces.push(to - from <= gatheredMaxBytes ? Buffer.from(piece) : piece);
+    this.#pieces.add(bytes, from, to);
   }
 
   sendChunk(bytes: Buffer, from: number, to: number): void {
@@ -118,7 +114,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
     this.#requestSent = true;
     this.#sendBlocked = false;
     this.touch();
-    const last = this.#takePieces();
+    const last = this.#pieces.take();
     if (last === undefined) this.#stream?.end();
     else this.#stream?.end(last);
   }
@@ -126,7 +122,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
   flush(): boolean {
     const stream = this.#stream;
     if (this.#closed || stream === undefined) return true;
-    const piece = this.#takePieces();
+    const piece = this.#pieces.take();
     if (piece !== undefined) stream.write(piece);
     if (!stream.writableNeedDrain) return true;
     if (!this.#requestSent) {
@@ -171,7 +167,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
     if (this.#closed) return;
     this.#closed = true;
     this.#sink = undefined;
-    this.#pieces = [];
+    this.#pieces.forget();
     this.#deadlines.delete(this);
     const stream = this.#stream;
     // Nothing more is read of it, and what was answered early need not be sent to its end.
@@ -185,15 +181,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
 
   #sendTrailers(stream: ClientHttp2Stream): void {
     if (stream.closed || stream.destroyed) return;
-    const text = this.#trailers?.serialize(nothingDropped, undefined) ?? '';
-    stream.sendTrailers(fieldsObject(text));
-  }
-
-  #takePieces(): Buffer | undefined {
-    const pieces = this.#pieces;
-    if (pieces.length === 0) return undefined;
-    this.#pieces = [];
-    return pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+    stream.sendTrailers(trailersObject(this.#trailers));
   }
 
   #onHead(raw: readonly string[], flags: number): void {

@@ -256,7 +256,8 @@ export function fieldOf(head: string, name: string): string | undefined {
   return new RegExp(`^${name}: (.*)\\r$`, 'im').exec(head)?.[1];
 }
 
-async function listen(server: net.Server): Promise<number> {
+/** @returns the port */
+export async function listen(server: net.Server): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
 }

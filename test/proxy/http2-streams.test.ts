@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import http from 'node:http';
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
-import type { AddressInfo } from 'node:net';
 import { suite, test } from 'node:test';
 import {
   connectFrames,
@@ -17,8 +16,9 @@ import {
   postFields,
   statusOf,
 } from '../support/http2-frames.ts';
-import { until } from '../support/until.ts';
-import { answering, type GatewayOptions, startGateway, startRawUpstream } from './http1-gateway.ts';
+import { flood } from '../support/flood.ts';
+import { until, untilStill } from '../support/until.ts';
+import { answering, type GatewayOptions, listen, startGateway, startRawUpstream } from './http1-gateway.ts';
 
 const megabyte = 1024 * 1024;
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi';
@@ -30,43 +30,20 @@ function connect(port: number): ClientHttp2Session & Disposable {
   return Object.assign(session, { [Symbol.dispose]: () => session.destroy() });
 }
 
-async function listen(server: http.Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return (server.address() as AddressInfo).port;
-}
-
-/** Waits until nothing moves any more: what was written is all that sockets and the gateway hold together. */
-async function whenStill(what: string, written: () => number): Promise<void> {
-  let before = -1;
-  let still = 0;
-  await until(what, () => {
-    still = written() > 0 && written() === before ? still + 1 : 0;
-    before = written();
-    return still === 20;
-  });
-}
-
 test('100 MB to a client that reads slowly do not pile up in the gateway', async () => {
-  let written = 0;
-  const block = Buffer.alloc(megabyte, 'x');
+  let sent = { written: 0 };
   await using upstream = await startRawUpstream(({ socket }) => {
     socket.once('data', () => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${100 * megabyte}\r\n\r\n`);
-      const more = (): void => {
-        while (written < 100 * megabyte) {
-          written += megabyte;
-          if (!socket.write(block)) return void socket.once('drain', more);
-        }
-      };
-      more();
+      sent = flood(socket, 100 * megabyte);
     });
   });
   await using gateway = await startGateway({ ...h2, upstreamPort: upstream.port });
   using session = connect(gateway.port);
   const stream = session.request({ ':path': '/' });
   await new Promise((resolve) => stream.once('response', resolve));
-  await whenStill('the upstream is held up', () => written);
-  assert.ok(written < 20 * megabyte, `${written / megabyte} MB were taken from the upstream`);
+  await untilStill('the upstream is held up', () => sent.written);
+  assert.ok(sent.written < 20 * megabyte, `${sent.written / megabyte} MB were taken from the upstream`);
   let bytes = 0;
   stream.on('data', (piece: Buffer) => {
     bytes += piece.length;
@@ -94,7 +71,7 @@ test('100 MB to an upstream that reads slowly do not pile up in the gateway', as
     });
   };
   more();
-  await whenStill('the client is held up', () => left);
+  await untilStill('the client is held up', () => left);
   assert.ok(left < 20 * megabyte, `${left / megabyte} MB were taken from the client`);
   let bytes = connection.received.length;
   connection.socket.removeAllListeners('data');

@@ -2,47 +2,28 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
-import { until } from '../support/until.ts';
-import { connectRaw, startGateway, startRawUpstream } from './http1-gateway.ts';
+import { flood } from '../support/flood.ts';
+import { until, untilStill } from '../support/until.ts';
+import { connectRaw, listen, startGateway, startRawUpstream } from './http1-gateway.ts';
 
 const megabyte = 1024 * 1024;
 
-async function listen(server: http.Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return (server.address() as AddressInfo).port;
-}
-
 test('100 MB to a client that reads slowly do not pile up in the gateway', async () => {
-  let written = 0;
-  const block = Buffer.alloc(megabyte, 'x');
+  let sent = { written: 0 };
   await using upstream = await startRawUpstream(({ socket }) => {
     socket.once('data', () => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${100 * megabyte}\r\n\r\n`);
-      const more = (): void => {
-        while (written < 100 * megabyte) {
-          written += megabyte;
-          if (!socket.write(block)) return void socket.once('drain', more);
-        }
-      };
-      more();
+      sent = flood(socket, 100 * megabyte);
     });
   });
   await using gateway = await startGateway({ upstreamPort: upstream.port });
   using client = await connectRaw(gateway.port);
   client.socket.pause();
   client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
-  let before = -1;
-  // Nothing moves any more: what was written is all that sockets and the gateway hold together.
-  let still = 0;
-  await until('the upstream is held up', () => {
-    still = written > 0 && written === before ? still + 1 : 0;
-    before = written;
-    return still === 20;
-  });
-  assert.ok(written < 30 * megabyte, `${written / megabyte} MB were taken from the upstream`);
+  await untilStill('the upstream is held up', () => sent.written);
+  assert.ok(sent.written < 30 * megabyte, `${sent.written / megabyte} MB were taken from the upstream`);
 
   let bytes = 0;
   client.socket.removeAllListeners('data');
@@ -63,23 +44,9 @@ test('100 MB to an upstream that reads slowly do not pile up in the gateway', as
   const connection = await upstream.connection(0);
   await connection.take('\r\n\r\n');
   connection.socket.pause();
-  const block = Buffer.alloc(megabyte, 'x');
-  let written = 0;
-  const more = (): void => {
-    while (written < 100 * megabyte) {
-      written += megabyte;
-      if (!client.socket.write(block)) return void client.socket.once('drain', more);
-    }
-  };
-  more();
-  let before = -1;
-  let still = 0;
-  await until('the client is held up', () => {
-    still = written === before ? still + 1 : 0;
-    before = written;
-    return still === 20;
-  });
-  assert.ok(written < 30 * megabyte, `${written / megabyte} MB were taken from the client`);
+  const sent = flood(client.socket, 100 * megabyte);
+  await untilStill('the client is held up', () => sent.written);
+  assert.ok(sent.written < 30 * megabyte, `${sent.written / megabyte} MB were taken from the client`);
 
   let bytes = connection.received.length;
   connection.socket.removeAllListeners('data');

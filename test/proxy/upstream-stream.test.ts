@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import http2, { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { until } from '../support/until.ts';
+import { flood } from '../support/flood.ts';
+import { until, untilStill } from '../support/until.ts';
 import { connectRaw, type Gateway, type GatewayOptions, startGateway } from './http1-gateway.ts';
 
 interface Upstream extends AsyncDisposable {
@@ -213,31 +214,17 @@ test('what speaks no HTTP/2 is an upstream that failed', async () => {
 
 test('50 MB to a client that reads slowly do not pile up in the gateway', async () => {
   const total = 50 * 1024 * 1024;
-  let written = 0;
+  let sent = { written: 0 };
   await using upstream = await startUpstream((stream) => {
     stream.respond({ ':status': 200, 'content-length': total });
-    const block = Buffer.alloc(1024 * 1024, 'x');
-    const more = (): void => {
-      while (written < total) {
-        written += block.length;
-        if (!stream.write(block)) return void stream.once('drain', more);
-      }
-      stream.end();
-    };
-    more();
+    sent = flood(stream, total, () => stream.end());
   });
   await using gateway = await start(upstream);
   using client = await connectRaw(gateway.port);
   client.socket.pause();
   client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
-  let before = -1;
-  let still = 0;
-  await until('the upstream is held up', () => {
-    still = written > 0 && written === before ? still + 1 : 0;
-    before = written;
-    return still === 20;
-  });
-  assert.ok(written < total / 2, `${written} bytes were taken`);
+  await untilStill('the upstream is held up', () => sent.written);
+  assert.ok(sent.written < total / 2, `${sent.written} bytes were taken`);
   client.socket.resume();
   await until('all of it arrives', () => client.received.length > total);
 });

@@ -14,3 +14,14 @@ export async function until<T>(what: string, probe: () => T | Promise<T>): Promi
     await pause(pauseMs);
   }
 }
+
+/** Waits until nothing moves any more: what was written is all that sockets and the gateway hold together. */
+export async function untilStill(what: string, written: () => number): Promise<void> {
+  let before = -1;
+  let still = 0;
+  await until(what, () => {
+    still = written() > 0 && written() === before ? still + 1 : 0;
+    before = written();
+    return still === 20;
+  });
+}
