@@ -2,7 +2,8 @@
 // Plain JavaScript that an old Node can run.
 import { spawn } from 'node:child_process';
 
-const passedOn = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR2'];
+// SIGUSR1 too: with nobody to handle it, it would open the debugger of this process.
+const passedOn = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'];
 
 /**
  * @param {string} command

@@ -1,6 +1,9 @@
 // argv → command. The only file that ends the process.
 import { runCommandLine } from './cli/command-line.ts';
 import type { Terminal } from './cli/terminal.ts';
+import { withholdMemory } from './withhold-memory.ts';
+
+withholdMemory();
 
 const terminal: Terminal = {
   out: (line) => void process.stdout.write(`${line}\n`),

@@ -1,8 +1,9 @@
 // What a running gateway leaves in its data directory for the other commands: portunus.pid, portunus.json with its actual
 // ports, and the lock that keeps a second gateway out.
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { isPortunusError, PortunusError, reasonOf } from './lib/errors.ts';
+import { replaceFile } from './lib/replace-file.ts';
 import { takeFileLock } from './store/sqlite/file-lock.ts';
 
 export interface RunningPort {
@@ -28,23 +29,22 @@ export interface RunDirectory extends Disposable {
  * Makes the data directory (mode 0700) where it is missing and takes its lock, which the system lets go of however the
  * process ends.
  *
- * @throws ALREADY_RUNNING; STORE_UNAVAILABLE when the directory cannot be made or written
+ * @throws ALREADY_RUNNING; STORE_UNAVAILABLE when the directory cannot be made or written, or everyone may write it
  */
 export function openRunDirectory(prefix: string): RunDirectory {
   const pidFile = path.join(prefix, 'portunus.pid');
   const factsFile = path.join(prefix, 'portunus.json');
   const lock = orUnusable(prefix, () => {
     mkdirSync(prefix, { recursive: true, mode: 0o700 });
+    refuseOpen(prefix);
     const taken = takeLock(prefix);
     rmSync(factsFile, { force: true });
-    writeFileSync(pidFile, `${process.pid}\n`);
+    replaceFile(pidFile, `${process.pid}\n`);
     return taken;
   });
   return {
     publish(facts) {
-      const draft = `${factsFile}.new`;
-      writeFileSync(draft, `${JSON.stringify(facts)}\n`);
-      renameSync(draft, factsFile);
+      replaceFile(factsFile, `${JSON.stringify(facts)}\n`);
     },
     [Symbol.dispose]() {
       rmSync(factsFile, { force: true });
@@ -52,6 +52,14 @@ export function openRunDirectory(prefix: string): RunDirectory {
       lock[Symbol.dispose]();
     },
   };
+}
+
+/** Whoever can put files there can put in the keyring and the store. */
+function refuseOpen(prefix: string): void {
+  if ((statSync(prefix).mode & 0o002) === 0) return;
+  throw new PortunusError('STORE_UNAVAILABLE', `the data directory ${prefix} can be written by every user`, {
+    hint: `Take that from them: chmod 0700 ${prefix}`,
+  });
 }
 
 /** What the system says of a directory that cannot be used, with its name and what to do. */

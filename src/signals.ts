@@ -1,5 +1,5 @@
 // The signals of the primary: SIGTERM, SIGINT and SIGQUIT drain, a second one a second later ends at once; SIGHUP reads the configuration
-// again; SIGUSR2 opens the log files again.
+// again; SIGUSR2 opens the log files again, and so does SIGUSR1, by which it is done elsewhere.
 import { reasonOf } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
 
@@ -34,6 +34,7 @@ export function listenForSignals(log: Log): Signals {
           log.error({ reason: reasonOf(error) }, 'the reload failed');
         });
     },
+    SIGUSR1: () => reopen(),
     SIGUSR2: () => reopen(),
   };
   for (const [signal, handler] of Object.entries(handlers)) process.on(signal, handler);

@@ -5,7 +5,10 @@ import { createLog } from './observe/log.ts';
 import type { Log } from './observe/contract.ts';
 import { loadKeyring } from './store/keyring.ts';
 import { createSealer } from './store/sealing.ts';
+import { withholdMemory } from './withhold-memory.ts';
 import type { FromWorker, ToWorker } from './workers/protocol.ts';
+
+withholdMemory();
 
 let started: Promise<DataPlane> | undefined;
 let log: Log = createLog({ level: 'info', name: 'worker' });

@@ -47,6 +47,7 @@ const composition = new Set([
   'serving.ts',
   'signals.ts',
   'token-commands.ts',
+  'withhold-memory.ts',
 ]);
 const pure = ['model', 'x509'];
 

@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { isPortunusError } from '../src/lib/errors.ts';
+import { loadIdentity } from '../src/replica/node-identity.ts';
 import { openRunDirectory } from '../src/run-file.ts';
 
 test('a data directory belongs to one gateway at a time', (t) => {
@@ -43,6 +53,32 @@ test('a lock that cannot be opened is not taken for another gateway', (t) => {
     () => openRunDirectory(prefix),
     (error) => isPortunusError(error, 'STORE_UNAVAILABLE') && error.message.includes(prefix),
   );
+});
+
+test('a data directory that every user can write is refused, and nothing is made in it', (t) => {
+  const prefix = directory(t);
+  chmodSync(prefix, 0o1777);
+  assert.throws(
+    () => openRunDirectory(prefix),
+    (error) => isPortunusError(error, 'STORE_UNAVAILABLE') && error.hint?.includes(`chmod 0700 ${prefix}`) === true,
+  );
+  assert.equal(existsSync(path.join(prefix, 'portunus.lock')), false);
+});
+
+test('what is written goes into no file that a link in the data directory leads to', (t) => {
+  const prefix = directory(t);
+  const victim = path.join(directory(t), 'victim');
+  writeFileSync(victim, 'untouched');
+  const written = ['portunus.pid', 'portunus.json', 'node-id'];
+  for (const name of written) {
+    symlinkSync(victim, path.join(prefix, name));
+    symlinkSync(victim, path.join(prefix, `${name}.new`));
+  }
+  using running = openRunDirectory(prefix);
+  running.publish({ pid: process.pid, version: '0', proxy: [], admin: [], status: [] });
+  loadIdentity(prefix, { name: '', address: '', version: '0' });
+  assert.equal(readFileSync(victim, 'utf8'), 'untouched');
+  for (const name of written) assert.equal(statSync(path.join(prefix, name)).mode & 0o777, 0o600, name);
 });
 
 function directory(t: { after(done: () => void): void }): string {

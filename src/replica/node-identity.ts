@@ -1,7 +1,8 @@
 // Who this node is: an id that its data directory keeps, so that it is the same node after a restart.
 import { randomUUID } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { replaceFile } from '../lib/replace-file.ts';
 import type { NodeIdentity } from '../store/node-registry.ts';
 
 const fileName = 'node-id';
@@ -14,9 +15,7 @@ export function loadIdentity(prefix: string, facts: Pick<NodeIdentity, 'name' | 
 /** @returns a fresh id, which the data directory keeps from now on */
 export function renewId(prefix: string): string {
   const id = randomUUID();
-  const file = path.join(prefix, fileName);
-  writeFileSync(`${file}.new`, `${id}\n`, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  replaceFile(path.join(prefix, fileName), `${id}\n`);
   return id;
 }
 

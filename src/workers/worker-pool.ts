@@ -18,7 +18,7 @@ const reportTimeoutMs = 2000;
  * Connections leave a few ten thousand bytes of short-lived objects each: with more room for the young they die before
  * they are copied. Twice V8's own room, half of it from the start.
  */
-const workerFlags = ['--max-semi-space-size=32', '--min-semi-space-size=16'];
+const workerFlags = ['--max-semi-space-size=32', '--min-semi-space-size=16', '--disable-sigusr1'];
 /** How often the workers are looked after within `worker_timeout`. */
 const looksPerTimeout = 4;
 
@@ -128,7 +128,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       // The operator's own flags come last and win.
       execArgv: [...workerFlags, ...process.execArgv],
       // A worker that replaces another should be there soon: compiled code is kept (250 ms to load becomes 70 ms).
-      env: { NODE_COMPILE_CACHE: path.join(start.config.prefix, 'compile-cache'), ...process.env },
+      env: { NODE_COMPILE_CACHE: path.join(start.config.prefix, 'compile-cache'), ...environmentOfWorkers() },
     });
     const exit = Promise.withResolvers<void>();
     const worker: Worker<Report> = {
@@ -275,4 +275,9 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     // A worker that dies meanwhile is noticed by its exit.
     worker.child.send(message, handle as never, { keepOpen: true }, () => undefined);
   }
+}
+
+/** Without settings: some are secrets, and what a worker needs of them it is told. */
+function environmentOfWorkers(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('PORTUNUS_')));
 }
