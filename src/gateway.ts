@@ -103,6 +103,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
       storeTrouble: nodeStore.trouble,
       status: node.status,
       countUpload: node.countUpload,
+      countRefusal: node.countAdminRefusal,
       log,
       now: Date.now,
       version,

@@ -1,5 +1,6 @@
 // What this node tells about itself: /status, /status/ready, /metrics. How it is asked is admin's and observe's.
 import type { Config } from './config/config.ts';
+import type { ErrorCode } from './lib/errors.ts';
 import { createMetrics } from './observe/metrics.ts';
 import type { Readiness } from './observe/status-server.ts';
 import type { Acknowledgements } from './replica/acknowledgements.ts';
@@ -22,6 +23,7 @@ export interface NodeStatus {
   /** Text of the Prometheus exposition format. */
   readonly metrics: () => Promise<string>;
   readonly countUpload: (result: 'accepted' | 'refused') => void;
+  readonly countAdminRefusal: (code: ErrorCode) => void;
 }
 
 export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
@@ -32,6 +34,7 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
 
   return {
     countUpload: (result) => metrics.countUpload(result),
+    countAdminRefusal: (code) => metrics.countAdminRefusal(code),
 
     async status() {
       const [reports, revision, fill] = await Promise.all([serving.reports(), store.revision(), filling()]);

@@ -5,6 +5,8 @@ import { BlockList, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { Server as TlsServer, type SecureContextOptions, type SecureVersion } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { isPortunusError, type ErrorCode } from '../lib/errors.ts';
+import { createSparingLog } from '../observe/sparing-log.ts';
 import { observeStaleness } from '../store/reading-fallback.ts';
 import { authenticate, type AuthenticateDeps, authorize, type Caller, type Credentials } from './authenticate.ts';
 import { guardAgainstBrowsers } from './browser-guard.ts';
@@ -63,6 +65,10 @@ export async function createAdminServer(deps: AdminDeps): Promise<AdminServer> {
       failures: createFailureLimit(deps.config.adminAuthFailuresMax, () => performance.now()),
       now: () => deps.now(),
     },
+    tellOfRefusal: createSparingLog<Refused>(
+      (fields) => deps.log.warn(fields, 'a request of the Admin API was turned away'),
+      () => performance.now(),
+    ),
   };
   const apps: FastifyInstance[] = [];
   let closing: Promise<void> | undefined;
@@ -91,11 +97,19 @@ export async function createAdminServer(deps: AdminDeps): Promise<AdminServer> {
 interface Surface {
   readonly routes: readonly (Route & { readonly handleWithoutKeys: Route['handle'] })[];
   readonly callers: AuthenticateDeps;
+  readonly tellOfRefusal: (kind: ErrorCode, refused: Refused) => void;
+}
+
+/** Nothing in it is the client's own words. */
+interface Refused {
+  readonly code: ErrorCode;
+  readonly address: string;
+  readonly method: string;
 }
 
 function createApp(
   deps: AdminDeps,
-  { routes, callers }: Surface,
+  { routes, callers, tellOfRefusal }: Surface,
   demandsToken: boolean,
   tls: AdminTls | undefined,
 ): FastifyInstance {
@@ -157,6 +171,11 @@ function createApp(
   app.setErrorHandler((error, request, reply) => {
     const { route } = request.routeOptions.config as RouteConfig;
     const answer = answerForError(error, route?.dialect ?? 'own');
+    if (isPortunusError(error) && error.code.startsWith('ADMIN_')) {
+      const { code } = error;
+      deps.countRefusal(code);
+      tellOfRefusal(code, { code, address: addressOf(request), method: request.method });
+    }
     if (answer.status >= 500)
       log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'an Admin API request failed');
     // The rest of a body that is too large is read and dropped, so that the client gets to see the answer.
@@ -180,12 +199,17 @@ interface RouteConfig {
   readonly route?: Route;
 }
 
-function credentialsOf({ headers, socket }: FastifyRequest): Credentials {
+function credentialsOf(request: FastifyRequest): Credentials {
+  const { headers } = request;
   return {
     authorization: headers.authorization,
     kongAdminToken: headers['kong-admin-token']?.toString(),
-    address: socket.remoteAddress ?? 'unknown',
+    address: addressOf(request),
   };
+}
+
+function addressOf({ socket }: FastifyRequest): string {
+  return socket.remoteAddress ?? 'unknown';
 }
 
 /** Names that a Host field may have besides those browser-guard takes anyway. */

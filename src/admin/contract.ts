@@ -1,5 +1,6 @@
 // What the Admin API needs from the rest of the process, and what a route of it is.
 import type { TObject, TSchema } from 'typebox';
+import type { ErrorCode } from '../lib/errors.ts';
 import type { Log } from '../observe/contract.ts';
 import type { Store } from '../store/contract.ts';
 import type { AppliedByAll, ClusterNode } from '../store/node-registry.ts';
@@ -44,6 +45,8 @@ export interface AdminDeps {
   status(): Promise<object>;
   /** Called once for every certificate sent. `code` is the first problem of a refused one. Dry runs do not count. */
   countUpload(result: 'accepted' | 'refused', code: string | undefined): void;
+  /** Called once for every request that is turned away for who sent it: codes that begin with ADMIN_. */
+  countRefusal(code: ErrorCode): void;
   readonly log: Log;
   /** Milliseconds since the epoch. */
   now(): number;

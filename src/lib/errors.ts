@@ -101,7 +101,8 @@ const table = {
     status: 429,
     blame: 'client',
     retry: true,
-    summary: 'Too many wrong tokens came from this address; Retry-After says when it is listened to again.',
+    summary:
+      'A wrong token, and too many of them came from this address within a minute; Retry-After says when it is forgotten.',
   },
   ADMIN_NOBODY_PERMITTED: {
     blame: 'operator',

@@ -18,6 +18,8 @@ export interface MetricsFacts {
   readonly appliedRevision: number | undefined;
   /** By result. */
   readonly uploads: Readonly<Record<'accepted' | 'refused', number>>;
+  /** By error code. */
+  readonly adminRefusals: Readonly<Record<string, number>>;
   readonly certificates: readonly CertificateFacts[];
 }
 
@@ -168,6 +170,12 @@ export const metrics = {
     type: 'counter',
     labels: ['result'],
     read: ({ uploads }) => by('result', uploads),
+  },
+  portunus_admin_refusals_total: {
+    help: 'Requests of the Admin API turned away for who sent them, by error code.',
+    type: 'counter',
+    labels: ['code'],
+    read: ({ adminRefusals }) => by('code', adminRefusals),
   },
   portunus_certificate_not_after_timestamp_seconds: {
     help: 'When a certificate expires, in seconds since 1970; those that expire first.',

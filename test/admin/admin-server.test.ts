@@ -357,6 +357,7 @@ test('closing lets a request in flight finish, and a server that never listened 
     nodes: async () => [],
     storeTrouble: () => undefined,
     status: async () => ({}),
+    countRefusal: () => undefined,
     countUpload: () => undefined,
     log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
     now: Date.now,

@@ -150,13 +150,37 @@ test('private keys that the Admin API may show are for the role admin alone', as
   }
 });
 
-test('an address that sent too many wrong tokens is not listened to for a while, and asking without one does not count', async (t) => {
+test('of an address that sent too many wrong tokens others wait, but a right one is taken; asking without one does not count', async (t) => {
   const { ask, send, tokens } = await start(t, { config: { adminAuthFailuresMax: 3 } });
   for (let count = 0; count < 5; count += 1) await ask('GET', '/');
   for (let count = 0; count < 3; count += 1)
     assert.deepEqual(await ask('GET', '/', 'wrong'), [401, 'ADMIN_TOKEN_INVALID']);
   assert.deepEqual(await ask('GET', '/', 'wrong'), [429, 'ADMIN_FAILURES_TOO_MANY']);
-  const { status, headers } = await send('GET', '/', { headers: bearer(tokens.admin) });
+  const known = `${tokens.admin.slice(0, 21)}${makeTokenText().text.slice(21)}`;
+  const { status, headers } = await send('GET', '/', { headers: bearer(known) });
   assert.equal(status, 429);
   assert.equal(headers.get('retry-after'), '20');
+  assert.deepEqual(await ask('GET', '/', tokens.admin), [200]);
+  assert.deepEqual(await ask('GET', '/', 'wrong'), [429, 'ADMIN_FAILURES_TOO_MANY']);
+});
+
+test('who was turned away is counted by code and logged by address, without a word that was sent', async (t) => {
+  const { ask, tokens, refusals, warnings } = await start(t, { config: { adminAuthFailuresMax: 1 } });
+  const secret = makeTokenText().text;
+  await ask('GET', '/');
+  await ask('DELETE', '/apis/x', tokens.read);
+  for (let count = 0; count < 50; count += 1) await ask('PUT', `/apis?token=${secret}`, secret);
+  assert.deepEqual(refusals.slice(0, 4), [
+    'ADMIN_TOKEN_MISSING',
+    'ADMIN_ROLE_INSUFFICIENT',
+    'ADMIN_TOKEN_INVALID',
+    'ADMIN_FAILURES_TOO_MANY',
+  ]);
+  assert.equal(refusals.length, 52);
+  const [first] = warnings as [object, string][];
+  assert.deepEqual(first, [
+    { code: 'ADMIN_TOKEN_MISSING', address: '127.0.0.1', method: 'GET', leftOut: 0 },
+    'a request of the Admin API was turned away',
+  ]);
+  assert.ok(!JSON.stringify(warnings).includes(secret.slice(25)));
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createFailureLog, failureLogIntervalMs } from '../../src/proxy/failure-log.ts';
+import { sparingIntervalMs } from '../../src/observe/sparing-log.ts';
+import { createFailureLog } from '../../src/proxy/failure-log.ts';
 
 test('a failing upstream is told of at once, then once in each interval with how many were left out', () => {
   const lines: { upstream?: string; leftOut?: number }[] = [];
@@ -13,7 +14,7 @@ test('a failing upstream is told of at once, then once in each interval with how
   const fail = (upstream: string): void => tell({ code: 'UPSTREAM_RESET', requestId: 'r', api: 'a', upstream });
   for (let at = 0; at < 100; at += 1) fail('http://one');
   fail('http://two');
-  now += failureLogIntervalMs;
+  now += sparingIntervalMs;
   fail('http://one');
   fail('http://one');
   assert.deepEqual(

@@ -23,8 +23,10 @@ export interface AdminFixture {
   /** Revisions the server waited for, in order. */
   readonly waitedFor: readonly number[];
   readonly uploads: readonly (readonly [result: string, code: string | undefined])[];
-  /** Fields and message of every line logged as an error. */
+  readonly refusals: readonly string[];
+  /** Fields and message of every line logged as an error, and as a warning. */
   readonly errors: readonly unknown[];
+  readonly warnings: readonly unknown[];
   readonly send: (method: string, path: string, options?: SendOptions) => Promise<Answered>;
 }
 
@@ -63,7 +65,9 @@ export async function startAdmin(
   const store = await openSqliteStore({ path: path.join(directory, 'store.sqlite'), sealer });
   const waitedFor: number[] = [];
   const uploads: (readonly [string, string | undefined])[] = [];
+  const refusals: string[] = [];
   const errors: unknown[] = [];
+  const warnings: unknown[] = [];
   const server = await createAdminServer({
     store,
     tokens: store.tokens,
@@ -90,8 +94,14 @@ export async function startAdmin(
     nodes: async () => [],
     storeTrouble: () => undefined,
     status: async () => ({}),
+    countRefusal: (code) => void refusals.push(code),
     countUpload: (result, code) => void uploads.push([result, code]),
-    log: { debug: silent, info: silent, warn: silent, error: (...line) => void errors.push(line) },
+    log: {
+      debug: silent,
+      info: silent,
+      warn: (...line) => void warnings.push(line),
+      error: (...line) => void errors.push(line),
+    },
     now: Date.now,
     version: '0.0.0-test',
     ...deps,
@@ -103,7 +113,19 @@ export async function startAdmin(
     await rm(directory, { recursive: true });
   });
   const base = `http://127.0.0.1:${port}`;
-  return { base, port, store, sealer, directory, waitedFor, uploads, errors, send: (...args) => send(base, ...args) };
+  return {
+    base,
+    port,
+    store,
+    sealer,
+    directory,
+    waitedFor,
+    uploads,
+    refusals,
+    errors,
+    warnings,
+    send: (...args) => send(base, ...args),
+  };
 }
 
 async function send(base: string, method: string, target: string, options: SendOptions = {}): Promise<Answered> {
