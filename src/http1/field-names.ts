@@ -44,6 +44,7 @@ export const field = {
   maxForwards: 37,
   range: 38,
   server: 39,
+  proxy: 40,
 } as const;
 
 /** Their names in lower case, by number; `` for the first two. */

@@ -19,7 +19,7 @@ export class ResponseHead implements Response {
   contentLength = -1;
   keepAlive = true;
   hasDate = false;
-  /** The protocol of a 101. */
+  /** The protocols of a 101. */
   upgrade: string | undefined;
   connectionNames: readonly string[] | undefined;
 
@@ -57,7 +57,7 @@ export class ResponseHead implements Response {
           this.hasDate = true;
           break;
         case field.upgrade:
-          this.upgrade = fields.value(index);
+          this.upgrade = this.upgrade === undefined ? fields.value(index) : `${this.upgrade}, ${fields.value(index)}`;
           break;
         default:
           break;

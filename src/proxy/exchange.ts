@@ -9,7 +9,7 @@ import type { AccessEntry, AccessLog, Counters } from '../observe/contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
 import type { UpstreamFailureReport } from './failure-log.ts';
-import { allowedUpgrade, forwardRequest, type ForwardSettings, realAddress } from './forward-request.ts';
+import { allowedUpgrade, forwardRequest, type ForwardSettings, isAskedFor, realAddress } from './forward-request.ts';
 import { ownResponse } from './own-responses.ts';
 import { demandsTls } from './policies.ts';
 import { routingPath } from './routing-path.ts';
@@ -245,7 +245,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     const now = this.#services.deadlines.now();
     this.upstreamMs = now - this.#sentAt;
     if (head.status === 101) {
-      if (this.#upgrade === undefined) return this.#failed(failure.malformed);
+      if (!isAskedFor(this.#upgrade, head.upgrade)) return this.#failed(failure.malformed);
       this.#switched = true;
       this.#requestWhole = false;
     }

@@ -27,6 +27,8 @@ const endsHere: readonly number[] = [
   field.http2Settings,
   // For a proxy in front that asked for it, not for an upstream.
   field.proxyAuthorization,
+  // `HTTP_PROXY` to a CGI program, which then sends its own requests through that (httpoxy).
+  field.proxy,
   // `X_Forwarded_For` is X-Forwarded-For to a server that reads it from a CGI variable.
   field.lookalike,
 ];
@@ -70,6 +72,13 @@ export function allowedUpgrade(request: Request): string | undefined {
   const { upgrade } = request;
   if (upgrade === undefined) return undefined;
   return upgrade.split(',').some((protocol) => refusedUpgrade.test(protocol.trim())) ? undefined : upgrade;
+}
+
+/** RFC 9110 section 7.8: a server changes to nothing that it was not asked for, and says to what. */
+export function isAskedFor(asked: string | undefined, answered: string | undefined): boolean {
+  if (asked === undefined || answered === undefined) return false;
+  const offered = asked.split(',').map((protocol) => protocol.trim().toLowerCase());
+  return answered.split(',').every((protocol) => offered.includes(protocol.trim().toLowerCase()));
 }
 
 /**

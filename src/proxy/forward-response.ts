@@ -7,6 +7,8 @@ const endsHere: readonly number[] = [
   ...hopByHop,
   // A request's, of its connection; HTTP/2 has no such field.
   field.http2Settings,
+  // `Transfer_Encoding` is Transfer-Encoding to whatever folds the two, in front of us too.
+  field.lookalike,
   // Written anew.
   field.via,
   field.xPortunusRequestId,

@@ -599,14 +599,31 @@ suite('a change of protocol', () => {
     assert.equal((await client.response()).status, 200);
   });
 
-  test('that nobody asked for is an invalid response', async () => {
+  for (const [name, request, answered] of [
+    ['that nobody asked for', get, 'Upgrade: x-chat/2\r\n'],
+    ['to another protocol than was asked for', upgrade, 'Upgrade: x-chat/3\r\n'],
+    ['to one more than was asked for', upgrade, 'Upgrade: x-chat/2\r\nUpgrade: h2c\r\n'],
+    ['that does not say to what', upgrade, ''],
+  ] as const) {
+    test(`${name} is an invalid response`, async () => {
+      await using upstream = await startRawUpstream(
+        answering(`HTTP/1.1 101 x\r\nConnection: Upgrade\r\n${answered}\r\n`),
+      );
+      await using gateway = await startGateway({ upstreamPort: upstream.port });
+      using client = await gateway.connect();
+      client.send(request);
+      assert.equal((await client.response()).status, 502);
+    });
+  }
+
+  test('goes to any of the protocols that were asked for, in any case', async () => {
     await using upstream = await startRawUpstream(
-      answering('HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: x-chat/2\r\n\r\n'),
+      answering('HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n'),
     );
     await using gateway = await startGateway({ upstreamPort: upstream.port });
     using client = await gateway.connect();
-    client.send(get);
-    assert.equal((await client.response()).status, 502);
+    client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x-chat/2, websocket\r\n\r\n');
+    assert.match(await client.take('\r\n\r\n'), /^HTTP\/1\.1 101 /);
   });
 
   for (const [name, request] of [

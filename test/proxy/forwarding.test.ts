@@ -82,6 +82,12 @@ suite('the upstream gets', () => {
     assert.doesNotMatch(seen, /X-Forwarded-Prefix/i);
   });
 
+  test('no Proxy, which a CGI program would take for the proxy of its own requests', async () => {
+    const { seen } = await exchange(get('Proxy: http://9.9.9.9/\r\npROXY: x\r\nProxies: stay\r\n'));
+    assert.doesNotMatch(seen, /^proxy:/im);
+    assert.equal(fieldOf(seen, 'Proxies'), 'stay');
+  });
+
   test('what a trusted peer says about where the request came from', async () => {
     const { seen } = await exchange(
       get(
@@ -187,6 +193,16 @@ suite('the client gets', () => {
       /^HTTP\/1\.1 201 Really Created\r\nServer: x\r\nDate: y\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nContent-Length: 2\r\nVia: 1\.1 inner, 1\.1 portunus\r\nX-Portunus-Upstream-Latency: \d+\r\nX-Portunus-Proxy-Latency: \d+\r\nX-Portunus-Request-Id: [0-9a-f]{32}\r\n\r\n$/,
     );
     assert.equal(body, 'ok');
+  });
+
+  test('no field that only an underscore keeps apart from one that frames or describes the message', async () => {
+    const { head } = await exchange(
+      get(),
+      {},
+      'HTTP/1.1 200 OK\r\nTransfer_Encoding: chunked\r\nContent_Length: 9\r\nX_Portunus_Request_Id: forged\r\nX_Other: stays\r\nContent-Length: 2\r\n\r\nok',
+    );
+    assert.doesNotMatch(head, /Transfer_|Content_|forged/);
+    assert.equal(fieldOf(head, 'X_Other'), 'stays');
   });
 
   test('a Date when the upstream gave none', async () => {
