@@ -2,6 +2,7 @@
 // is there once: upstreams, and that there is none of something.
 import { createLru } from '../lib/lru.ts';
 import type { Api, SslPluginConfig } from '../model/entities.ts';
+import { routingPath } from '../model/routing-path.ts';
 import type { Route, Upstream } from './contract.ts';
 import type { Entry } from './router.ts';
 
@@ -83,7 +84,7 @@ function compileRoute(
     apiId: api.id,
     sequence,
     hosts: shared(api.hosts),
-    uris: shared(api.uris),
+    uris: shared(api.uris.map(routingPath)),
     methods: shared(api.methods),
     route,
     own,
@@ -91,7 +92,7 @@ function compileRoute(
   };
   if (api.dialect === '0.12' || api.hosts.length === 0 || api.uris.length === 0) return [entry];
   return [
-    { ...entry, uris: none, looseUri: api.uris[0] },
+    { ...entry, uris: none, looseUri: entry.uris[0] },
     { ...entry, hosts: none },
   ];
 }

@@ -21,7 +21,7 @@ const asterisk: RequestTarget = { kind: 'asterisk' };
 /**
  * A target whose octets the parser has checked. `*` only for OPTIONS; CONNECT's authority form is not read here.
  *
- * Refused in the path: a dot segment, also spelled `%2e` or set apart by `%2f`, `\` or `%5c`; an encoded NUL; a backslash;
+ * Refused in the path: a dot segment, also spelled `%2e`, set apart by `%2f`, `\` or `%5c`, or followed by `;` or `%3b`; an encoded NUL; a backslash;
  * a `%` without two hexadecimal digits. A query may hold any of them.
  */
 export function parseRequestTarget(target: string, method: string): RequestTarget {
@@ -45,5 +45,5 @@ function splitPath(text: string, authority: string | undefined, defaultPort: num
 
 function isSafePath(path: string): boolean {
   if (!path.includes('.') && !path.includes('%') && !path.includes('\\')) return true;
-  return !/\\|%(?![0-9A-Fa-f]{2})|%00|(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?:\/|%2f|%5c|;|$)/i.test(path);
+  return !/\\|%(?![0-9A-Fa-f]{2})|%00|(?:\/|%2f|%5c)(?:\.|%2e){1,2}(?:\/|%2f|%5c|;|%3b|$)/i.test(path);
 }

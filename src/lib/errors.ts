@@ -124,6 +124,10 @@ const table = {
   HTTP_TARGET_INVALID: client(400, 'The request target is malformed or holds a dot segment.'),
   HTTP_TARGET_TOO_LONG: client(414, 'The request target is longer than request_target_max_size.'),
   HTTP_TARGET_DISAGREES: client(400, 'The authority of an absolute target is not the one in Host.'),
+  HTTP_PATH_AMBIGUOUS: client(
+    400,
+    'The path leads to one API as it is written, and to another where encoded slashes or segment parameters are read.',
+  ),
   HTTP_VERSION_INVALID: client(400, 'The HTTP version is malformed or older than 1.0.'),
   HTTP_VERSION_UNSUPPORTED: client(505, 'The HTTP version has no meaning in HTTP/1.x.'),
   HTTP_LINE_ENDING_INVALID: client(400, 'A line does not end with CR LF, or a CR stands alone.'),

@@ -5,6 +5,7 @@ import type { FieldLines } from '../http1/field-lines.ts';
 import { field } from '../http1/field-names.ts';
 import type { Request, Response } from '../http1/message.ts';
 import type { ErrorCode } from '../lib/errors.ts';
+import { looseRoutingPath, routingPath } from '../model/routing-path.ts';
 import type { AccessEntry, AccessLog, Counters } from '../observe/contract.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
@@ -12,7 +13,6 @@ import type { UpstreamFailureReport } from './failure-log.ts';
 import { allowedUpgrade, forwardRequest, type ForwardSettings, isAskedFor, realAddress } from './forward-request.ts';
 import { ownResponse } from './own-responses.ts';
 import { demandsTls } from './policies.ts';
-import { routingPath } from './routing-path.ts';
 import type { ProxySettings } from './settings.ts';
 import { type Failure, failure, type UpstreamSink } from './upstream-connection.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
@@ -134,8 +134,11 @@ export class Exchange implements UpstreamSink, AccessEntry {
     const { settings, routes, forward, pool } = this.#services;
     const request = this.#request;
     const { connection, peerFields } = this.#downstream;
-    const match = routes.matchRoute(request.method, request.host, routingPath(request.path));
+    const path = routingPath(request.path);
+    const match = routes.matchRoute(request.method, request.host, path);
     if (match === undefined) return this.refuse('HTTP_ROUTE_NOT_FOUND');
+    const loose = looseRoutingPath(path);
+    if (loose !== path && this.#leadsElsewhere(loose, match)) return this.refuse('HTTP_PATH_AMBIGUOUS');
     this.#match = match;
     const { route } = match;
     if (route.httpsOnly && demandsTls(route, connection, request, settings)) return this.refuse('HTTP_TLS_REQUIRED');
@@ -159,6 +162,14 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#acquiring = true;
     pool.acquire(route.upstream, this, route, false);
     this.#waited = true;
+  }
+
+  /** Could the upstream read another API's path in this one, and so pass by what that API demands? */
+  #leadsElsewhere(loosePath: string, { route, prefix }: RouteMatch): boolean {
+    // An API whose own path is spelled that way means it.
+    if (looseRoutingPath(prefix) !== prefix) return false;
+    const other = this.#services.routes.matchRoute(this.#request.method, this.#request.host, loosePath);
+    return other !== undefined && other.route.apiId !== route.apiId;
   }
 
   /** Answers with an error of our own, or cuts the response that has begun. */

@@ -3,10 +3,10 @@
 import type { RouteMatch } from '../catalog/contract.ts';
 import { field, fieldSet } from '../http1/field-names.ts';
 import type { Request } from '../http1/message.ts';
+import { withoutPrefix } from '../model/routing-path.ts';
 import type { Connection } from '../tls/connection.ts';
 import { clientAddress } from './client-address.ts';
 import { hopByHop } from './hop-by-hop.ts';
-import { withoutPrefix } from './routing-path.ts';
 
 const endsHere: readonly number[] = [
   ...hopByHop,

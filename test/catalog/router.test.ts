@@ -53,6 +53,12 @@ describe('precedence', () => {
   });
 });
 
+test('a path is found however the API spells its escapes', () => {
+  const router = routerOf(api('letter', { uris: ['/%61dmin'] }), api('accent', { uris: ['/caf%c3%a9'] }));
+  assert.equal(matched(router, 'GET', 'h.test', '/admin/x'), 'letter /admin');
+  assert.equal(matched(router, 'GET', 'h.test', '/caf%C3%A9'), 'accent /caf%C3%A9');
+});
+
 describe('hosts', () => {
   const router = routerOf(
     api('exact', { hosts: ['a.x.test'] }),

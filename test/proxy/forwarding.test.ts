@@ -172,13 +172,66 @@ suite('a route is matched by', () => {
       let asked = '';
       await exchange(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, {
         match: (method, name, matched, route) => {
-          asked = `${method} ${name}${matched}`;
+          if (asked === '') asked = `${method} ${name}${matched}`;
           return { route, prefix: '' };
         },
       });
       assert.equal(asked, `GET ${path}`);
     });
   }
+});
+
+suite('where an API has /admin and another has the rest,', () => {
+  for (const [target, outcome] of [
+    ['/admin', 'admin'],
+    ['/%61dmin/x', 'admin'],
+    ['//admin', 'admin'],
+    ['/public/a%2Fb', 'rest'],
+    ['/public;v=1/x', 'rest'],
+    ['/admin/a%2Fb', 'admin'],
+    ['/public/admin%2Fx', 'rest'],
+    ['/%2Fadmin', '400 HTTP_PATH_AMBIGUOUS'],
+    ['/admin%2Fusers', '400 HTTP_PATH_AMBIGUOUS'],
+    ['/%5Cadmin', '400 HTTP_PATH_AMBIGUOUS'],
+    ['/admin;v=1', '400 HTTP_PATH_AMBIGUOUS'],
+    ['/;/admin', '400 HTTP_PATH_AMBIGUOUS'],
+    ['/admin%3Bv=1/x', '400 HTTP_PATH_AMBIGUOUS'],
+    ['/x/..%2fadmin', '400 HTTP_TARGET_INVALID'],
+    ['/x/..;/admin', '400 HTTP_TARGET_INVALID'],
+    ['/x/..%3b/admin', '400 HTTP_TARGET_INVALID'],
+    ['/x/%2e%2e/admin', '400 HTTP_TARGET_INVALID'],
+    ['/x\\admin', '400 HTTP_TARGET_INVALID'],
+  ] as const) {
+    test(`${target} is ${outcome.length === 5 || outcome.length === 4 ? `${outcome}’s` : `answered with ${outcome}`}`, async () => {
+      await using upstream = await startRawUpstream(answering(ok));
+      let taken = '';
+      await using gateway = await startGateway({
+        upstreamPort: upstream.port,
+        match(_method, _host, path, route) {
+          const isAdmin = path === '/admin' || path.startsWith('/admin/');
+          if (taken === '') taken = isAdmin ? 'admin' : 'rest';
+          return isAdmin
+            ? { route: { ...route, apiId: 'admin' }, prefix: '/admin' }
+            : { route: { ...route, apiId: 'rest' }, prefix: '' };
+        },
+      });
+      using client = await gateway.connect();
+      client.send(get('', target));
+      const { status, body } = await client.response();
+      const code = (body.startsWith('{') ? (JSON.parse(body) as { code: string }) : { code: '' }).code;
+      assert.equal(status === 200 ? taken : `${status} ${code}`, outcome);
+    });
+  }
+
+  test('an API whose own path has an encoded slash is reached by it', async () => {
+    const { seen } = await exchange(get('', '/a%2fb/c'), {
+      match: (_method, _host, path, route) =>
+        path.startsWith('/a%2Fb')
+          ? { route: { ...route, apiId: 'own' }, prefix: '/a%2Fb' }
+          : { route: { ...route, apiId: 'rest' }, prefix: '' },
+    });
+    assert.match(seen, /^GET \/a%2fb\/c /);
+  });
 });
 
 suite('the client gets', () => {

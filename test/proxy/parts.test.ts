@@ -1,54 +1,19 @@
-// The small pure parts of the proxy: routing paths, the client's address, request ids, deadlines, dates.
+// The small parts of the proxy: the client's address, request ids, deadlines, dates.
 import assert from 'node:assert/strict';
 import net, { type OnReadOpts, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { suite, test } from 'node:test';
 import tls from 'node:tls';
-import fc from 'fast-check';
 import { clientAddress } from '../../src/proxy/client-address.ts';
 import { createDeadlines, type Timed } from '../../src/proxy/deadlines.ts';
 import { createHttpDate } from '../../src/proxy/http-date.ts';
 import { ReadRoom, readInto } from '../../src/proxy/read-room.ts';
 import { handleOf } from '../../src/proxy/stream-binding.ts';
 import { createRequestIds } from '../../src/proxy/request-ids.ts';
-import { routingPath, withoutPrefix } from '../../src/proxy/routing-path.ts';
 import { UpstreamConnection, type UpstreamSink } from '../../src/proxy/upstream-connection.ts';
 import type { UpstreamTransport } from '../../src/proxy/upstream-transport.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { until } from '../support/until.ts';
-
-suite('a routing path', () => {
-  test('reads encoded unreserved characters as themselves, and nothing else, once', () => {
-    assert.equal(routingPath('/%61%2D%5f%7E'), '/a-_~');
-    assert.equal(routingPath('/%2F%3f%20%2541'), '/%2F%3f%20%2541');
-  });
-
-  test('is the same however often it is taken', () => {
-    fc.assert(
-      fc.property(fc.stringMatching(/^\/([a-c/]|%61|%2[Ff]|%25){0,20}$/), (path) => {
-        const once = routingPath(path);
-        assert.equal(routingPath(once), once);
-      }),
-    );
-  });
-
-  test('less a prefix of whole segments is the routing path of the rest', () => {
-    fc.assert(
-      fc.property(fc.stringMatching(/^(\/{1,3}([a-c]|%61|%2F){1,3}){1,5}\/?$/), fc.nat(), (path, seed) => {
-        const routed = routingPath(path);
-        const segments = routed.split('/').length - 1;
-        const prefix = routed
-          .split('/')
-          .slice(0, 1 + (seed % segments))
-          .join('/');
-        const rest = withoutPrefix(path, prefix);
-        assert.ok(rest.startsWith('/'));
-        assert.equal(routingPath(rest), routed.slice(prefix.length) || '/');
-        assert.ok(path.endsWith(rest) || rest === '/');
-      }),
-    );
-  });
-});
 
 suite('the address of a client', () => {
   const trusted = (address: string): boolean => address.startsWith('10.');
