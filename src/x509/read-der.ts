@@ -10,11 +10,14 @@ export interface Element {
 
 /** Tags that x509 asks about. */
 export const tags = {
+  boolean: 0x01,
   integer: 0x02,
   bitString: 0x03,
   octetString: 0x04,
   null: 0x05,
   objectIdentifier: 0x06,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
   sequence: 0x30,
   set: 0x31,
   context0: 0xa0,
@@ -80,4 +83,22 @@ export function integerOf(element: Element | undefined): number | undefined {
   if (element?.tag !== tags.integer) return undefined;
   if (element.content.length > 6) return Number.POSITIVE_INFINITY;
   return element.content.reduce((value, byte) => value * 256 + byte, 0);
+}
+
+const utcTime = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
+const generalizedTime = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
+
+/** Milliseconds since the epoch of a UTCTime or GeneralizedTime as RFC 5280 section 4.1.2.5 has them; undefined when it is none. */
+export function timeOf(element: Element | undefined): number | undefined {
+  if (element?.tag !== tags.utcTime && element?.tag !== tags.generalizedTime) return undefined;
+  const form = element.tag === tags.utcTime ? utcTime : generalizedTime;
+  const parts = form.exec(Buffer.from(element.content).toString('latin1'))?.slice(1).map(Number);
+  if (parts === undefined) return undefined;
+  const [first = 0, month = 0, day = 0, hours = 0, minutes = 0, seconds = 0] = parts;
+  const year = element.tag === tags.generalizedTime ? first : first < 50 ? 2000 + first : 1900 + first;
+  const at = new Date(0);
+  at.setUTCFullYear(year, month - 1, day);
+  at.setUTCHours(hours, minutes, seconds);
+  const same = at.getUTCMonth() === month - 1 && at.getUTCDate() === day && at.getUTCHours() === hours;
+  return same && minutes < 60 && seconds < 60 ? at.getTime() : undefined;
 }

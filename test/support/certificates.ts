@@ -1,6 +1,14 @@
 // Certificates made while a test runs: authorities, intermediates, leaves, self-signed ones, of any key, hash and date.
 // Synchronous and fast (EC: under a millisecond). RSA keys are shared per size within a process unless `freshKey` is set.
-import { createHash, createPublicKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
 import { isIP } from 'node:net';
 import {
   bitString,
@@ -71,6 +79,18 @@ export interface Authority {
   issue(options: LeafOptions): Issued;
   /** An authority under this one; what it issues has it in `chain`. */
   intermediate(options?: AuthorityOptions): Authority;
+  /** PEM of a list that names these certificates. */
+  revoke(certificates: readonly string[], options?: RevocationOptions): string;
+}
+
+export interface RevocationOptions {
+  readonly thisUpdate?: Date | number;
+  /** null: it says none. Default: in a week. */
+  readonly nextUpdate?: Date | number | null;
+  readonly hash?: Hash;
+  /** DER of whole extensions, of the list and of each entry. */
+  readonly extensions?: readonly Buffer[];
+  readonly entryExtensions?: readonly Buffer[];
 }
 
 type Hash = 'sha1' | 'md5' | 'sha256' | 'sha384' | 'sha512';
@@ -136,6 +156,7 @@ function authority(self: Signer, der: Buffer, above: readonly string[]): Authori
       const content = { ...options, name, publicKey: privateKey, names: [], ca: true };
       return authority({ name, privateKey }, certificateDer(self, content), [certificate, ...above]);
     },
+    revoke: (certificates, options = {}) => encodePem('X509 CRL', revocationListDer(self, certificates, options)),
   };
 }
 
@@ -161,6 +182,30 @@ function certificateDer(issuer: Signer, content: Content): Buffer {
   return sequence(toBeSigned, algorithm.identifier, bitString(signature));
 }
 
+/** RFC 5280 section 5.1. */
+function revocationListDer(issuer: Signer, certificates: readonly string[], options: RevocationOptions): Buffer {
+  const algorithm = signatureAlgorithm(issuer.privateKey, options.hash ?? 'sha256');
+  const { thisUpdate = Date.now() - dayMs, nextUpdate = Date.now() + 7 * dayMs } = options;
+  const added = (list: readonly Buffer[] | undefined) => (list === undefined ? [] : [sequence(...list)]);
+  const entries = certificates.map((pem) =>
+    sequence(
+      integer(Buffer.from(new X509Certificate(pem).serialNumber, 'hex')),
+      time(new Date(thisUpdate)),
+      ...added(options.entryExtensions),
+    ),
+  );
+  const toBeSigned = sequence(
+    integer(1),
+    algorithm.identifier,
+    issuer.name,
+    time(new Date(thisUpdate)),
+    ...(nextUpdate === null ? [] : [time(new Date(nextUpdate))]),
+    ...(entries.length === 0 ? [] : [sequence(...entries)]),
+    ...added(options.extensions).map((list) => context(0, list)),
+  );
+  return sequence(toBeSigned, algorithm.identifier, bitString(sign(algorithm.hash, toBeSigned, issuer.privateKey)));
+}
+
 function extensions(issuer: Signer, content: Content, spki: Buffer): readonly Buffer[] {
   const ca = content.ca === true;
   const issuerSpki = createPublicKey(issuer.privateKey).export({ type: 'spki', format: 'der' });
@@ -178,7 +223,7 @@ function extensions(issuer: Signer, content: Content, spki: Buffer): readonly Bu
   return list;
 }
 
-function extension(oid: string, value: Buffer, criticality?: 'critical'): Buffer {
+export function extension(oid: string, value: Buffer, criticality?: 'critical'): Buffer {
   const critical = criticality === 'critical' ? [boolean(true)] : [];
   return sequence(objectIdentifier(oid), ...critical, octetString(value));
 }
