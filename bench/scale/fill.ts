@@ -82,5 +82,7 @@ function apiOf(number: number, upstreamUrl: string): Api {
     upstreamSendTimeoutMs: 60_000,
     upstreamReadTimeoutMs: 60_000,
     createdAt: Date.now(),
+    clientCertificate: null,
+    hsts: null,
   };
 }

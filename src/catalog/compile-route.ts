@@ -1,13 +1,14 @@
 // An API and the ssl plugin that governs it → what the router indexes. There may be very many, so what many have in common
-// is there once: upstreams, and that there is none of something.
+// is there once: upstreams, rules, and that there is none of something.
 import { createLru } from '../lib/lru.ts';
-import type { Api, SslPluginConfig } from '../model/entities.ts';
+import type { Api, SslPluginConfig, StrictTransportSecurity } from '../model/entities.ts';
 import { routingPath } from '../model/routing-path.ts';
-import type { Route, Upstream } from './contract.ts';
+import type { ClientCertificateRule, Route, Upstream } from './contract.ts';
 import type { Entry } from './router.ts';
 
 /** Upstreams that are remembered, so that the next API with the same one shares it. */
 const upstreamsMax = 1000;
+const rulesMax = 1000;
 const none: readonly string[] = [];
 
 /** @param plugin of the enabled ssl plugin of the API, else of the enabled global one */
@@ -15,14 +16,29 @@ export type CompileRoute = (api: Api, sequence: number, plugin: SslPluginConfig 
 
 export function createRouteCompiler(): CompileRoute {
   const upstreams = createLru<string, Upstream>(upstreamsMax);
+  const rules = createLru<string, ClientCertificateRule>(rulesMax);
   return (api, sequence, plugin) => {
     let upstream = upstreams.get(api.upstreamUrl);
     if (upstream === undefined) {
       upstream = compileUpstream(api.upstreamUrl);
       upstreams.set(api.upstreamUrl, upstream);
     }
-    return compileRoute(api, sequence, plugin, upstream);
+    return compileRoute(api, sequence, plugin, { upstream, clientCertificate: compileRule(api.clientCertificate) });
   };
+
+  /** @param rule rows of earlier versions have none */
+  function compileRule(rule: ClientCertificateRule | null | undefined): ClientCertificateRule | undefined {
+    if (rule === null || rule === undefined) return undefined;
+    const key = JSON.stringify([rule.mode, rule.depth, rule.authorities]);
+    let known = rules.get(key);
+    if (known === undefined) rules.set(key, (known = rule));
+    return known;
+  }
+}
+
+/** RFC 6797 section 6.1. */
+function compileHsts({ maxAge, includeSubdomains, preload }: StrictTransportSecurity): string {
+  return `max-age=${maxAge}${includeSubdomains ? '; includeSubDomains' : ''}${preload ? '; preload' : ''}`;
 }
 
 /** Another plugin governs the API from here on, or none; exchanges under way keep the route they have. */
@@ -63,7 +79,7 @@ function compileRoute(
   api: Api,
   sequence: number,
   plugin: SslPluginConfig | undefined,
-  upstream: Upstream,
+  { upstream, clientCertificate }: Pick<Route, 'upstream' | 'clientCertificate'>,
 ): readonly Entry[] {
   const own = ownPolicy(api);
   const { httpsOnly, httpIfTerminated } = policyOf(own, plugin);
@@ -79,6 +95,8 @@ function compileRoute(
     connectTimeoutMs: api.upstreamConnectTimeoutMs,
     sendTimeoutMs: api.upstreamSendTimeoutMs,
     readTimeoutMs: api.upstreamReadTimeoutMs,
+    clientCertificate,
+    hsts: api.hsts ? compileHsts(api.hsts) : undefined,
   };
   const entry: Entry = {
     apiId: api.id,

@@ -30,6 +30,51 @@ export interface CertificateCatalog {
   readonly certificateEpoch: number;
 }
 
+/** What a host or an API demands of clients: as model/entities has it. */
+export interface ClientCertificateRule {
+  readonly mode: 'optional' | 'required';
+  /** Ids. None: nobody's certificate is good enough. */
+  readonly authorities: readonly string[];
+  readonly depth: number;
+}
+
+export interface HostPolicy {
+  /** The name it was written for. */
+  readonly name: string;
+  readonly clientCertificate: ClientCertificateRule | undefined;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  readonly ciphers: string | undefined;
+}
+
+export interface Authority {
+  readonly id: string;
+  /** The revision that last wrote this row. */
+  readonly revision: number;
+  readonly fingerprint: string;
+  /** PEM. */
+  readonly certificate: string;
+  readonly crl: string | undefined;
+}
+
+export interface PolicyCatalog {
+  /**
+   * The policy of the first of `names`, at most five, that has one (model/host-name `selectionOrder`). No merging: the most
+   * specific holds alone. The policy of `*` is also that of the empty name.
+   */
+  findHostPolicy(names: readonly string[]): HostPolicy | undefined;
+  /** Undefined: nobody's certificate stands on it. */
+  findAuthority(id: string): Authority | undefined;
+  /**
+   * The rules of the APIs that a request for this host may match, those without hosts included, each once.
+   * @param host in normal form, without port; `` when none was named
+   */
+  clientCertificateRules(host: string): readonly ClientCertificateRule[];
+  /** Grows with every applied change that may alter an answer above. */
+  readonly policyEpoch: number;
+  /** No policy and no rule anywhere: nothing else has to be asked. */
+  readonly hasPolicies: boolean;
+}
+
 /** Where and how one API's requests go. Immutable: an exchange keeps the one it matched from start to end. */
 export interface Route {
   readonly apiId: string;
@@ -45,6 +90,10 @@ export interface Route {
   readonly connectTimeoutMs: number;
   readonly sendTimeoutMs: number;
   readonly readTimeoutMs: number;
+  /** What it demands of clients, beside what the host does. */
+  readonly clientCertificate: ClientCertificateRule | undefined;
+  /** Strict-Transport-Security of its responses over TLS; undefined: the upstream's. */
+  readonly hsts: string | undefined;
 }
 
 export interface Upstream {

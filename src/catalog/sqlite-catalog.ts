@@ -3,10 +3,12 @@
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import type { Api, Change, Plugin, SslPluginConfig } from '../model/entities.ts';
 import { createRouteCompiler, governRoute } from './compile-route.ts';
-import type { CertificateCatalog, CertificateRecord, RouteCatalog, SealedPair } from './contract.ts';
-import { createRouter } from './router.ts';
+import type { CertificateCatalog, CertificateRecord, PolicyCatalog, RouteCatalog, SealedPair } from './contract.ts';
+import { createPolicies } from './policies.ts';
+import { createRouter, type Entry } from './router.ts';
+import { createRuleIndex } from './rule-index.ts';
 
-export interface Catalog extends CertificateCatalog, RouteCatalog, Disposable {
+export interface Catalog extends CertificateCatalog, RouteCatalog, PolicyCatalog, Disposable {
   /** The revision of the last `apply`, or the one found when the catalog was opened. */
   readonly revision: number;
   readonly routes: number;
@@ -48,6 +50,20 @@ export function openSqliteCatalog(path: string): Catalog {
   const findPlugin = one<PluginRow>('SELECT id, doc FROM plugins WHERE id = ?');
   const findRevision = one<{ revision: number }>('SELECT revision FROM revision');
 
+  const findPolicy = one<{ name: string; doc: string }>(
+    `SELECT name, doc FROM host_policies WHERE name IN (?1, ?2, ?3, ?4, ?5)
+       ORDER BY CASE name WHEN ?1 THEN 1 WHEN ?2 THEN 2 WHEN ?3 THEN 3 WHEN ?4 THEN 4 ELSE 5 END LIMIT 1`,
+  );
+  const findAnyPolicy = one<object>('SELECT 1 FROM host_policies LIMIT 1');
+
+  const policies = createPolicies({
+    policy([first = null, second = null, third = null, fourth = null, fifth = null]) {
+      return findPolicy(first, second, third, fourth, fifth);
+    },
+    anyPolicy: () => findAnyPolicy() !== undefined,
+    authority: one('SELECT doc, revision FROM ca_certificates WHERE id = ?'),
+  });
+  const rules = createRuleIndex();
   const router = createRouter();
   const compileRoute = createRouteCompiler();
   /** Enabled ssl plugins, by API; the global one under ''. */
@@ -56,6 +72,7 @@ export function openSqliteCatalog(path: string): Catalog {
   const unusableApis = new Set<string>();
   const loadedApis = new Set<string>();
   let certificateEpoch = 0;
+  let policyEpoch = 0;
   let filling = isFilling();
   let revision = loadAll();
 
@@ -89,11 +106,22 @@ export function openSqliteCatalog(path: string): Catalog {
       return row === undefined ? undefined : toRecord(row);
     },
     matchRoute: router.match,
+    findHostPolicy: policies.findHostPolicy,
+    findAuthority: policies.findAuthority,
+    clientCertificateRules: rules.find,
+    get policyEpoch() {
+      return policyEpoch;
+    },
+    get hasPolicies() {
+      return policies.any || rules.size > 0;
+    },
     apply(upTo, changes) {
       const apis = new Set<string>();
       let everyApi = false;
+      let anyPolicy = false;
       for (const change of changes) {
         if (change.entity === 'api') apis.add(change.id);
+        if (change.entity === 'host_policy' || change.entity === 'ca_certificate') anyPolicy = true;
         if (change.entity !== 'plugin') continue;
         for (const apiId of loadPlugin(change.id)) {
           if (apiId === '') everyApi = true;
@@ -102,6 +130,7 @@ export function openSqliteCatalog(path: string): Catalog {
       }
       for (const id of apis) loadRoute(id);
       if (everyApi) governAll();
+      if (anyPolicy) forgetPolicies();
       if (changes.length > 0) certificateEpoch += 1;
       revision = Math.max(revision, upTo);
     },
@@ -109,6 +138,7 @@ export function openSqliteCatalog(path: string): Catalog {
       filling = isFilling();
       revision = loadAll();
       certificateEpoch += 1;
+      forgetPolicies();
     },
     [Symbol.dispose]() {
       database.close();
@@ -152,18 +182,28 @@ export function openSqliteCatalog(path: string): Catalog {
     unusableApis.delete(id);
     if (row === undefined) {
       loadedApis.delete(id);
-      router.set(id, []);
+      setEntries(id, []);
     } else setRoute(row);
+  }
+
+  function setEntries(id: string, entries: readonly Entry[]): void {
+    router.set(id, entries);
+    if (rules.set(id, entries)) policyEpoch += 1;
+  }
+
+  function forgetPolicies(): void {
+    policies.forget();
+    policyEpoch += 1;
   }
 
   /** A row that cannot be read leaves its own API without a route, and no other. */
   function setRoute({ id, doc, sequence }: ApiRow): void {
     loadedApis.add(id);
     try {
-      router.set(id, compileRoute(JSON.parse(doc) as Api, sequence, plugins.get(id) ?? plugins.get('')));
+      setEntries(id, compileRoute(JSON.parse(doc) as Api, sequence, plugins.get(id) ?? plugins.get('')));
       unusableApis.delete(id);
     } catch {
-      router.set(id, []);
+      setEntries(id, []);
       unusableApis.add(id);
     }
   }

@@ -38,6 +38,7 @@ const table = {
   NAME_ALREADY_BOUND: client(409, 'A host name is bound to another certificate; the message names the holder.'),
   UNIQUE_VIOLATION: client(409, 'Another entity already has this unique value.'),
   REFERENCE_MISSING: client(400, 'A field refers to an entity that does not exist.'),
+  STILL_REFERENCED: client(400, 'An entity cannot be deleted while another one refers to it.'),
   CURSOR_INVALID: client(400, 'The position to continue a list from is not one that a list gave out.'),
   STORE_UNAVAILABLE: {
     status: 503,

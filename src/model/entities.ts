@@ -28,6 +28,61 @@ export interface Api {
   readonly upstreamSendTimeoutMs: number;
   readonly upstreamReadTimeoutMs: number;
   readonly createdAt: Milliseconds;
+  /** Null: clients show no certificate. */
+  readonly clientCertificate: ClientCertificateRule | null;
+  /** Null: what the upstream says of it is the client's. */
+  readonly hsts: StrictTransportSecurity | null;
+}
+
+/** What is demanded of clients: a certificate that stands on one of some authorities. */
+export interface ClientCertificateRule {
+  /** `optional`: a client may show none, but not a bad one. */
+  readonly mode: 'optional' | 'required';
+  /** Ids of CaCertificates, sorted; one at least. */
+  readonly authorities: readonly string[];
+  /** How many intermediates may stand between the client's certificate and the authority: 0 to 10. */
+  readonly depth: number;
+}
+
+/** RFC 6797: what `Strict-Transport-Security` says. */
+export interface StrictTransportSecurity {
+  /** Seconds. */
+  readonly maxAge: number;
+  readonly includeSubdomains: boolean;
+  readonly preload: boolean;
+}
+
+/** An authority: a CA certificate that clients' certificates may stand on. */
+export interface CaCertificate {
+  readonly id: string;
+  /** PEM, one block, ended by a newline. */
+  readonly certificate: string;
+  /** SHA-256 of its DER, hex. No two have the same. */
+  readonly fingerprint: string;
+  readonly subject: string;
+  readonly notBefore: Milliseconds;
+  readonly notAfter: Milliseconds;
+  /** The certificates it has revoked: PEM, one block, signed by it. */
+  readonly crl: string | null;
+  readonly tags: readonly string[];
+  readonly createdAt: Milliseconds;
+  readonly updatedAt: Milliseconds;
+}
+
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+
+/** TLS settings of a host name, and what it demands of clients. The most specific name alone holds: none is added to another. */
+export interface HostPolicy {
+  readonly id: string;
+  /** Normal form; wildcards allowed. */
+  readonly name: string;
+  readonly clientCertificate: ClientCertificateRule | null;
+  /** Null: the setting `ssl_min_version`. */
+  readonly minVersion: TlsVersion | null;
+  /** OpenSSL's list; null: the setting `ssl_ciphers`. */
+  readonly ciphers: string | null;
+  readonly createdAt: Milliseconds;
+  readonly updatedAt: Milliseconds;
 }
 
 /** The ssl plugin: on one API, or global when `apiId` is null. Its certificate is a Certificate owned by the plugin. */
@@ -126,11 +181,11 @@ export type BindingHolder =
   | { readonly kind: 'sni'; readonly id: string }
   | { readonly kind: 'plugin'; readonly id: string };
 
-export type EntityKind = 'api' | 'plugin' | 'certificate' | 'sni' | 'token';
+export type EntityKind = 'api' | 'plugin' | 'certificate' | 'sni' | 'token' | 'ca_certificate' | 'host_policy';
 
 export type Operation = 'create' | 'update' | 'delete';
 
-export type Entity = Api | Plugin | Certificate | Sni | Token;
+export type Entity = Api | Plugin | Certificate | Sni | Token | CaCertificate | HostPolicy;
 
 /** Who changed what, when: kept for people, for longer than changes are for nodes. */
 export interface AuditEntry extends Change {

@@ -12,7 +12,7 @@ import { transferIntermediates } from './transfer-intermediates.ts';
 const apisAtOnce = 20;
 const actor = 'migrate';
 
-type Entities = 'certificates' | 'snis' | 'apis' | 'plugins' | 'tokens';
+type Entities = 'certificates' | 'snis' | 'ca_certificates' | 'apis' | 'plugins' | 'host_policies' | 'tokens';
 export type MigratedKind = Entities | 'intermediates';
 
 export interface MigrationStep {
@@ -69,6 +69,14 @@ export async function migrateStore({ from, to, sealer, progress }: MigrationOpti
       insert: (snis) => atOnce((tx) => tx.insertSnis(snis)),
       progress: tell('snis'),
     }),
+    // Before those whose rules name them.
+    createTransfer({
+      what: 'CA certificate',
+      from: from.caCertificates,
+      to: to.caCertificates,
+      insert: (authorities) => oneByOne(authorities, (tx, authority) => tx.caCertificates.insert(authority)),
+      progress: tell('ca_certificates'),
+    }),
     createTransfer({
       what: 'API',
       from: from.apis,
@@ -82,6 +90,13 @@ export async function migrateStore({ from, to, sealer, progress }: MigrationOpti
       to: to.plugins,
       insert: (plugins) => oneByOne(plugins, (tx, plugin) => tx.plugins.insert(plugin)),
       progress: tell('plugins'),
+    }),
+    createTransfer({
+      what: 'host policy',
+      from: from.hostPolicies,
+      to: to.hostPolicies,
+      insert: (policies) => oneByOne(policies, (tx, policy) => tx.hostPolicies.insert(policy)),
+      progress: tell('host_policies'),
     }),
     createTransfer({
       what: 'token',
@@ -139,8 +154,8 @@ function ofAnyOwner({ certificates }: StoreReader): Pick<StoreReader['certificat
 async function dropOtherDefault(from: StoreReader, to: Store): Promise<void> {
   await to.transact(actor, async (tx) => {
     const { items } = await tx.certificates.list({ size: pageSizeMax }, { owner: 'default' });
-    const { certificates, snis, apis, plugins, tokens } = await countEntities(tx);
-    if (certificates !== items.length || snis + apis + plugins + tokens > 0) return;
+    const { certificates, ...others } = await countEntities(tx);
+    if (certificates !== items.length || Object.values(others).some((count) => count > 0)) return;
     for (const { id } of items) if ((await from.certificates.get(id)) === undefined) await tx.certificates.delete(id);
   });
 }
@@ -177,14 +192,15 @@ function isSameKey(wanted: KeyPair, found: KeyPair, sealer: Sealer): boolean {
 }
 
 async function countEntities(store: StoreReader): Promise<Readonly<Record<Entities, number>>> {
-  const [certificates, snis, apis, plugins, tokens] = await Promise.all([
-    store.certificates.count({ owner: 'any' }),
-    store.snis.count(),
-    store.apis.count(),
-    store.plugins.count(),
-    store.tokens.count(),
-  ]);
-  return { certificates, snis, apis, plugins, tokens };
+  return {
+    certificates: await store.certificates.count({ owner: 'any' }),
+    snis: await store.snis.count(),
+    ca_certificates: await store.caCertificates.count(),
+    apis: await store.apis.count(),
+    plugins: await store.plugins.count(),
+    host_policies: await store.hostPolicies.count(),
+    tokens: await store.tokens.count(),
+  };
 }
 
 function equalCounts(
@@ -198,8 +214,10 @@ function equalCounts(
   return {
     certificates: counts('certificates'),
     snis: counts('snis'),
+    ca_certificates: counts('ca_certificates'),
     apis: counts('apis'),
     plugins: counts('plugins'),
+    host_policies: counts('host_policies'),
     tokens: counts('tokens'),
   };
 }

@@ -68,7 +68,15 @@ const revisionMark = 'replica_revision_mark';
 /** Another one each time that the replica begins anew. */
 const history = 'replica_history';
 
-const tables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis', 'tokens'];
+const tables: readonly EntityTable[] = [
+  'apis',
+  'plugins',
+  'certificates',
+  'snis',
+  'tokens',
+  'ca_certificates',
+  'host_policies',
+];
 const allTables = tables.join(' ');
 const tableOf: Readonly<Record<EntityKind, EntityTable>> = {
   api: 'apis',
@@ -76,6 +84,8 @@ const tableOf: Readonly<Record<EntityKind, EntityTable>> = {
   certificate: 'certificates',
   sni: 'snis',
   token: 'tokens',
+  ca_certificate: 'ca_certificates',
+  host_policy: 'host_policies',
 };
 
 export function isFilled(replica: ReplicaFile): boolean {

@@ -4,7 +4,18 @@
 // without gaps. A transaction that writes nothing takes no revision. An acknowledged transaction survives kill -9 and
 // loss of power. A transaction whose work throws leaves no trace.
 import type { PortunusError } from '../lib/errors.ts';
-import type { Api, AuditEntry, Binding, Certificate, Change, Plugin, Sni, Token } from '../model/entities.ts';
+import type {
+  Api,
+  AuditEntry,
+  Binding,
+  CaCertificate,
+  Certificate,
+  Change,
+  HostPolicy,
+  Plugin,
+  Sni,
+  Token,
+} from '../model/entities.ts';
 
 /** How long a transaction may hold up the others. */
 export const transactionTimeoutMs = 30_000;
@@ -118,6 +129,12 @@ export interface StoreReader {
     findByName(name: string): Promise<Token | undefined>;
     findByPrefix(prefix: string): Promise<Token | undefined>;
   };
+  readonly caCertificates: Collection<CaCertificate, TagFilter> & {
+    findByFingerprint(fingerprint: string): Promise<CaCertificate | undefined>;
+  };
+  readonly hostPolicies: Collection<HostPolicy, undefined> & {
+    findByName(name: string): Promise<HostPolicy | undefined>;
+  };
   /** Who holds a name, by whatever door it was bound. */
   binding(name: string): Promise<Binding | undefined>;
   /** For many at once: what these names are bound to, and which of these certificates there are. The others are left out. */
@@ -159,9 +176,11 @@ export interface StoreReader {
  * certificate; deleting a certificate that a plugin serves; any call after `work` has ended.
  *
  * @throws NAME_ALREADY_BOUND facts: `{name, holder: BindingHolder, certificateId}`
- * @throws UNIQUE_VIOLATION facts: `{entity, field, value}` — id; api.name; token.name; token.prefix; plugin (name, apiId), field `name`; sni.name (only
+ * @throws UNIQUE_VIOLATION facts: `{entity, field, value}` — id; api.name; token.name; token.prefix; ca_certificate.fingerprint; host_policy.name; plugin (name, apiId), field `name`; sni.name (only
  *   when held by another Sni; held by a plugin it is NAME_ALREADY_BOUND)
- * @throws REFERENCE_MISSING facts: `{entity, field, value}` — plugin.apiId, sni.certificateId, plugin.certificateId
+ * @throws REFERENCE_MISSING facts: `{entity, field, value}` — plugin.apiId, sni.certificateId, plugin.certificateId; an
+ *   authority of the clientCertificate of an api or host_policy
+ * @throws STILL_REFERENCED facts: `{entity, id, by: 'api' | 'host_policy', holderId}` — a ca_certificate that a rule names is deleted
  */
 export interface StoreTransaction extends StoreReader {
   readonly apis: StoreReader['apis'] & Writable<Api>;
@@ -170,6 +189,8 @@ export interface StoreTransaction extends StoreReader {
   readonly snis: StoreReader['snis'] & Writable<Sni>;
   /** Another secret, role or time is another token. */
   readonly tokens: StoreReader['tokens'] & Pick<Writable<Token>, 'insert' | 'delete'>;
+  readonly caCertificates: StoreReader['caCertificates'] & Writable<CaCertificate>;
+  readonly hostPolicies: StoreReader['hostPolicies'] & Writable<HostPolicy>;
   /**
    * Inserts certificates with their SNIs, in order, as `certificates.insert` and `snis.insert` would, but many at once and
    * so in few round trips. An item whose error is one of these codes is left out, whole, and the others are written.

@@ -44,6 +44,8 @@ export interface Filters<Value> {
   readonly certificateQuery: (filter?: CertificateFilter) => Query<Value>;
   readonly sniQuery: (filter?: SniFilter) => Query<Value>;
   readonly tokenQuery: () => Query<Value>;
+  readonly caCertificateQuery: (filter?: TagFilter) => Query<Value>;
+  readonly hostPolicyQuery: () => Query<Value>;
 }
 
 /** Values: the query's, the position to go on after, the limit. */
@@ -92,6 +94,8 @@ export function createFilters<Value>(
     sniQuery: (filter = {}) =>
       query('snis', { table: 'sni_tags', filter }, [equals('e.certificate_id', filter.certificateId)]),
     tokenQuery: () => query('tokens', {}, []),
+    caCertificateQuery: (filter = {}) => query('ca_certificates', { table: 'ca_certificate_tags', filter }, []),
+    hostPolicyQuery: () => query('host_policies', {}, []),
   };
 
   function query(

@@ -31,6 +31,14 @@ export function withFallback(store: Store, replica: StoreReader, isUsable: () =>
       ...collection(store.tokens, replica.tokens),
       ...methods(store.tokens, replica.tokens, 'findByName', 'findByPrefix'),
     },
+    caCertificates: {
+      ...collection(store.caCertificates, replica.caCertificates),
+      ...methods(store.caCertificates, replica.caCertificates, 'findByFingerprint'),
+    },
+    hostPolicies: {
+      ...collection(store.hostPolicies, replica.hostPolicies),
+      ...methods(store.hostPolicies, replica.hostPolicies, 'findByName'),
+    },
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 

@@ -1,6 +1,17 @@
 // What a database must be able to do so that transaction.ts can keep entities, bindings and changes true over it. Only
 // primitives of one transaction: no rule about entities lives behind this interface.
-import type { Api, AuditEntry, Binding, Certificate, Change, Plugin, Sni, Token } from '../model/entities.ts';
+import type {
+  Api,
+  AuditEntry,
+  Binding,
+  CaCertificate,
+  Certificate,
+  Change,
+  HostPolicy,
+  Plugin,
+  Sni,
+  Token,
+} from '../model/entities.ts';
 import type { StoreReader } from './contract.ts';
 
 export interface Rows {
@@ -11,11 +22,16 @@ export interface Rows {
   readonly certificates: Table<Certificate>;
   readonly snis: Table<Sni>;
   readonly tokens: Pick<Table<Token>, 'insert' | 'delete'>;
+  readonly caCertificates: Table<CaCertificate>;
+  readonly hostPolicies: Table<HostPolicy>;
 
   /** In the order of creation. */
   pluginsOfApi(apiId: string): Promise<readonly Plugin[]>;
   findPlugin(name: string, apiId: string | null): Promise<Plugin | undefined>;
   findPluginOfCertificate(certificateId: string): Promise<Plugin | undefined>;
+
+  /** The id of one API or host policy whose rule names it. */
+  holderOfAuthority(authorityId: string): Promise<string | undefined>;
 
   bindingsOf(holderId: string): Promise<readonly Binding[]>;
   /** Inserts, or replaces the one of that name. */

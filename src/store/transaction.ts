@@ -20,7 +20,7 @@ export function openTransaction(rows: Rows, actor: string, at: Milliseconds): Op
   // `work` may write several things at once; each write looks before it writes.
   const queue = createQueue();
   let ended = false;
-  const { apis, plugins, certificates, snis, tokens, ...questions } = rows.read;
+  const { apis, plugins, certificates, snis, tokens, caCertificates, hostPolicies, ...questions } = rows.read;
   const writes = createWrites(rows, log);
 
   return {
@@ -31,6 +31,8 @@ export function openTransaction(rows: Rows, actor: string, at: Milliseconds): Op
       certificates: { ...wrapped(certificates, whileOpen), ...wrapped(writes.certificates, whole) },
       snis: { ...wrapped(snis, whileOpen), ...wrapped(writes.snis, whole) },
       tokens: { ...wrapped(tokens, whileOpen), ...wrapped(writes.tokens, whole) },
+      caCertificates: { ...wrapped(caCertificates, whileOpen), ...wrapped(writes.caCertificates, whole) },
+      hostPolicies: { ...wrapped(hostPolicies, whileOpen), ...wrapped(writes.hostPolicies, whole) },
       ...wrapped(writes.intermediates, whole),
       ...wrapped(writes.many, whole),
     },

@@ -1,13 +1,24 @@
 // The rules of writing, over any database's rows: what is unique, what must exist, what cascades, and which rows of
 // `changes` arise. That each write happens whole or not at all is transaction.ts's.
-import type { Api, Certificate, CertificateOwner, EntityKind, Plugin, Sni, Token } from '../model/entities.ts';
+import type {
+  Api,
+  CaCertificate,
+  Certificate,
+  CertificateOwner,
+  ClientCertificateRule,
+  EntityKind,
+  HostPolicy,
+  Plugin,
+  Sni,
+  Token,
+} from '../model/entities.ts';
 import { bindingOfSni, bindingsOfPlugin, rebind } from './bindings.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { StoreTransaction, Writable } from './contract.ts';
 import { insertCertificates, insertSnis } from './insert-certificates.ts';
 import { intermediateKey } from './intermediate-key.ts';
 import type { Rows } from './rows.ts';
-import { missing, violation } from './violation.ts';
+import { missing, referenced, violation } from './violation.ts';
 
 export interface Writes {
   readonly apis: Writable<Api>;
@@ -15,6 +26,8 @@ export interface Writes {
   readonly certificates: Writable<Certificate>;
   readonly snis: Writable<Sni>;
   readonly tokens: Pick<Writable<Token>, 'insert' | 'delete'>;
+  readonly caCertificates: Writable<CaCertificate>;
+  readonly hostPolicies: Writable<HostPolicy>;
   readonly intermediates: Pick<StoreTransaction, 'rememberIntermediates'>;
   readonly many: Pick<StoreTransaction, 'insertCertificates' | 'insertSnis'>;
 }
@@ -28,11 +41,13 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
       async insert(api) {
         await refuseKnownId('api', api.id, read.apis);
         await refuseKnownName(api);
+        await checkRule('api', api.clientCertificate);
         await rows.apis.insert(api, await log.record('api', api.id, 'create', { after: api }));
       },
       async replace(api) {
         const before = await existing('api', api.id, read.apis);
         await refuseKnownName(api);
+        await checkRule('api', api.clientCertificate);
         await rows.apis.update(api, await log.record('api', api.id, 'update', { before, after: api }));
         for (const plugin of await rows.pluginsOfApi(api.id)) {
           await rebind(rows, plugin.id, bindingsOfPlugin(plugin, api), async () =>
@@ -129,6 +144,56 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
       },
     },
 
+    caCertificates: {
+      async insert(authority) {
+        await refuseKnownId('ca_certificate', authority.id, read.caCertificates);
+        await refuseKnownFingerprint(authority);
+        await rows.caCertificates.insert(
+          authority,
+          await log.record('ca_certificate', authority.id, 'create', { after: authority }),
+        );
+      },
+      async replace(authority) {
+        const before = await existing('ca_certificate', authority.id, read.caCertificates);
+        await refuseKnownFingerprint(authority);
+        await rows.caCertificates.update(
+          authority,
+          await log.record('ca_certificate', authority.id, 'update', { before, after: authority }),
+        );
+      },
+      async delete(id) {
+        const before = await existing('ca_certificate', id, read.caCertificates);
+        const holder = await rows.holderOfAuthority(id);
+        if (holder !== undefined) {
+          const isApi = (await read.apis.get(holder)) !== undefined;
+          throw referenced('ca_certificate', id, isApi ? 'api' : 'host_policy', holder);
+        }
+        await log.record('ca_certificate', id, 'delete', { before });
+        await rows.caCertificates.delete(id);
+      },
+    },
+
+    hostPolicies: {
+      async insert(policy) {
+        await refuseKnownId('host_policy', policy.id, read.hostPolicies);
+        await checkPolicy(policy);
+        await rows.hostPolicies.insert(policy, await log.record('host_policy', policy.id, 'create', { after: policy }));
+      },
+      async replace(policy) {
+        const before = await existing('host_policy', policy.id, read.hostPolicies);
+        await checkPolicy(policy);
+        await rows.hostPolicies.update(
+          policy,
+          await log.record('host_policy', policy.id, 'update', { before, after: policy }),
+        );
+      },
+      async delete(id) {
+        const before = await existing('host_policy', id, read.hostPolicies);
+        await log.record('host_policy', id, 'delete', { before });
+        await rows.hostPolicies.delete(id);
+      },
+    },
+
     intermediates: {
       async rememberIntermediates(found) {
         await Promise.all(found.map((each) => rows.rememberIntermediate(...intermediateKey(each), each.pem)));
@@ -164,6 +229,23 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
   async function refuseKnownName(api: Api): Promise<void> {
     const other = await read.apis.findByName(api.name);
     if (other !== undefined && other.id !== api.id) throw violation('api', 'name', api.name);
+  }
+
+  async function refuseKnownFingerprint({ id, fingerprint }: CaCertificate): Promise<void> {
+    const other = await read.caCertificates.findByFingerprint(fingerprint);
+    if (other !== undefined && other.id !== id) throw violation('ca_certificate', 'fingerprint', fingerprint);
+  }
+
+  async function checkPolicy(policy: HostPolicy): Promise<void> {
+    const other = await read.hostPolicies.findByName(policy.name);
+    if (other !== undefined && other.id !== policy.id) throw violation('host_policy', 'name', policy.name);
+    await checkRule('host_policy', policy.clientCertificate);
+  }
+
+  async function checkRule(entity: EntityKind, rule: ClientCertificateRule | null): Promise<void> {
+    for (const id of rule?.authorities ?? []) {
+      if ((await read.caCertificates.get(id)) === undefined) throw missing(entity, 'clientCertificate', id);
+    }
   }
 
   /** @returns the plugin's API; undefined when it is global */

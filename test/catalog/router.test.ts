@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { createRouteCompiler } from '../../src/catalog/compile-route.ts';
+import { createRuleIndex } from '../../src/catalog/rule-index.ts';
 import { createRouter, type Router } from '../../src/catalog/router.ts';
 import type { Api } from '../../src/model/entities.ts';
 import { fakeApi } from '../contracts/entities.ts';
@@ -174,6 +175,47 @@ test('changed one by one, the index answers as one built anew', () => {
         }
       },
     ),
+    { numRuns: 300 },
+  );
+});
+
+test('the rules of a host are those of every API that a request for it may match, however they changed before', () => {
+  const hosts = fc.subarray(['a.test', 'b.a.test', '*.test', '*.a.test', 'a.*']);
+  const rule = fc.constantFrom(null, 'required' as const, 'optional' as const);
+  const dialect = fc.constantFrom('0.9' as const, '0.12' as const);
+  const change = fc.record({ id: fc.nat(5), uris: fc.subarray(['/a']), hosts, rule, dialect });
+  const asked = ['a.test', 'b.a.test', 'c.b.a.test', 'a.org', 'x.y', 'a', ''];
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 30 }), (changes) => {
+      const index = createRuleIndex();
+      const router = createRouter();
+      const ruled = new Map<string, Api>();
+      for (const { id, rule: mode, ...fields } of changes) {
+        const clientCertificate = mode && { mode, authorities: ['ca'], depth: 1 };
+        const each = api(`api-${id}`, {
+          ...fields,
+          methods: fields.hosts.length === 0 ? ['GET'] : [],
+          clientCertificate,
+        });
+        const entries = compileRoute(each, id, undefined);
+        index.set(each.id, entries);
+        router.set(each.id, entries);
+        if (mode === null) ruled.delete(each.id);
+        else ruled.set(each.id, each);
+      }
+      assert.equal(index.size, ruled.size);
+      for (const host of asked) {
+        const found = index.find(host).map((each) => each.mode);
+        const mayMatch = (each: Api): boolean =>
+          each.hosts.length === 0 ||
+          (each.dialect === '0.9' && each.uris.length > 0) ||
+          each.hosts.some((pattern) => hostRank(pattern, host).length > 0);
+        const wanted = [...ruled.values()].filter(mayMatch).flatMap((each) => each.clientCertificate?.mode ?? []);
+        assert.deepEqual(found.toSorted(), [...new Set(wanted)].toSorted(), host);
+        const matched = router.match('GET', host, '/a')?.route.clientCertificate?.mode;
+        if (matched !== undefined) assert.ok(found.includes(matched));
+      }
+    }),
     { numRuns: 300 },
   );
 });

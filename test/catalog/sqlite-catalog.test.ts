@@ -4,8 +4,17 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { openSqliteCatalog, type Catalog } from '../../src/catalog/sqlite-catalog.ts';
 import { selectionOrder } from '../../src/model/host-name.ts';
+import type { ClientCertificateRule } from '../../src/model/entities.ts';
 import type { Store, StoreTransaction } from '../../src/store/contract.ts';
-import { fakeApi, fakeCertificate, fakePlugin, fakePluginCertificate, fakeSni } from '../contracts/entities.ts';
+import {
+  fakeApi,
+  fakeCaCertificate,
+  fakeCertificate,
+  fakeHostPolicy,
+  fakePlugin,
+  fakePluginCertificate,
+  fakeSni,
+} from '../contracts/entities.ts';
 import { temporaryStore } from '../store/temporary-store.ts';
 
 const apiIds = ['a', 'b'];
@@ -15,6 +24,12 @@ const paths = ['/', '/p', '/p/q'];
 /** Each is one transaction; those that clash with what is there leave no trace. */
 type Step = (tx: StoreTransaction) => Promise<void>;
 
+const rules: fc.Arbitrary<ClientCertificateRule | null> = fc.constantFrom(
+  null,
+  { mode: 'required', authorities: ['ca1'], depth: 1 },
+  { mode: 'optional', authorities: ['ca1', 'ca2'], depth: 0 },
+);
+
 const steps: fc.Arbitrary<Step> = fc.oneof(
   fc
     .record({
@@ -22,6 +37,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       hosts: fc.subarray(hosts),
       uris: fc.subarray(['/p', '/']),
       https: fc.boolean(),
+      clientCertificate: rules,
     })
     .map(({ id, https, ...fields }): Step => async (tx) => {
       const api = fakeApi(id, { ...fields, httpsOnly: https });
@@ -47,6 +63,27 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       (tx) =>
         tx.plugins.delete(`plugin-of-${apiId}`),
   ),
+  fc
+    .record({ name: fc.constantFrom(...hosts, '*'), clientCertificate: rules })
+    .map(({ name, ...fields }): Step => async (tx) => {
+      const policy = fakeHostPolicy(`policy of ${name}`, name, fields);
+      await ((await tx.hostPolicies.get(policy.id)) === undefined
+        ? tx.hostPolicies.insert(policy)
+        : tx.hostPolicies.replace(policy));
+    }),
+  fc.constantFrom(...hosts, '*').map(
+    (name): Step =>
+      (tx) =>
+        tx.hostPolicies.delete(`policy of ${name}`),
+  ),
+  fc
+    .record({ id: fc.constantFrom('ca1', 'ca2'), crl: fc.constantFrom(null, 'crl') })
+    .map(({ id, crl }): Step => async (tx) => {
+      const known = await tx.caCertificates.get(id);
+      if (known === undefined) await tx.caCertificates.insert(fakeCaCertificate(id, { crl }));
+      else if (known.crl === crl) await tx.caCertificates.delete(id);
+      else await tx.caCertificates.replace(fakeCaCertificate(id, { crl }));
+    }),
   fc.constantFrom(...hosts, '*').map((name): Step => async (tx) => {
     if ((await tx.certificates.get(name)) === undefined) await tx.certificates.insert(fakeCertificate(name));
     else await tx.certificates.replace(fakeCertificate(name, { updatedAt: Date.now() }));
@@ -65,9 +102,12 @@ test('a catalog that follows changes answers as one opened anew', async () => {
       await using temporary = await temporaryStore();
       const { store, path } = temporary;
       using live = openSqliteCatalog(path);
+      await store.transact('test', (tx) => tx.caCertificates.insert(fakeCaCertificate('ca1')));
       for (const step of script) {
+        const before = { epoch: live.policyEpoch, policies: JSON.stringify(policyAnswers(live)) };
         await store.transact('test', step).catch(() => undefined);
         await catchUp(live, store);
+        if (JSON.stringify(policyAnswers(live)) !== before.policies) assert.ok(live.policyEpoch > before.epoch);
         using anew = openSqliteCatalog(path);
         assert.deepEqual(answers(live), answers(anew));
         assert.equal(live.revision, anew.revision);
@@ -216,6 +256,109 @@ describe('a catalog', () => {
   }
 });
 
+describe('policies', () => {
+  const rule = { mode: 'required', authorities: ['ca'], depth: 2 } as const;
+
+  test('the most specific policy of a host holds alone, and that of every host also where none is named', async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    using catalog = openSqliteCatalog(path);
+    assert.equal(catalog.hasPolicies, false);
+    await store.transact('test', async (tx) => {
+      await tx.caCertificates.insert(fakeCaCertificate('ca'));
+      await tx.hostPolicies.insert(fakeHostPolicy('1', '*', { clientCertificate: rule }));
+      await tx.hostPolicies.insert(fakeHostPolicy('2', '*.b.test', { minVersion: 'TLSv1.3' }));
+      await tx.hostPolicies.insert(fakeHostPolicy('3', 'a.b.test', { ciphers: 'AES' }));
+    });
+    await catchUp(catalog, store);
+    const found = (name: string | undefined) => catalog.findHostPolicy(selectionOrder(name));
+    const nothing = { clientCertificate: undefined, minVersion: undefined, ciphers: undefined };
+    assert.deepEqual(found('a.b.test'), { ...nothing, name: 'a.b.test', ciphers: 'AES' });
+    assert.deepEqual(found('c.b.test'), { ...nothing, name: '*.b.test', minVersion: 'TLSv1.3' });
+    for (const name of ['b.test', 'x', undefined]) {
+      assert.deepEqual(found(name), { ...nothing, name: '*', clientCertificate: rule });
+    }
+    assert.equal(catalog.hasPolicies, true);
+    await store.transact('test', async (tx) => {
+      for (const id of ['1', '2', '3']) await tx.hostPolicies.delete(id);
+    });
+    await catchUp(catalog, store);
+    assert.deepEqual([found('a.b.test'), catalog.hasPolicies], [undefined, false]);
+  });
+
+  test('an authority comes with the revision that wrote it, another list of what it revoked is another one', async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    using catalog = openSqliteCatalog(path);
+    await store.transact('test', (tx) => tx.caCertificates.insert(fakeCaCertificate('ca')));
+    await catchUp(catalog, store);
+    const { certificate, fingerprint } = fakeCaCertificate('ca');
+    assert.deepEqual(catalog.findAuthority('ca'), { id: 'ca', revision: 1, certificate, fingerprint, crl: undefined });
+    const before = catalog.policyEpoch;
+    await store.transact('test', (tx) => tx.caCertificates.replace(fakeCaCertificate('ca', { crl: 'crl' })));
+    await catchUp(catalog, store);
+    assert.deepEqual([catalog.findAuthority('ca')?.revision, catalog.findAuthority('ca')?.crl], [2, 'crl']);
+    assert.ok(catalog.policyEpoch > before);
+    assert.equal(catalog.findAuthority('none'), undefined);
+  });
+
+  test('a policy that cannot be read lets nobody in', async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    await store.transact('test', (tx) => tx.hostPolicies.insert(fakeHostPolicy('h', 'a.test')));
+    const writer = new DatabaseSync(path);
+    writer.exec(`UPDATE host_policies SET doc = '{"id'`);
+    writer.close();
+    using catalog = openSqliteCatalog(path);
+    const policy = catalog.findHostPolicy(selectionOrder('a.test'));
+    assert.deepEqual(policy?.clientCertificate, { mode: 'required', authorities: [], depth: 0 });
+  });
+
+  test("an API's rule and Strict-Transport-Security are its route's; those without change nothing of policies", async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    using catalog = openSqliteCatalog(path);
+    await store.transact('test', async (tx) => {
+      await tx.caCertificates.insert(fakeCaCertificate('ca'));
+      await tx.apis.insert(
+        fakeApi('ruled', {
+          clientCertificate: rule,
+          hsts: { maxAge: 86_400, includeSubdomains: true, preload: true },
+        }),
+      );
+    });
+    await catchUp(catalog, store);
+    const route = catalog.matchRoute('GET', 'ruled.test', '/')?.route;
+    assert.deepEqual(route?.clientCertificate, rule);
+    assert.equal(route.hsts, 'max-age=86400; includeSubDomains; preload');
+    assert.deepEqual(catalog.clientCertificateRules('ruled.test'), [rule]);
+    const before = catalog.policyEpoch;
+    const hsts = { maxAge: 0, includeSubdomains: false, preload: false };
+    await store.transact('test', (tx) => tx.apis.insert(fakeApi('plain', { hsts })));
+    await catchUp(catalog, store);
+    const plain = catalog.matchRoute('GET', 'plain.test', '/')?.route;
+    assert.deepEqual([plain?.clientCertificate, plain?.hsts], [undefined, 'max-age=0']);
+    assert.deepEqual(catalog.clientCertificateRules('plain.test'), []);
+    assert.equal(catalog.policyEpoch, before);
+    await store.transact('test', (tx) => tx.apis.delete('ruled'));
+    await catchUp(catalog, store);
+    assert.equal(catalog.hasPolicies, false);
+  });
+
+  test('an API of an earlier version has no rule and no Strict-Transport-Security', async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    await store.transact('test', (tx) => tx.apis.insert(fakeApi('old')));
+    const writer = new DatabaseSync(path);
+    writer.exec(`UPDATE apis SET doc = json_remove(doc, '$.clientCertificate', '$.hsts')`);
+    writer.close();
+    using catalog = openSqliteCatalog(path);
+    const route = catalog.matchRoute('GET', 'old.test', '/')?.route;
+    assert.deepEqual([route?.clientCertificate, route?.hsts, catalog.hasPolicies], [undefined, undefined, false]);
+    assert.deepEqual(await store.apis.get('old'), fakeApi('old'));
+  });
+});
+
 test('a row that cannot be read leaves its own API without a route, and names it', async () => {
   await using temporary = await temporaryStore();
   const { store, path } = temporary;
@@ -245,8 +388,24 @@ function answers(catalog: Catalog): unknown {
   return {
     routes: catalog.routes,
     certificates: names.map((name) => catalog.findCertificate(selectionOrder(name))),
+    policies: policyAnswers(catalog),
     matches: ['one.test', 'two.test', 'x.two.test', 'y.two.test', 'other.test'].flatMap((host) =>
       paths.map((path) => catalog.matchRoute('GET', host, path)),
+    ),
+  };
+}
+
+function policyAnswers(catalog: Catalog): unknown {
+  const names = ['one.test', 'two.test', 'x.two.test', 'y.two.test', 'other.test', undefined];
+  return {
+    any: catalog.hasPolicies,
+    hosts: names.map((name) => catalog.findHostPolicy(selectionOrder(name))),
+    authorities: ['ca1', 'ca2', 'none'].map((id) => catalog.findAuthority(id)),
+    rules: names.map((name) =>
+      catalog
+        .clientCertificateRules(name ?? '')
+        .map((rule) => JSON.stringify(rule))
+        .toSorted(),
     ),
   };
 }

@@ -1,5 +1,14 @@
 // Entities for tests of the store, which keeps them without looking into certificates: the key pairs here are fakes.
-import type { Api, Certificate, KeyPair, Plugin, Sni, Token } from '../../src/model/entities.ts';
+import type {
+  Api,
+  CaCertificate,
+  Certificate,
+  HostPolicy,
+  KeyPair,
+  Plugin,
+  Sni,
+  Token,
+} from '../../src/model/entities.ts';
 
 export function fakeApi(id: string, fields: Partial<Api> = {}): Api {
   return {
@@ -19,6 +28,8 @@ export function fakeApi(id: string, fields: Partial<Api> = {}): Api {
     upstreamSendTimeoutMs: 60_000,
     upstreamReadTimeoutMs: 60_000,
     createdAt: 1_700_000_000_000,
+    clientCertificate: null,
+    hsts: null,
     ...fields,
   };
 }
@@ -79,6 +90,35 @@ export function fakeToken(id: string, fields: Partial<Token> = {}): Token {
     hash: `hash of ${id}`,
     createdAt: 1_700_000_000_000,
     expiresAt: null,
+    ...fields,
+  };
+}
+
+export function fakeCaCertificate(id: string, fields: Partial<CaCertificate> = {}): CaCertificate {
+  return {
+    id,
+    certificate: `-----BEGIN CERTIFICATE-----\n${Buffer.from(id).toString('base64')}\n-----END CERTIFICATE-----\n`,
+    fingerprint: `fingerprint of ${id}`,
+    subject: `CN=${id}`,
+    notBefore: 1_600_000_000_000,
+    notAfter: 1_900_000_000_000,
+    crl: null,
+    tags: [],
+    createdAt: 1_700_000_000_000,
+    updatedAt: 1_700_000_000_000,
+    ...fields,
+  };
+}
+
+export function fakeHostPolicy(id: string, name: string, fields: Partial<HostPolicy> = {}): HostPolicy {
+  return {
+    id,
+    name,
+    clientCertificate: null,
+    minVersion: null,
+    ciphers: null,
+    createdAt: 1_700_000_000_000,
+    updatedAt: 1_700_000_000_000,
     ...fields,
   };
 }

@@ -2,12 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
+import type { ClientCertificateRule } from '../../src/model/entities.ts';
 import type { CertificateFilter, Intermediate, Store, StoreTransaction } from '../../src/store/contract.ts';
 import type { Sealer } from '../../src/store/sealer.ts';
 import {
   certificateIdOf,
   fakeApi,
+  fakeCaCertificate,
   fakeCertificate,
+  fakeHostPolicy,
   fakeKeyPair,
   fakePlugin,
   fakePluginCertificate,
@@ -97,6 +100,89 @@ export function storeContract(name: string, openStore: OpenStore): void {
         store.transact('test', (tx) => tx.tokens.delete('t')),
         TypeError,
       );
+    });
+
+    test('authorities and host policies come back as they were given, and are found by fingerprint and by name', async () => {
+      await using opened = await openStore();
+      const rule = { mode: 'optional', authorities: ['a1', 'a2'], depth: 3 } as const;
+      const hsts = { maxAge: 31_536_000, includeSubdomains: true, preload: false };
+      const a1 = fakeCaCertificate('a1', { crl: '-----BEGIN X509 CRL-----\n…', tags: ['t', "it's"] });
+      const a2 = fakeCaCertificate('a2');
+      const policy = fakeHostPolicy('h', '*.a.test', {
+        clientCertificate: rule,
+        minVersion: 'TLSv1.3',
+        ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256',
+      });
+      const api = fakeApi('x', { clientCertificate: rule, hsts });
+      await opened.store.transact('test', async (tx) => {
+        await tx.caCertificates.insert(a1);
+        await tx.caCertificates.insert(a2);
+        await tx.hostPolicies.insert(policy);
+        await tx.apis.insert(api);
+      });
+      const store = await opened.reopen();
+      assert.deepEqual(await store.caCertificates.get('a1'), a1);
+      assert.deepEqual(await store.caCertificates.findByFingerprint('fingerprint of a2'), a2);
+      assert.deepEqual(await store.hostPolicies.get('h'), policy);
+      assert.deepEqual(await store.hostPolicies.findByName('*.a.test'), policy);
+      assert.deepEqual(await store.apis.get('x'), api);
+      assert.deepEqual((await store.caCertificates.list({ size: 1 })).items, [a1]);
+      assert.deepEqual((await store.caCertificates.list({ size: 9 }, { tags: { all: ['t'] } })).items, [a1]);
+      assert.deepEqual((await store.hostPolicies.list({ size: 9 })).items, [policy]);
+      assert.deepEqual([await store.caCertificates.count(), await store.hostPolicies.count()], [2, 1]);
+      assert.deepEqual(await changedIn(store, 1), [
+        'create ca_certificate a1',
+        'create ca_certificate a2',
+        'create host_policy h',
+        'create api x',
+      ]);
+      await store.transact('test', async (tx) => {
+        await tx.caCertificates.replace({ ...a1, tags: ['u'], crl: null });
+        await tx.hostPolicies.replace({ ...policy, name: 'b.test', clientCertificate: null });
+      });
+      assert.deepEqual((await store.caCertificates.list({ size: 9 }, { tags: { any: ['t', 'u'] } })).items, [
+        { ...a1, tags: ['u'], crl: null },
+      ]);
+      assert.equal(await store.hostPolicies.findByName('*.a.test'), undefined);
+      await store.transact('test', async (tx) => {
+        await tx.hostPolicies.delete('h');
+        await tx.apis.delete('x');
+        await tx.caCertificates.delete('a1');
+      });
+      assert.equal(await store.caCertificates.findByFingerprint('fingerprint of a1'), undefined);
+      assert.deepEqual(await changedIn(store, 3), ['delete host_policy h', 'delete api x', 'delete ca_certificate a1']);
+    });
+
+    test('an authority cannot be deleted while the rule of an API or of a host names it', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const rule = { mode: 'required', authorities: ['a'], depth: 1 } as const;
+      await store.transact('test', async (tx) => {
+        await tx.caCertificates.insert(fakeCaCertificate('a'));
+        await tx.caCertificates.insert(fakeCaCertificate('b'));
+        await tx.apis.insert(fakeApi('api', { clientCertificate: rule }));
+        await tx.hostPolicies.insert(fakeHostPolicy('host', 'a.test', { clientCertificate: rule }));
+      });
+      const refusal = async (id: string): Promise<unknown> => {
+        try {
+          await store.transact('test', (tx) => tx.caCertificates.delete(id));
+          return undefined;
+        } catch (error) {
+          assert.ok(isPortunusError(error, 'STILL_REFERENCED'), String(error));
+          return `${String(error.facts['by'])} ${String(error.facts['holderId'])}`;
+        }
+      };
+      assert.match(String(await refusal('a')), /^(api api|host_policy host)$/);
+      await store.transact('test', (tx) => tx.apis.replace(fakeApi('api', { clientCertificate: null })));
+      assert.equal(await refusal('a'), 'host_policy host');
+      const other = { ...rule, authorities: ['b'] };
+      await store.transact('test', (tx) =>
+        tx.hostPolicies.replace(fakeHostPolicy('host', 'a.test', { clientCertificate: other })),
+      );
+      assert.equal(await refusal('b'), 'host_policy host');
+      assert.equal(await refusal('a'), undefined);
+      await store.transact('test', (tx) => tx.hostPolicies.delete('host'));
+      assert.equal(await refusal('b'), undefined);
     });
 
     test('the audit trail says who made what of what, the latest first, and only of what was committed', async () => {
@@ -787,6 +873,34 @@ export function storeContract(name: string, openStore: OpenStore): void {
         (tx) => tx.plugins.insert(fakePlugin('p', 'x')),
       ],
       [
+        'a second authority of one fingerprint',
+        'UNIQUE_VIOLATION',
+        { entity: 'ca_certificate', field: 'fingerprint', value: 'same' },
+        async (tx) => {
+          for (const id of ['x', 'y']) await tx.caCertificates.insert(fakeCaCertificate(id, { fingerprint: 'same' }));
+        },
+      ],
+      [
+        'a second policy of one host',
+        'UNIQUE_VIOLATION',
+        { entity: 'host_policy', field: 'name', value: 'x.test' },
+        async (tx) => {
+          for (const id of ['x', 'y']) await tx.hostPolicies.insert(fakeHostPolicy(id, 'x.test'));
+        },
+      ],
+      [
+        'an API whose rule names no authority',
+        'REFERENCE_MISSING',
+        { entity: 'api', field: 'clientCertificate', value: 'x' },
+        (tx) => tx.apis.replace(fakeApi('a', { clientCertificate: ruleOf('x') })),
+      ],
+      [
+        'a policy whose rule names no authority',
+        'REFERENCE_MISSING',
+        { entity: 'host_policy', field: 'clientCertificate', value: 'x' },
+        (tx) => tx.hostPolicies.insert(fakeHostPolicy('h', 'x.test', { clientCertificate: ruleOf('x') })),
+      ],
+      [
         'a plugin of no certificate',
         'REFERENCE_MISSING',
         { entity: 'plugin', field: 'certificateId', value: certificateIdOf('p') },
@@ -811,6 +925,10 @@ export function storeContract(name: string, openStore: OpenStore): void {
       ['replacing a plugin that is not there', (tx) => tx.plugins.replace(fakePlugin('x', 'a'))],
       ['replacing a certificate that is not there', (tx) => tx.certificates.replace(fakeCertificate('x'))],
       ['replacing an SNI that is not there', (tx) => tx.snis.replace(fakeSni('x', 'x.test', 'c'))],
+      ['replacing an authority that is not there', (tx) => tx.caCertificates.replace(fakeCaCertificate('x'))],
+      ['replacing a policy that is not there', (tx) => tx.hostPolicies.replace(fakeHostPolicy('x', 'x.test'))],
+      ['deleting an authority that is not there', (tx) => tx.caCertificates.delete('x')],
+      ['deleting a policy that is not there', (tx) => tx.hostPolicies.delete('x')],
       ['deleting an API that is not there', (tx) => tx.apis.delete('x')],
       ['deleting a plugin that is not there', (tx) => tx.plugins.delete('x')],
       ['deleting a certificate that is not there', (tx) => tx.certificates.delete('x')],
@@ -1092,4 +1210,8 @@ async function changedIn(store: Store, revision: number): Promise<string[]> {
 
 function hasCode(code: ErrorCode): (error: unknown) => boolean {
   return (error) => isPortunusError(error, code);
+}
+
+function ruleOf(...authorities: readonly string[]): ClientCertificateRule {
+  return { mode: 'required', authorities, depth: 1 };
 }

@@ -68,8 +68,10 @@ test('killed at random moments and run again, it goes on until everything is the
   assert.deepEqual(JSON.parse(stdout), {
     certificates: equal(certificates),
     snis: equal(certificates),
+    ca_certificates: equal(0),
     apis: equal(apis),
     plugins: equal(0),
+    host_policies: equal(0),
     tokens: equal(0),
     intermediates: equal(0),
     fingerprints_compared: certificates,

@@ -199,6 +199,8 @@ const route: Route = {
   connectTimeoutMs: 1,
   sendTimeoutMs: 1,
   readTimeoutMs: 1,
+  clientCertificate: undefined,
+  hsts: undefined,
   upstream: { tls: false, http2: false, host: '127.0.0.1', port: 1, path: '', authority: 'upstream.test', key: '' },
 };
 const connection = {

@@ -8,7 +8,9 @@ import type { Store, StoreReader, StoreTransaction } from '../../src/store/contr
 import type { Sealer } from '../../src/store/sealer.ts';
 import {
   fakeApi,
+  fakeCaCertificate,
   fakeCertificate,
+  fakeHostPolicy,
   fakeKeyPair,
   fakePlugin,
   fakePluginCertificate,
@@ -49,6 +51,9 @@ async function source(): Promise<TemporaryStore> {
     for (let at = 0; at < 45; at += 1) await tx.apis.insert(fakeApi(`a${at}`, { hosts: [`api${at}.test`] }));
     await tx.certificates.insert(fakePluginCertificate('p'));
     await tx.plugins.insert(fakePlugin('p', 'a3'));
+    await tx.caCertificates.insert(fakeCaCertificate('ca', { tags: ['t'], crl: 'crl' }));
+    await tx.apis.replace(fakeApi('a7', { clientCertificate: rule }));
+    await tx.hostPolicies.insert(fakeHostPolicy('h', '*.h.test', { clientCertificate: rule }));
     for (const id of ['t1', 't2']) await tx.tokens.insert(fakeToken(id));
     await tx.rememberIntermediates(intermediates);
   });
@@ -59,13 +64,17 @@ async function source(): Promise<TemporaryStore> {
 const target = (options: { readonly sealer?: Sealer } = {}): Promise<TemporaryPostgres> =>
   temporaryPostgres(server.port, { sealer: sealerOf('k1', 'k2'), ...options });
 
+const rule = { mode: 'required', authorities: ['ca'], depth: 1 } as const;
+
 const both = (count: number) => ({ from: count, to: count });
 const expected: MigrationReport = {
   counts: {
     certificates: both(certificates),
     snis: both(1100),
+    ca_certificates: both(1),
     apis: both(45),
     plugins: both(1),
+    host_policies: both(1),
     tokens: both(2),
     intermediates: both(3),
   },
@@ -134,8 +143,10 @@ test('what is there already is not sent again, and is compared all the same', as
     [
       'comparing certificates',
       'comparing snis',
+      'comparing ca_certificates',
       'comparing apis',
       'comparing plugins',
+      'comparing host_policies',
       'comparing tokens',
       'writing intermediates',
     ],
@@ -292,6 +303,8 @@ async function everything(store: StoreReader): Promise<object> {
     apis: await all((after) => store.apis.list({ size: 1000, after })),
     plugins: await all((after) => store.plugins.list({ size: 1000, after })),
     tokens: await all((after) => store.tokens.list({ size: 1000, after })),
+    authorities: await all((after) => store.caCertificates.list({ size: 1000, after })),
+    policies: await all((after) => store.hostPolicies.list({ size: 1000, after })),
   };
 }
 

@@ -68,6 +68,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     connectTimeoutMs: 60_000,
     sendTimeoutMs: 60_000,
     readTimeoutMs: 60_000,
+    clientCertificate: undefined,
+    hsts: undefined,
     ...options.route,
     upstream: {
       tls: false,

@@ -44,7 +44,7 @@ function scriptedSource() {
     },
     snapshot(work) {
       const { storeId, revision, certificates, snis, tokens, changes } = script;
-      const rows = { apis: [], plugins: [], certificates, snis, tokens };
+      const rows = { apis: [], plugins: [], certificates, snis, tokens, ca_certificates: [], host_policies: [] };
       const bindings = snis.map(({ id = '', name = '', certificate_id = '' }) => ({
         name,
         certificate_id,

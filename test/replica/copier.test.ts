@@ -9,7 +9,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { PortunusError } from '../../src/lib/errors.ts';
-import type { Change, EntityKind } from '../../src/model/entities.ts';
+import type { Change, EntityKind, HostPolicy } from '../../src/model/entities.ts';
 import { isFilled, startCopier, type Copier } from '../../src/replica/copier.ts';
 import type { EntityTable, ReplicaRow, ReplicaSource, Snapshot } from '../../src/store/replica-source.ts';
 import { openReplicaFile } from '../../src/store/sqlite/replica-file.ts';
@@ -24,6 +24,8 @@ const kinds: Readonly<Record<EntityTable, EntityKind>> = {
   certificates: 'certificate',
   snis: 'sni',
   tokens: 'token',
+  ca_certificates: 'ca_certificate',
+  host_policies: 'host_policy',
 };
 
 type Rows<M> = Readonly<Record<EntityTable, M>>;
@@ -59,7 +61,15 @@ class Source implements ReplicaSource {
     this.state = this.become({
       storeId: 'first',
       revision: 0,
-      rows: { apis: new Map(), plugins: new Map(), certificates: new Map(), snis: new Map(), tokens: new Map() },
+      rows: {
+        apis: new Map(),
+        plugins: new Map(),
+        certificates: new Map(),
+        snis: new Map(),
+        tokens: new Map(),
+        ca_certificates: new Map(),
+        host_policies: new Map(),
+      },
     });
   }
 
@@ -165,6 +175,8 @@ class Source implements ReplicaSource {
       certificates: new Map(this.state.rows.certificates),
       snis: new Map(this.state.rows.snis),
       tokens: new Map(this.state.rows.tokens),
+      ca_certificates: new Map(this.state.rows.ca_certificates),
+      host_policies: new Map(this.state.rows.host_policies),
     };
     const note = (table: EntityTable, id: string, operation: Change['operation']): void => {
       this.changes.push({ revision, entity: kinds[table], id, operation, actor: 'test', at: serial });
@@ -215,13 +227,22 @@ class Source implements ReplicaSource {
         const token = `t${pick(3)}`;
         if (rows.tokens.has(token)) drop('tokens', token);
         else put('tokens', token, { name: `token ${token}`, prefix: token, doc: `token ${serial}` });
-      } else if (dice < 0.7) {
+      } else if (dice < 0.68) {
+        const id = `a${pick(3)}`;
+        if (this.#random() < 0.5) drop('ca_certificates', id);
+        else put('ca_certificates', id, { fingerprint: `print ${id}`, doc: `authority ${serial}`, tags });
+      } else if (dice < 0.72) {
+        const id = `h${pick(3)}`;
+        const doc = JSON.stringify({ serial, clientCertificate: { authorities: [`a${pick(3)}`] } });
+        if (this.#random() < 0.5) drop('host_policies', id);
+        else put('host_policies', id, { name: id, doc });
+      } else if (dice < 0.76) {
         dropPluginOf(api);
         drop('apis', api);
       } else {
         const doc = { hosts: [`${api}-${serial}.test`], uris: [`/${serial}`, `/${api}`] };
         put('apis', api, { name: `api ${api}`, doc: JSON.stringify(doc) });
-        if (dice < 0.8) continue;
+        if (dice < 0.85) continue;
         const of = dice < 0.95 ? api : null;
         const host = of === null ? '' : name;
         dropPluginOf(of);
@@ -244,7 +265,7 @@ class Source implements ReplicaSource {
   becomeAnother(): void {
     const serial = this.states.length;
     const revision = Math.max(1, this.state.revision + Math.floor(this.#random() * 7) - 3);
-    const { apis, plugins, certificates, snis, tokens } = this.state.rows;
+    const { apis, plugins, certificates, snis, tokens, ca_certificates, host_policies } = this.state.rows;
     const theirs = (rows: ReadonlyMap<string, ReplicaRow>, columns: ReplicaRow = {}): ReadonlyMap<string, ReplicaRow> =>
       new Map(
         [...rows].map(([id, row]) => [
@@ -262,6 +283,8 @@ class Source implements ReplicaSource {
         certificates: theirs(certificates, { chain: `chain ${serial}` }),
         snis: theirs(snis, { updated_at: serial }),
         tokens: theirs(tokens, { doc: `token ${serial}` }),
+        ca_certificates: theirs(ca_certificates, { doc: `authority ${serial}` }),
+        host_policies: theirs(host_policies),
       },
     });
   }
@@ -338,7 +361,7 @@ function check(file: string, source: Source): State | undefined {
     }
     assert.equal(meta.get('store_id'), state.storeId);
     assert.equal(all('SELECT revision FROM revision')[0]?.['revision'], state.revision);
-    for (const table of ['apis', 'plugins', 'snis', 'tokens'] as const) {
+    for (const table of ['apis', 'plugins', 'snis', 'tokens', 'ca_certificates', 'host_policies'] as const) {
       assert.deepEqual(all(`SELECT * FROM ${table} ORDER BY sequence`), inOrder(state.rows[table], 'sequence'), table);
     }
     assert.deepEqual(all('SELECT * FROM bindings ORDER BY name'), bindingsOf(state.rows), 'bindings');
@@ -353,10 +376,17 @@ function check(file: string, source: Source): State | undefined {
       apis.flatMap(({ id, [key]: values }) => values.map((value) => `${value} ${id}`)).toSorted();
     assert.deepEqual(pairs('SELECT host, api_id FROM api_hosts'), wanted('hosts'));
     assert.deepEqual(pairs('SELECT uri, api_id FROM api_uris'), wanted('uris'));
+    const ruled = [...state.rows.host_policies].flatMap(([id, { doc }]) =>
+      ((JSON.parse(String(doc)) as Pick<HostPolicy, 'clientCertificate'>).clientCertificate?.authorities ?? []).map(
+        (authority) => `${authority} ${id}`,
+      ),
+    );
+    assert.deepEqual(pairs('SELECT authority_id, holder_id FROM rule_authorities'), ruled.toSorted());
     const certificates = inOrder(all('SELECT * FROM certificates'), 'sequence');
     for (const [table, rows] of [
       ['certificate_tags', certificates],
       ['sni_tags', inOrder(state.rows.snis, 'sequence')],
+      ['ca_certificate_tags', inOrder(state.rows.ca_certificates, 'sequence')],
     ] as const) {
       const tags = rows.flatMap(({ sequence, tags: list }) =>
         (JSON.parse(String(list)) as string[]).map((tag) => `${tag} ${sequence}`),

@@ -5,8 +5,8 @@ import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
 import { createPgClient } from '../../src/store/postgres/postgres-client.ts';
 import { createPostgresStore } from '../../src/store/postgres/postgres-store.ts';
 import { createReplicaSource } from '../../src/store/postgres/replica-source.ts';
-import { schemaVersion } from '../../src/store/postgres/schema.ts';
-import { fakeApi } from '../contracts/entities.ts';
+import { rulesKnownFrom, schemaVersion } from '../../src/store/postgres/schema.ts';
+import { fakeApi, fakeCaCertificate, fakeHostPolicy } from '../contracts/entities.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 import { postgresConfig, temporaryPostgres } from './temporary-postgres.ts';
 import { freshSealer } from './temporary-store.ts';
@@ -77,6 +77,25 @@ test('tables of a newer program that cannot be read any more are refused', async
   await using opened = await temporaryPostgres(server.port);
   await opened.client.query('UPDATE revision SET schema_version = $1, readable_from = $1', schemaVersion + 1);
   await assert.rejects((await opened.reopen()).ready(), hasCode('STORE_NEWER'));
+});
+
+test('a program that knows no rules about client certificates stops following at the first one, not before', async () => {
+  await using opened = await temporaryPostgres(server.port);
+  const { store, client } = opened;
+  const readableFrom = async () => (await client.query('SELECT readable_from FROM revision'))[0]?.['readable_from'];
+  await store.transact('test', async (tx) => {
+    await tx.caCertificates.insert(fakeCaCertificate('ca'));
+    await tx.apis.insert(fakeApi('a'));
+  });
+  assert.ok(Number(await readableFrom()) < rulesKnownFrom);
+  const clientCertificate = { mode: 'required', authorities: ['ca'], depth: 1 } as const;
+  await store.transact('test', (tx) => tx.apis.replace(fakeApi('a', { clientCertificate })));
+  assert.equal(await readableFrom(), rulesKnownFrom);
+
+  await using other = await temporaryPostgres(server.port);
+  await other.store.transact('test', (tx) => tx.hostPolicies.insert(fakeHostPolicy('h', 'a.test')));
+  const [row] = await other.client.query('SELECT readable_from FROM revision');
+  assert.equal(row?.['readable_from'], rulesKnownFrom);
 });
 
 test('another keyring does not open the store', async () => {

@@ -13,7 +13,7 @@ const entry = Type.Object({
   revision: Type.Integer(),
   at: Type.Integer({ description: 'Milliseconds since the epoch.' }),
   actor: Type.String({ description: '`token:<name>`, `admin:<address>`, or a command.' }),
-  entity: Type.Enum(['api', 'plugin', 'certificate', 'sni', 'token']),
+  entity: Type.Enum(['api', 'plugin', 'certificate', 'sni', 'token', 'ca_certificate', 'host_policy']),
   id: Type.String(),
   operation: Type.Enum(['create', 'update', 'delete']),
   before: nullable(

@@ -61,6 +61,8 @@ export function composeApi(
     upstreamConnectTimeoutMs: pick('upstream_connect_timeout', stored?.upstreamConnectTimeoutMs, 60_000),
     upstreamSendTimeoutMs: pick('upstream_send_timeout', stored?.upstreamSendTimeoutMs, 60_000),
     upstreamReadTimeoutMs: pick('upstream_read_timeout', stored?.upstreamReadTimeoutMs, 60_000),
+    clientCertificate: stored?.clientCertificate ?? null,
+    hsts: stored?.hsts ?? null,
   };
   problems.push(...mustMatchSomething(api, problems));
 

@@ -1,5 +1,5 @@
 // Entities ↔ rows. The columns and their values are those of the embedded store, so its encoding is used.
-import type { Api, Binding, Certificate, Plugin, Sni, Token } from '../../model/entities.ts';
+import type { Api, Binding, CaCertificate, Certificate, HostPolicy, Plugin, Sni, Token } from '../../model/entities.ts';
 import * as sqlite from '../sqlite/encoding.ts';
 import type { PgRow } from './client.ts';
 
@@ -12,6 +12,8 @@ export const toApi = (row: PgRow): Api => sqlite.toApi(row as StoredRow);
 export const toPlugin = (row: PgRow): Plugin => sqlite.toPlugin(row as StoredRow);
 export const toSni = (row: PgRow): Sni => sqlite.toSni(row as StoredRow);
 export const toToken = (row: PgRow): Token => sqlite.toToken(row as StoredRow);
+export const toCaCertificate = (row: PgRow): CaCertificate => sqlite.toCaCertificate(row as StoredRow);
+export const toHostPolicy = (row: PgRow): HostPolicy => sqlite.toHostPolicy(row as StoredRow);
 export const toBinding = (row: PgRow): Binding => sqlite.toBinding(row as StoredRow);
 export const toCertificate = (row: PgRow): Certificate => sqlite.toCertificate(row as StoredRow);
 
@@ -53,6 +55,15 @@ export function fromSni({ id, name, certificateId, tags, createdAt, updatedAt }:
 export function fromToken(token: Token): NewRow {
   const { id, name, prefix } = token;
   return { id, name, prefix, doc: JSON.stringify(token) };
+}
+
+export function fromCaCertificate(authority: CaCertificate): NewRow {
+  const { id, fingerprint, tags } = authority;
+  return { id, fingerprint, doc: JSON.stringify(authority), tags: JSON.stringify(tags) };
+}
+
+export function fromHostPolicy(policy: HostPolicy): NewRow {
+  return { id: policy.id, name: policy.name, doc: JSON.stringify(policy) };
 }
 
 export function fromBinding({ name, certificateId, holder }: Binding): NewRow {

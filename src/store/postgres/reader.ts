@@ -3,11 +3,22 @@ import type { AuditEntry, Change } from '../../model/entities.ts';
 import type { Collection, Expiry, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { PgRow, PgStatements } from './client.ts';
-import { toApi, toBinding, toCertificate, toPlugin, toSni, toToken } from './encoding.ts';
+import {
+  toApi,
+  toBinding,
+  toCaCertificate,
+  toCertificate,
+  toHostPolicy,
+  toPlugin,
+  toSni,
+  toToken,
+} from './encoding.ts';
 import {
   apiQuery,
+  caCertificateQuery,
   certificateQuery,
   countSql,
+  hostPolicyQuery,
   listSql,
   pluginQuery,
   type Query,
@@ -44,6 +55,15 @@ export function createReader(statements: PgStatements): StoreReader {
       ...collection('tokens', toToken, tokenQuery),
       findByName: (name) => one(toToken, 'SELECT doc FROM tokens WHERE name = $1', name),
       findByPrefix: (prefix) => one(toToken, 'SELECT doc FROM tokens WHERE prefix = $1', prefix),
+    },
+    caCertificates: {
+      ...collection('ca_certificates', toCaCertificate, caCertificateQuery),
+      findByFingerprint: (fingerprint) =>
+        one(toCaCertificate, 'SELECT doc FROM ca_certificates WHERE fingerprint = $1', fingerprint),
+    },
+    hostPolicies: {
+      ...collection('host_policies', toHostPolicy, hostPolicyQuery),
+      findByName: (name) => one(toHostPolicy, 'SELECT doc FROM host_policies WHERE name = $1', name),
     },
     binding: (name) => one(toBinding, 'SELECT * FROM bindings WHERE name = $1', name),
     async leaves({ names, certificateIds }) {

@@ -4,7 +4,17 @@ import type { NewAuditEntry, Rows } from '../rows.ts';
 import type { PgTransaction } from './client.ts';
 import { fromBinding, fromCertificate, fromSni, toBinding, toPlugin } from './encoding.ts';
 import { createReader } from './reader.ts';
-import { addTags, apiTable, certificateTable, insertRows, pluginTable, sniTable, tokenTable } from './tables.ts';
+import {
+  addTags,
+  apiTable,
+  caCertificateTable,
+  certificateTable,
+  hostPolicyTable,
+  insertRows,
+  pluginTable,
+  sniTable,
+  tokenTable,
+} from './tables.ts';
 
 export function createRows(tx: PgTransaction): Rows {
   return {
@@ -14,6 +24,8 @@ export function createRows(tx: PgTransaction): Rows {
     certificates: certificateTable(tx),
     snis: sniTable(tx),
     tokens: tokenTable(tx),
+    caCertificates: caCertificateTable(tx),
+    hostPolicies: hostPolicyTable(tx),
 
     async pluginsOfApi(apiId) {
       return (await tx.query('SELECT doc FROM plugins WHERE api_id = $1 ORDER BY sequence', apiId)).map(toPlugin);
@@ -29,6 +41,14 @@ export function createRows(tx: PgTransaction): Rows {
     async findPluginOfCertificate(certificateId) {
       const [row] = await tx.query('SELECT doc FROM plugins WHERE certificate_id = $1', certificateId);
       return row && toPlugin(row);
+    },
+
+    async holderOfAuthority(authorityId) {
+      const [row] = await tx.query(
+        'SELECT holder_id FROM rule_authorities WHERE authority_id = $1 LIMIT 1',
+        authorityId,
+      );
+      return row && String(row['holder_id']);
     },
 
     async bindingsOf(holderId) {

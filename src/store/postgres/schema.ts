@@ -143,7 +143,38 @@ export const migrations: readonly Migration[] = [
   );
   `,
   },
+  {
+    // As long as no rule is written an older program ignores nothing: see `demandNewerReaders`.
+    readableFrom: 1,
+    sql: `
+  -- Authorities that clients' certificates may stand on, and which names and APIs demand such certificates.
+  CREATE TABLE ca_certificates (
+    sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE, fingerprint text COLLATE "C" NOT NULL UNIQUE,
+    doc text NOT NULL,                       -- the CaCertificate as JSON
+    tags text NOT NULL,                      -- JSON array
+    revision bigint NOT NULL
+  );
+  CREATE TABLE ca_certificate_tags (tag text COLLATE "C" NOT NULL, sequence bigint NOT NULL, PRIMARY KEY (tag, sequence));
+  CREATE INDEX ca_certificate_tags_sequence ON ca_certificate_tags (sequence);
+  CREATE TABLE host_policies (
+    sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE, name text COLLATE "C" NOT NULL UNIQUE,
+    doc text NOT NULL,                       -- the HostPolicy as JSON
+    revision bigint NOT NULL
+  );
+  -- Whose rule names which authority: APIs and host policies.
+  CREATE TABLE rule_authorities (
+    authority_id text COLLATE "C" NOT NULL REFERENCES ca_certificates (id), holder_id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (authority_id, holder_id)
+  );
+  CREATE INDEX rule_authorities_holder ON rule_authorities (holder_id);
+  `,
+  },
 ];
 
 /** What this program reads and writes. */
 export const schemaVersion = migrations.length;
+
+/** The first one whose programs know rules about client certificates. */
+export const rulesKnownFrom = 5;

@@ -1,9 +1,28 @@
 // Insert, update and delete of each entity, with the tables that its lists are looked up by. Rows travel as one JSON
 // text, whose values PostgreSQL gives the types of the table: one row or a thousand, the statement is the same.
-import type { Api, Certificate, Plugin, Sni, Token } from '../../model/entities.ts';
+import type {
+  Api,
+  CaCertificate,
+  Certificate,
+  ClientCertificateRule,
+  HostPolicy,
+  Plugin,
+  Sni,
+  Token,
+} from '../../model/entities.ts';
 import type { Table } from '../rows.ts';
 import type { PgStatements } from './client.ts';
-import { fromApi, fromCertificate, fromPlugin, fromSni, fromToken, type NewRow } from './encoding.ts';
+import {
+  fromApi,
+  fromCaCertificate,
+  fromCertificate,
+  fromHostPolicy,
+  fromPlugin,
+  fromSni,
+  fromToken,
+  type NewRow,
+} from './encoding.ts';
+import { rulesKnownFrom } from './schema.ts';
 
 /** In their order. All have the columns of the first. */
 export async function insertRows(tx: PgStatements, table: string, rows: readonly NewRow[]): Promise<void> {
@@ -40,6 +59,7 @@ export function apiTable(tx: PgStatements): Table<Api> {
         'api_uris',
         Array.from(new Set(api.uris), (uri) => ({ uri, api_id: api.id })),
       ),
+      addRule(tx, api.id, api.clientCertificate),
     ]);
   }
 
@@ -47,8 +67,56 @@ export function apiTable(tx: PgStatements): Table<Api> {
     await Promise.all([
       tx.query('DELETE FROM api_hosts WHERE api_id = $1', id),
       tx.query('DELETE FROM api_uris WHERE api_id = $1', id),
+      dropRule(tx, id),
     ]);
   }
+}
+
+export function caCertificateTable(tx: PgStatements): Table<CaCertificate> {
+  return taggedTable(tx, 'ca_certificates', 'ca_certificate_tags', fromCaCertificate);
+}
+
+export function hostPolicyTable(tx: PgStatements): Table<HostPolicy> {
+  return {
+    async insert(policy, revision) {
+      await Promise.all([
+        insertRows(tx, 'host_policies', [{ ...fromHostPolicy(policy), revision }]),
+        addRule(tx, policy.id, policy.clientCertificate),
+        demandNewerReaders(tx),
+      ]);
+    },
+    async update(policy, revision) {
+      await Promise.all([
+        updateRow(tx, 'host_policies', { ...fromHostPolicy(policy), revision }),
+        dropRule(tx, policy.id),
+        addRule(tx, policy.id, policy.clientCertificate),
+      ]);
+    },
+    async delete(id) {
+      await Promise.all([dropRule(tx, id), tx.query('DELETE FROM host_policies WHERE id = $1', id)]);
+    },
+  };
+}
+
+async function addRule(tx: PgStatements, holderId: string, rule: ClientCertificateRule | null): Promise<void> {
+  if (rule === null) return;
+  await Promise.all([
+    insertRows(
+      tx,
+      'rule_authorities',
+      Array.from(new Set(rule.authorities), (id) => ({ authority_id: id, holder_id: holderId })),
+    ),
+    demandNewerReaders(tx),
+  ]);
+}
+
+async function dropRule(tx: PgStatements, holderId: string): Promise<void> {
+  await tx.query('DELETE FROM rule_authorities WHERE holder_id = $1', holderId);
+}
+
+/** Older programs, which would serve without the rule and say that they serve what was written, stop following from here on. */
+async function demandNewerReaders(tx: PgStatements): Promise<void> {
+  await tx.query('UPDATE revision SET readable_from = $1 WHERE readable_from < $1', rulesKnownFrom);
 }
 
 export function pluginTable(tx: PgStatements): Table<Plugin> {
@@ -78,11 +146,14 @@ export function tokenTable(tx: PgStatements): Pick<Table<Token>, 'insert' | 'del
   };
 }
 
+type TaggedEntities = 'certificates' | 'snis' | 'ca_certificates';
+type TagTable = 'certificate_tags' | 'sni_tags' | 'ca_certificate_tags';
+
 /** Of many rows at once, which are there. */
 export async function addTags(
   tx: PgStatements,
-  entities: 'certificates' | 'snis',
-  table: 'certificate_tags' | 'sni_tags',
+  entities: TaggedEntities,
+  table: TagTable,
   tagged: readonly { readonly id: string; readonly tags: readonly string[] }[],
 ): Promise<void> {
   const pairs = tagged.flatMap(({ id, tags }) => Array.from(new Set(tags), (tag) => ({ id, tag })));
@@ -97,8 +168,8 @@ export async function addTags(
 
 function taggedTable<E extends { readonly id: string; readonly tags: readonly string[] }>(
   tx: PgStatements,
-  entities: 'certificates' | 'snis',
-  table: 'certificate_tags' | 'sni_tags',
+  entities: TaggedEntities,
+  table: TagTable,
   toRow: (entity: E) => NewRow,
 ): Table<E> {
   return {

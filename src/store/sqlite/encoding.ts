@@ -1,6 +1,17 @@
 // Entities ↔ rows of the tables in schema.ts.
 import type { SQLInputValue } from 'node:sqlite';
-import type { Api, Binding, Certificate, CertificateOwner, KeyPair, Plugin, Sni, Token } from '../../model/entities.ts';
+import type {
+  Api,
+  Binding,
+  CaCertificate,
+  Certificate,
+  CertificateOwner,
+  HostPolicy,
+  KeyPair,
+  Plugin,
+  Sni,
+  Token,
+} from '../../model/entities.ts';
 import type { SqlRow } from './connection.ts';
 
 interface SniRow {
@@ -38,10 +49,22 @@ interface CertificateRow {
   readonly updated_at: number;
 }
 
+/** Those of earlier versions lack what was not known then. */
+type StoredApi = Omit<Api, 'clientCertificate' | 'hsts'> & Partial<Pick<Api, 'clientCertificate' | 'hsts'>>;
+
 type KeyPairFacts = Omit<KeyPair, 'chain' | 'sealedKey' | 'publicKeySha256' | 'fingerprint'>;
 
 export function toApi(row: SqlRow): Api {
-  return JSON.parse(row['doc'] as string) as Api;
+  const { clientCertificate = null, hsts = null, ...rest } = JSON.parse(row['doc'] as string) as StoredApi;
+  return { ...rest, clientCertificate, hsts };
+}
+
+export function toCaCertificate(row: SqlRow): CaCertificate {
+  return JSON.parse(row['doc'] as string) as CaCertificate;
+}
+
+export function toHostPolicy(row: SqlRow): HostPolicy {
+  return JSON.parse(row['doc'] as string) as HostPolicy;
 }
 
 export function toPlugin(row: SqlRow): Plugin {

@@ -3,15 +3,26 @@ import type { AuditEntry, Change } from '../../model/entities.ts';
 import type { Collection, Expiry, Intermediate, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
-import { toApi, toBinding, toCertificate, toPlugin, toSni, toToken } from './encoding.ts';
+import {
+  toApi,
+  toBinding,
+  toCaCertificate,
+  toCertificate,
+  toHostPolicy,
+  toPlugin,
+  toSni,
+  toToken,
+} from './encoding.ts';
 import { keyUse } from './key-use.ts';
 import { intermediateKey } from '../intermediate-key.ts';
 import { leafColumns, toLeaves } from '../leaf-rows.ts';
 import { countAnew, rememberCounts } from './remembered-counts.ts';
 import {
   apiQuery,
+  caCertificateQuery,
   certificateQuery,
   countSql,
+  hostPolicyQuery,
   listSql,
   pluginQuery,
   sniQuery,
@@ -53,6 +64,20 @@ export function createReader(connection: Connection): StoreReader {
       async findByPrefix(prefix) {
         const row = connection.get('SELECT doc FROM tokens WHERE prefix = ?', prefix);
         return row && toToken(row);
+      },
+    },
+    caCertificates: {
+      ...collection('ca_certificates', toCaCertificate, caCertificateQuery),
+      async findByFingerprint(fingerprint) {
+        const row = connection.get('SELECT doc FROM ca_certificates WHERE fingerprint = ?', fingerprint);
+        return row && toCaCertificate(row);
+      },
+    },
+    hostPolicies: {
+      ...collection('host_policies', toHostPolicy, hostPolicyQuery),
+      async findByName(name) {
+        const row = connection.get('SELECT doc FROM host_policies WHERE name = ?', name);
+        return row && toHostPolicy(row);
       },
     },
     async binding(name) {

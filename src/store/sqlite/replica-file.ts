@@ -1,13 +1,14 @@
 // The SQLite file that is a node's copy of the shared store: written here, in whole batches, and read by the workers. What
 // goes into it, and when, is replica/copier.ts's.
-import type { Api, Change } from '../../model/entities.ts';
+import type { Change } from '../../model/entities.ts';
 import type { StoreReader } from '../contract.ts';
 import { createQueue } from '../queue.ts';
 import type { EntityTable, ReplicaRow, RowVersion } from '../replica-source.ts';
 import type { Connection } from './connection.ts';
 import { openDatabase, openForReading } from './open-database.ts';
+import { toApi, toHostPolicy } from './encoding.ts';
 import { createReader, readRevision } from './reader.ts';
-import { apiLookups, tagTable } from './tables.ts';
+import { apiLookups, ruleLookups, tagTable } from './tables.ts';
 import { checkpointIfLong, pruneChanges } from './upkeep.ts';
 
 /** Rows of `changes` kept for the workers' sake. */
@@ -81,13 +82,23 @@ export async function openReplicaFile(path: string): Promise<ReplicaFile> {
   };
 }
 
-const entityTables: readonly EntityTable[] = ['apis', 'plugins', 'certificates', 'snis', 'tokens'];
+const entityTables: readonly EntityTable[] = [
+  'apis',
+  'plugins',
+  'certificates',
+  'snis',
+  'tokens',
+  'ca_certificates',
+  'host_policies',
+];
 
 function createWriter(connection: Connection): ReplicaWriter {
   const apis = apiLookups(connection);
+  const rules = ruleLookups(connection);
   const tags = {
     certificates: tagTable(connection, 'certificates', 'certificate_tags'),
     snis: tagTable(connection, 'snis', 'sni_tags'),
+    ca_certificates: tagTable(connection, 'ca_certificates', 'ca_certificate_tags'),
   };
   return {
     insert(table, rows) {
@@ -159,6 +170,8 @@ function createWriter(connection: Connection): ReplicaWriter {
         'api_uris',
         'certificate_tags',
         'sni_tags',
+        'ca_certificate_tags',
+        'rule_authorities',
         'bindings',
         'changes',
         'meta',
@@ -170,18 +183,18 @@ function createWriter(connection: Connection): ReplicaWriter {
 
   function addLookups(table: EntityTable, row: ReplicaRow): void {
     const id = String(row['id']);
-    if (table === 'apis') {
-      const { hosts, uris } = JSON.parse(String(row['doc'])) as Pick<Api, 'hosts' | 'uris'>;
-      apis.add({ id, hosts, uris });
-    } else if (isTagged(table) && row['tags'] !== '[]') tags[table].add(id);
+    if (table === 'apis') apis.add({ ...toApi(row), id });
+    else if (table === 'host_policies') rules.add(id, toHostPolicy(row).clientCertificate);
+    else if (isTagged(table) && row['tags'] !== '[]') tags[table].add(id);
   }
 
   function dropLookups(table: EntityTable, id: string): void {
     if (table === 'apis') apis.drop(id);
+    else if (table === 'host_policies') rules.drop(id);
     else if (isTagged(table)) tags[table].drop(id);
   }
 }
 
-function isTagged(table: EntityTable): table is 'certificates' | 'snis' {
-  return table === 'certificates' || table === 'snis';
+function isTagged(table: EntityTable): table is 'certificates' | 'snis' | 'ca_certificates' {
+  return table === 'certificates' || table === 'snis' || table === 'ca_certificates';
 }

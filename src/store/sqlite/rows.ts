@@ -4,7 +4,15 @@ import type { Rows } from '../rows.ts';
 import type { Connection } from './connection.ts';
 import { toBinding, toPlugin } from './encoding.ts';
 import { createReader } from './reader.ts';
-import { apiTable, certificateTable, pluginTable, sniTable, tokenTable } from './tables.ts';
+import {
+  apiTable,
+  caCertificateTable,
+  certificateTable,
+  hostPolicyTable,
+  pluginTable,
+  sniTable,
+  tokenTable,
+} from './tables.ts';
 
 export function createRows(connection: Connection): Rows {
   const rows: Rows = {
@@ -14,6 +22,8 @@ export function createRows(connection: Connection): Rows {
     certificates: certificateTable(connection),
     snis: sniTable(connection),
     tokens: tokenTable(connection),
+    caCertificates: caCertificateTable(connection),
+    hostPolicies: hostPolicyTable(connection),
 
     async pluginsOfApi(apiId) {
       return connection
@@ -31,6 +41,11 @@ export function createRows(connection: Connection): Rows {
     async findPluginOfCertificate(certificateId) {
       const row = connection.get('SELECT sequence, doc FROM plugins WHERE certificate_id = ?', certificateId);
       return row && toPlugin(row);
+    },
+
+    async holderOfAuthority(authorityId) {
+      const row = connection.get('SELECT holder_id FROM rule_authorities WHERE authority_id = ? LIMIT 1', authorityId);
+      return row && String(row['holder_id']);
     },
 
     async bindingsOf(holderId) {

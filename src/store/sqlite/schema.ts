@@ -107,4 +107,28 @@ export const migrations: readonly string[] = [
     before TEXT, after TEXT                  -- fingerprints
   ) STRICT;
   `,
+  // Authorities that clients' certificates may stand on, and which names and APIs demand such certificates.
+  `
+  CREATE TABLE ca_certificates (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE, fingerprint TEXT NOT NULL UNIQUE,
+    doc TEXT NOT NULL,                       -- the CaCertificate as JSON
+    tags TEXT NOT NULL,                      -- JSON array
+    revision INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE ca_certificate_tags (tag TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (tag, sequence))
+    STRICT, WITHOUT ROWID;
+  CREATE TABLE host_policies (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE, name TEXT NOT NULL UNIQUE,
+    doc TEXT NOT NULL,                       -- the HostPolicy as JSON
+    revision INTEGER NOT NULL
+  ) STRICT;
+  -- Whose rule names which authority: APIs and host policies.
+  CREATE TABLE rule_authorities (
+    authority_id TEXT NOT NULL REFERENCES ca_certificates (id), holder_id TEXT NOT NULL,
+    PRIMARY KEY (authority_id, holder_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX rule_authorities_holder ON rule_authorities (holder_id);
+  `,
 ];

@@ -1,5 +1,14 @@
 // Insert, update and delete of each entity, with the tables that its lists are looked up by.
-import type { Api, Certificate, Plugin, Sni, Token } from '../../model/entities.ts';
+import type {
+  Api,
+  CaCertificate,
+  Certificate,
+  ClientCertificateRule,
+  HostPolicy,
+  Plugin,
+  Sni,
+  Token,
+} from '../../model/entities.ts';
 import type { Table } from '../rows.ts';
 import type { Connection } from './connection.ts';
 import { certificateColumns, fromCertificate } from './encoding.ts';
@@ -40,16 +49,97 @@ export function apiTable(connection: Connection): Table<Api> {
   };
 }
 
-/** The hosts and uris of APIs, once more in tables of their own. */
+/** The hosts, uris and authorities of APIs, once more in tables of their own. */
 export function apiLookups(connection: Connection) {
+  const authorities = ruleLookups(connection);
   return {
-    add({ id, hosts, uris }: Pick<Api, 'id' | 'hosts' | 'uris'>): void {
+    add({ id, hosts, uris, clientCertificate }: Pick<Api, 'id' | 'hosts' | 'uris' | 'clientCertificate'>): void {
+      authorities.add(id, clientCertificate);
       for (const host of hosts) connection.run('INSERT OR IGNORE INTO api_hosts VALUES (?, ?)', host, id);
       for (const uri of uris) connection.run('INSERT OR IGNORE INTO api_uris VALUES (?, ?)', uri, id);
     },
     drop(id: string): void {
+      authorities.drop(id);
       connection.run('DELETE FROM api_hosts WHERE api_id = ?', id);
       connection.run('DELETE FROM api_uris WHERE api_id = ?', id);
+    },
+  };
+}
+
+/** The authorities that a rule names, once more in a table of their own. */
+export function ruleLookups(connection: Connection) {
+  return {
+    add(holderId: string, rule: ClientCertificateRule | null): void {
+      for (const id of rule?.authorities ?? []) {
+        connection.run('INSERT OR IGNORE INTO rule_authorities VALUES (?, ?)', id, holderId);
+      }
+    },
+    drop(holderId: string): void {
+      connection.run('DELETE FROM rule_authorities WHERE holder_id = ?', holderId);
+    },
+  };
+}
+
+export function caCertificateTable(connection: Connection): Table<CaCertificate> {
+  const tags = tagTable(connection, 'ca_certificates', 'ca_certificate_tags');
+  return {
+    async insert(authority, revision) {
+      connection.run(
+        'INSERT INTO ca_certificates (id, fingerprint, doc, tags, revision) VALUES (?, ?, ?, ?, ?)',
+        authority.id,
+        authority.fingerprint,
+        JSON.stringify(authority),
+        JSON.stringify(authority.tags),
+        revision,
+      );
+      tags.add(authority.id);
+    },
+    async update(authority, revision) {
+      tags.drop(authority.id);
+      connection.run(
+        'UPDATE ca_certificates SET fingerprint = ?, doc = ?, tags = ?, revision = ? WHERE id = ?',
+        authority.fingerprint,
+        JSON.stringify(authority),
+        JSON.stringify(authority.tags),
+        revision,
+        authority.id,
+      );
+      tags.add(authority.id);
+    },
+    async delete(id) {
+      tags.drop(id);
+      connection.run('DELETE FROM ca_certificates WHERE id = ?', id);
+    },
+  };
+}
+
+export function hostPolicyTable(connection: Connection): Table<HostPolicy> {
+  const authorities = ruleLookups(connection);
+  return {
+    async insert(policy, revision) {
+      connection.run(
+        'INSERT INTO host_policies (id, name, doc, revision) VALUES (?, ?, ?, ?)',
+        policy.id,
+        policy.name,
+        JSON.stringify(policy),
+        revision,
+      );
+      authorities.add(policy.id, policy.clientCertificate);
+    },
+    async update(policy, revision) {
+      connection.run(
+        'UPDATE host_policies SET name = ?, doc = ?, revision = ? WHERE id = ?',
+        policy.name,
+        JSON.stringify(policy),
+        revision,
+        policy.id,
+      );
+      authorities.drop(policy.id);
+      authorities.add(policy.id, policy.clientCertificate);
+    },
+    async delete(id) {
+      authorities.drop(id);
+      connection.run('DELETE FROM host_policies WHERE id = ?', id);
     },
   };
 }
