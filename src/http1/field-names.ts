@@ -45,6 +45,12 @@ export const field = {
   range: 38,
   server: 39,
   proxy: 40,
+  clientCert: 41,
+  clientCertChain: 42,
+  xClientCertDn: 43,
+  xClientCertFingerprint: 44,
+  xClientCertSerial: 45,
+  xClientCertSan: 46,
 } as const;
 
 /** Their names in lower case, by number; `` for the first two. */

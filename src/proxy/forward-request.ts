@@ -29,6 +29,13 @@ const endsHere: readonly number[] = [
   field.proxyAuthorization,
   // `HTTP_PROXY` to a CGI program, which then sends its own requests through that (httpoxy).
   field.proxy,
+  // What a client proved is said here and nowhere else (RFC 9440 section 4). The last two are of proxies that say more.
+  field.clientCert,
+  field.xClientCertDn,
+  field.xClientCertFingerprint,
+  field.xClientCertSerial,
+  field.clientCertChain,
+  field.xClientCertSan,
   // `X_Forwarded_For` is X-Forwarded-For to a server that reads it from a CGI variable.
   field.lookalike,
 ];

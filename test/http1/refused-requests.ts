@@ -250,6 +250,9 @@ export const refusedRequests: readonly Refused[] = [
       'Cookie: a=b',
       'Content-Type: text/html',
       'Trailer: x',
+      'Client-Cert: x',
+      'X-Client-Cert-DN: x',
+      'X_Client_Cert_Serial: x',
       'Upgrade: x',
     ] as const
   ).map((line) => chunks(`a trailer ${line}`, `0\r\n${line}\r\n\r\n`, 'HTTP_TRAILER_FORBIDDEN')),

@@ -24,6 +24,14 @@ async function exchange(
 
 const get = (lines = '', target = '/'): string => `GET ${target} HTTP/1.1\r\nHost: www.example.com\r\n${lines}\r\n`;
 
+const forgedCertificate = [
+  ...['Client-Cert', 'Client-Cert-Chain', 'X-Client-Cert-DN', 'X-Client-Cert-Fingerprint', 'X-Client-Cert-Serial'],
+  ...['X-Client-Cert-SAN', 'X_Client_Cert_DN', 'x-client_cert-serial', 'CLIENT_CERT', 'client-CERT'],
+]
+  .map((name) => `${name}: evil\r\n`)
+  .concat('Connection: X-Client-Cert-DN\r\nX-Client-Certificate: stays\r\n')
+  .join('');
+
 suite('the upstream gets', () => {
   test('the client’s fields in their order, and who it was', async () => {
     const { seen } = await exchange(get('User-Agent: x/1\r\nX-One:  1 \r\nx-two: 2\r\n', '/a/b?c=d&e'));
@@ -81,6 +89,15 @@ suite('the upstream gets', () => {
     assert.equal(fieldOf(seen, 'X-Forwarded-Proto'), 'http');
     assert.doesNotMatch(seen, /X-Forwarded-Prefix/i);
   });
+
+  for (const trustedIps of [[], ['127.0.0.0/8']]) {
+    const by = trustedIps.length === 0 ? 'anyone' : 'a trusted peer';
+    test(`nothing that ${by} says about a client’s certificate, however it spells the name`, async () => {
+      const { seen } = await exchange(get(forgedCertificate), { settings: { trustedIps } });
+      assert.doesNotMatch(seen, /evil/);
+      assert.equal(fieldOf(seen, 'X-Client-Certificate'), 'stays');
+    });
+  }
 
   test('no Proxy, which a CGI program would take for the proxy of its own requests', async () => {
     const { seen } = await exchange(get('Proxy: http://9.9.9.9/\r\npROXY: x\r\nProxies: stay\r\n'));

@@ -164,6 +164,8 @@ test('trailers that frame, route or authenticate are refused', async () => {
     [1, 'host'],
     [3, 'authorization'],
     [5, 'cookie'],
+    [7, 'client-cert'],
+    [9, 'x-client_cert-dn'],
   ] as const) {
     client.request(stream, postFields(), false);
     client.send(frame.headers, flag.endHeaders | flag.endStream, stream, fieldBlock([[name, '1']]));
