@@ -6,7 +6,7 @@ import type { Change } from './model/entities.ts';
 import { type AccessLogFile, createAccessLog } from './observe/access-log.ts';
 import type { Log } from './observe/contract.ts';
 import { createCounters, type CountersSnapshot, type CountersWithSnapshot } from './observe/counters.ts';
-import { createConnectionLimit } from './proxy/connection-limit.ts';
+import { createClientLimits } from './proxy/client-limits.ts';
 import { createHttpServer } from './proxy/http-server.ts';
 import { createListener, type Listener } from './proxy/listener.ts';
 import type { Sealer } from './store/sealer.ts';
@@ -51,7 +51,8 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const counters = createCounters();
   const catalog = openSqliteCatalog(storePath);
   const accessLog = config.proxyAccessLog === 'off' ? undefined : openAccessLog(config.proxyAccessLog, counters, log);
-  const limit = createConnectionLimit(config.clientConnectionsMax);
+  const listeners: Listener[] = [];
+  const limits = createClientLimits(config, counters, log, () => performance.now(), makeRoom);
   const tls = createTlsAcceptor({
     config,
     catalog,
@@ -63,7 +64,6 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     log,
   });
   const http = createHttpServer({ config, routes: catalog, counters, accessLog, log });
-  const listeners: Listener[] = [];
 
   return {
     get revision() {
@@ -75,7 +75,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
         handle,
         config,
         tls,
-        limit,
+        limits,
         counters,
         log,
         onConnection: (connection) => http.serve(connection),
@@ -115,7 +115,21 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       catalog[Symbol.dispose]();
     },
   };
+
+  /** First whose handshake takes long, then who has asked nothing for longest; then whose handshake began first. */
+  function makeRoom(most: number): number {
+    return endSilent(most, silentMs) || http.endIdle(most) || endSilent(most, 0);
+  }
+
+  function endSilent(most: number, ageMs: number): number {
+    let ended = tls.endOldest(most, ageMs);
+    for (const listener of listeners) ended += listener.endSilent(most - ended, ageMs);
+    return ended;
+  }
 }
+
+/** A client that is slow, and no more than that, has its handshake done by then. */
+const silentMs = 1000;
 
 function openAccessLog(destination: string, counters: CountersWithSnapshot, log: Log): AccessLogFile {
   return createAccessLog({

@@ -70,6 +70,9 @@ export interface Config {
   readonly tlsContextsMax: number;
   readonly clientHelloMaxBytes: number;
   readonly handshakeTimeoutMs: number;
+  /** These two: 0 is no limit. */
+  readonly handshakeRate: number;
+  readonly handshakeRatePerAddress: number;
 
   /** CIDR ranges in normal form: `10.0.0.0/8`, `::/0`. */
   readonly trustedIps: readonly string[];
@@ -86,6 +89,9 @@ export interface Config {
   readonly clientIdleTimeoutMs: number;
   readonly clientSendTimeoutMs: number;
   readonly clientConnectionsMax: number;
+  /** 0: no limit. */
+  readonly clientConnectionsPerAddress: number;
+  readonly clientAddressesMax: number;
   readonly requestsPerConnectionMax: number;
   readonly http2StreamsMax: number;
   readonly http2ResetBurst: number;

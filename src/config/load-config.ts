@@ -178,6 +178,8 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     tlsContextsMax: values.tls_contexts_max,
     clientHelloMaxBytes: values.client_hello_max_size,
     handshakeTimeoutMs: values.handshake_timeout,
+    handshakeRate: values.handshake_rate,
+    handshakeRatePerAddress: values.handshake_rate_per_address,
 
     trustedIps: values.trusted_ips,
     realIpHeader: values.real_ip_header,
@@ -192,6 +194,8 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     clientIdleTimeoutMs: values.client_idle_timeout,
     clientSendTimeoutMs: values.client_send_timeout,
     clientConnectionsMax: values.client_connections_max,
+    clientConnectionsPerAddress: values.client_connections_per_address,
+    clientAddressesMax: values.client_addresses_max,
     requestsPerConnectionMax: values.requests_per_connection_max,
     http2StreamsMax: values.http2_streams_max,
     http2ResetBurst: values.http2_reset_burst,

@@ -342,6 +342,22 @@ export const settings = {
     max: 128 * kib,
     description: 'The largest first message of a TLS handshake.',
   },
+  handshake_rate: {
+    kind: 'integer',
+    default: '0',
+    min: 0,
+    max: 1_000_000,
+    description:
+      'TLS handshakes that a worker begins each second; what is more is reset, before a certificate is looked up. 0 is no limit.',
+  },
+  handshake_rate_per_address: {
+    kind: 'integer',
+    default: '0',
+    min: 0,
+    max: 1_000_000,
+    description:
+      'TLS handshakes of one address that a worker begins each second, and ten times as many at once; what is more is reset. 0 is no limit.',
+  },
   handshake_timeout: {
     kind: 'duration',
     default: '10s',
@@ -429,7 +445,22 @@ export const settings = {
     default: '16384',
     min: 1,
     max: 1_000_000,
-    description: 'Client connections a worker holds at once.',
+    description: 'Client connections a worker holds at once; those that do nothing make room for others.',
+  },
+  client_connections_per_address: {
+    kind: 'integer',
+    default: '0',
+    min: 0,
+    max: 1_000_000,
+    description: 'Connections of one address that a worker holds at once; what is more is reset. 0 is no limit.',
+  },
+  client_addresses_max: {
+    kind: 'integer',
+    default: '65536',
+    min: 1,
+    max: 10_000_000,
+    description:
+      'Addresses without a connection whose handshakes a worker remembers for handshake_rate_per_address, at some 200 bytes each; whoever left first is forgotten.',
   },
   requests_per_connection_max: {
     kind: 'integer',

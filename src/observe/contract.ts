@@ -13,6 +13,8 @@ export type HandshakeFailure =
   | 'client-hello-malformed'
   | 'client-hello-too-large'
   | 'plain-http'
+  | 'rate-limited'
+  | 'crowded-out'
   | 'no-certificate'
   | 'certificate-unusable'
   | 'tls-alert'
@@ -25,6 +27,13 @@ export type ConnectionRefusal =
   | 'proxy-protocol-malformed'
   | 'proxy-protocol-timeout';
 
+/** Settings that bound what clients may do, where it is counted that one has met them. */
+export type ClientLimit =
+  | 'client_connections_max'
+  | 'client_connections_per_address'
+  | 'handshake_rate'
+  | 'handshake_rate_per_address';
+
 export type UpstreamFailure = 'connect' | 'tls' | 'timeout' | 'reset' | 'malformed' | 'exhausted';
 
 /** Numbers a worker counts on the data path. */
@@ -32,6 +41,7 @@ export interface Counters {
   connectionOpened(tls: boolean): void;
   connectionClosed(tls: boolean): void;
   connectionRefused(reason: ConnectionRefusal): void;
+  limitReached(limit: ClientLimit): void;
   handshakeDone(version: string, resumed: boolean): void;
   handshakeFailed(reason: HandshakeFailure): void;
   contextHit(): void;

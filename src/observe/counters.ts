@@ -1,6 +1,6 @@
 // What one process counts on the data path, in one block of numbers made at the start: counting allocates nothing.
 // Names, help and the sum over processes are in metrics.ts.
-import type { ConnectionRefusal, Counters, HandshakeFailure, UpstreamFailure } from './contract.ts';
+import type { ClientLimit, ConnectionRefusal, Counters, HandshakeFailure, UpstreamFailure } from './contract.ts';
 
 /** Upper bounds in milliseconds, inclusive; what is slower falls in one more bucket. */
 export const latencyBoundsMs = [
@@ -18,6 +18,7 @@ export interface CountersSnapshot {
   readonly connectionsOpen: Readonly<Record<'plain' | 'tls', number>>;
   readonly connectionsAccepted: Readonly<Record<'plain' | 'tls', number>>;
   readonly connectionsRefused: Readonly<Record<ConnectionRefusal, number>>;
+  readonly limitsReached: Readonly<Record<ClientLimit, number>>;
   readonly handshakes: readonly { readonly version: string; readonly resumed: boolean; readonly count: number }[];
   readonly handshakeFailures: Readonly<Record<HandshakeFailure, number>>;
   readonly contexts: Readonly<Record<'hit' | 'made' | 'unusable' | 'evicted', number>>;
@@ -45,6 +46,8 @@ const handshakeFailures = {
   'certificate-unusable': 5,
   'tls-alert': 6,
   disconnected: 7,
+  'rate-limited': 8,
+  'crowded-out': 9,
 } as const satisfies Record<HandshakeFailure, number>;
 const connectionRefusals = {
   limit: 0,
@@ -52,6 +55,12 @@ const connectionRefusals = {
   'proxy-protocol-malformed': 2,
   'proxy-protocol-timeout': 3,
 } as const satisfies Record<ConnectionRefusal, number>;
+const clientLimits = {
+  client_connections_max: 0,
+  client_connections_per_address: 1,
+  handshake_rate: 2,
+  handshake_rate_per_address: 3,
+} as const satisfies Record<ClientLimit, number>;
 const upstreamFailures = {
   connect: 0,
   tls: 1,
@@ -69,6 +78,7 @@ export function createCounters(): CountersWithSnapshot {
   const connectionsOpen = new Float64Array(2);
   const connectionsAccepted = new Float64Array(2);
   const refused = new Float64Array(Object.keys(connectionRefusals).length);
+  const limits = new Float64Array(Object.keys(clientLimits).length);
   const handshakes = new Float64Array(versions.length * 2);
   const failures = new Float64Array(Object.keys(handshakeFailures).length);
   const contexts = new Float64Array(4);
@@ -90,6 +100,9 @@ export function createCounters(): CountersWithSnapshot {
     },
     connectionRefused(reason) {
       add(refused, connectionRefusals[reason], 1);
+    },
+    limitReached(limit) {
+      add(limits, clientLimits[limit], 1);
     },
     handshakeDone(version, resumed) {
       const row = version === 'TLSv1.3' ? 1 : version === 'TLSv1.2' ? 0 : 2;
@@ -129,6 +142,7 @@ export function createCounters(): CountersWithSnapshot {
         connectionsOpen: { plain: at(connectionsOpen, 0), tls: at(connectionsOpen, 1) },
         connectionsAccepted: { plain: at(connectionsAccepted, 0), tls: at(connectionsAccepted, 1) },
         connectionsRefused: named(connectionRefusals, refused),
+        limitsReached: named(clientLimits, limits),
         handshakes: versions.flatMap((version, row) => [
           { version, resumed: false, count: at(handshakes, row * 2) },
           { version, resumed: true, count: at(handshakes, row * 2 + 1) },

@@ -94,6 +94,12 @@ export const metrics = {
     labels: ['reason'],
     read: ({ counters }) => by('reason', counters.connectionsRefused),
   },
+  portunus_client_limits_reached_total: {
+    help: 'How often clients met a limit and were refused or cut off for it, by the setting that says it.',
+    type: 'counter',
+    labels: ['limit'],
+    read: ({ counters }) => by('limit', counters.limitsReached),
+  },
   portunus_tls_handshakes_total: {
     help: 'TLS handshakes that succeeded, by version and whether a session was resumed.',
     type: 'counter',

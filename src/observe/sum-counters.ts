@@ -42,6 +42,7 @@ function add(left: CountersSnapshot, right: CountersSnapshot): CountersSnapshot 
     connectionsOpen: noConnections,
     connectionsAccepted: addNumbers(left.connectionsAccepted, right.connectionsAccepted),
     connectionsRefused: addNumbers(left.connectionsRefused, right.connectionsRefused),
+    limitsReached: addNumbers(left.limitsReached, right.limitsReached),
     handshakes: left.handshakes.map((one, index) => ({
       ...one,
       count: one.count + (right.handshakes[index]?.count ?? 0),

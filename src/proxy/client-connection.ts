@@ -111,6 +111,11 @@ export class ClientConnection implements Downstream, Timed {
     this.deadline = Math.min(this.deadline, this.#services.deadlines.now() + firstRequestGraceMs);
   }
 
+  /** No request is under way, and nothing of the last response is left to send. */
+  get isIdle(): boolean {
+    return this.#phase === 'idle' && !this.#sending && !this.#socket.destroyed;
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }

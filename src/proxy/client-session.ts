@@ -67,6 +67,11 @@ export class ClientSession implements ClientStreamOwner, Timed {
     else this.deadline = Number.POSITIVE_INFINITY;
   }
 
+  /** No stream is under way. */
+  get isIdle(): boolean {
+    return this.#state === 'open' && this.#streams === 0;
+  }
+
   destroy(): void {
     this.#session.destroy();
     // The session would wait until all that was written has left, for ever when the client reads nothing.

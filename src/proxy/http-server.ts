@@ -31,6 +31,8 @@ export interface HttpServer extends AsyncDisposable {
   serve(connection: Connection): void;
   /** Idle connections are closed, the others after the response under way. Resolves when all are gone. */
   drain(): Promise<void>;
+  /** Ends connections without a request under way, those first that have asked nothing for longest. @returns how many */
+  endIdle(most: number): number;
   readonly activeConnections: number;
 }
 
@@ -83,6 +85,12 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       if (draining) served.drain();
     },
     drain,
+    endIdle(most) {
+      const idle = [...connections].filter((connection) => connection.isIdle);
+      idle.sort((one, other) => one.deadline - other.deadline);
+      for (const connection of idle.slice(0, most)) connection.destroy();
+      return Math.min(idle.length, most);
+    },
     get activeConnections() {
       return connections.size;
     },

@@ -5,9 +5,9 @@ import type { TlsAcceptor } from '../tls/accept.ts';
 import type { AlpnProtocol } from '../tls/alpn.ts';
 import type { Connection } from '../tls/connection.ts';
 import { createDeadlines } from '../tls/deadlines.ts';
-import { acceptHandles, type TcpHandle } from '../tls/tcp-handle.ts';
+import { acceptHandles, resetHandle, type TcpHandle } from '../tls/tcp-handle.ts';
 import type { ConnectionRefusal, Counters, Log } from '../observe/contract.ts';
-import { createConnectionLimit, type ConnectionLimit } from './connection-limit.ts';
+import type { ClientLimits } from './client-limits.ts';
 import { normalizeAddress, parseProxyHeader } from './proxy-protocol.ts';
 import { PrefaceReading } from './preface.ts';
 import { createTrustedPeers } from './trusted-peers.ts';
@@ -26,13 +26,12 @@ export interface ListenerOptions {
   readonly handle?: object | undefined;
   readonly config: {
     readonly trustedIps: readonly string[];
-    readonly clientConnectionsMax: number;
     readonly handshakeTimeoutMs: number;
   };
   /** Required where `listen.ssl` is set. It may serve several listeners. */
   readonly tls?: TlsAcceptor | undefined;
-  /** Shared by the listeners of a process; without one this listener counts alone. */
-  readonly limit?: ConnectionLimit | undefined;
+  /** Shared by the listeners of a process. */
+  readonly limits: ClientLimits;
   readonly counters: Pick<Counters, 'connectionOpened' | 'connectionClosed' | 'connectionRefused'>;
   readonly log: Log;
   /** The connection is its receiver's from here on. */
@@ -44,6 +43,13 @@ export interface Listener extends AsyncDisposable {
   readonly port: number;
   /** Connections that are not yet handed over: PROXY header or handshake under way. */
   readonly preparing: number;
+  /**
+   * Ends connections that have said nothing of what they are for, the oldest ones first; those whose handshake has begun
+   * are the acceptor's.
+   *
+   * @returns how many
+   */
+  endSilent(most: number, ageMs: number): number;
   /** Accepts no more. Resolves when those under way are handed over or ended, within the handshake's time. */
   close(): Promise<void>;
   /** Accepts no more and ends those under way. Connections that were handed over stay. */
@@ -57,10 +63,9 @@ export interface Listener extends AsyncDisposable {
  * @throws Error with code EADDRINUSE, EACCES…
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
-  const { listen, config, tls, counters, log, onConnection } = options;
+  const { listen, config, tls, limits, counters, log, onConnection } = options;
   const alpnProtocols: readonly AlpnProtocol[] = listen.http2 ? ['h2', 'http/1.1'] : ['http/1.1'];
   if (listen.ssl && tls === undefined) throw new TypeError('a listener with ssl needs a TLS acceptor');
-  const limit = options.limit ?? createConnectionLimit(config.clientConnectionsMax);
   const isTrusted = createTrustedPeers(config.trustedIps);
   const preparing = new Set<Preparing>();
   const reading = createDeadlines<ProxyHeaderReading>(config.handshakeTimeoutMs, (reader) => reader.expire());
@@ -82,6 +87,10 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     port,
     get preparing() {
       return preparing.size;
+    },
+    endSilent(most, ageMs) {
+      const ended = reading.endOldest(most, ageMs, (reader) => reader.end());
+      return ended + sniffing.endOldest(most - ended, ageMs, (reader) => reader.end());
     },
     close,
     [Symbol.asyncDispose]() {
@@ -108,11 +117,11 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     const remoteAddress = socket.remoteAddress;
     // It has gone again.
     if (remoteAddress === undefined) return void socket.destroy();
-    if (!limit.enter()) return refuse(socket, 'limit');
+    if (!limits.enter(remoteAddress)) return refuseAnother(() => socket.resetAndDestroy());
     counters.connectionOpened(listen.ssl);
     preparing.add(socket);
     socket.on('close', () => {
-      limit.leave();
+      limits.leave();
       counters.connectionClosed(listen.ssl);
       settled(socket);
     });
@@ -136,20 +145,22 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     const peer: { address?: string; port?: number } = {};
     // It has gone again.
     if (handle.getpeername(peer) !== 0 || peer.address === undefined) return handle.close();
-    if (!limit.enter()) {
-      counters.connectionRefused('limit');
-      return handle.close();
+    const remoteAddress = normalizePeer(peer.address);
+    if (!limits.enter(remoteAddress)) return refuseAnother(() => resetHandle(handle));
+    const trusted = isTrusted(remoteAddress);
+    const visit = limits.visit(remoteAddress, trusted);
+    if (visit === undefined) {
+      limits.leave();
+      return refuseAnother(() => resetHandle(handle));
     }
     counters.connectionOpened(true);
     handle.setNoDelay(true);
-    const remoteAddress = normalizePeer(peer.address);
     const remotePort = peer.port ?? 0;
-    const trusted = isTrusted(remoteAddress);
     const connection: Preparing = { destroy: () => undefined };
     preparing.add(connection);
     connection.destroy = acceptor.acceptHandle(
       handle,
-      { alpnProtocols },
+      { alpnProtocols, mayStart: visit.mayHandshake },
       ({ socket, serverName, alpnProtocol }) =>
         handOver(connection, {
           socket,
@@ -162,7 +173,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
           trusted,
         }),
       () => {
-        limit.leave();
+        limits.leave();
+        visit.leave();
         counters.connectionClosed(true);
         settled(connection);
       },
@@ -178,6 +190,9 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     startedAt?: number,
   ): void {
     const trusted = isTrusted(remoteAddress);
+    const visit = limits.visit(remoteAddress, trusted);
+    if (visit === undefined) return refuseAnother(() => socket.resetAndDestroy());
+    socket.on('close', () => visit.leave());
     if (!listen.ssl || tls === undefined) {
       if (firstBytes !== undefined && firstBytes.length > 0) socket.unshift(firstBytes);
       const plain = (alpnProtocol: AlpnProtocol): void =>
@@ -199,7 +214,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       sniffing.add(reader, startedAt);
       return reader.start();
     }
-    tls.accept(socket, { alpnProtocols, firstBytes, startedAt }, (secured) => {
+    tls.accept(socket, { alpnProtocols, firstBytes, startedAt, mayStart: visit.mayHandshake }, (secured) => {
       handOver(socket, {
         socket: secured.socket,
         tls: true,
@@ -226,6 +241,12 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   function refuse(socket: Socket, reason: ConnectionRefusal): void {
     counters.connectionRefused(reason);
     socket.destroy();
+  }
+
+  /** @param reset leaves nothing to wait for, as an end that the client must answer does */
+  function refuseAnother(reset: () => void): void {
+    counters.connectionRefused('limit');
+    reset();
   }
 
   function settled(prepared: Preparing): void {
@@ -271,6 +292,10 @@ class ProxyHeaderReading {
 
   expire(): void {
     this.#finish({ kind: 'refused', reason: 'proxy-protocol-timeout' });
+  }
+
+  end(): void {
+    this.#socket.destroy();
   }
 
   #onClose = (): void => {

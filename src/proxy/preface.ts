@@ -30,6 +30,10 @@ export class PrefaceReading {
     this.#finish('http/1.1');
   }
 
+  end(): void {
+    this.#socket.destroy();
+  }
+
   #onClose = (): void => {
     this.#finish(undefined);
   };

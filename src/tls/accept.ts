@@ -14,7 +14,7 @@ import { readDefaultCertificate } from './default-certificate.ts';
 import { plainHttpAnswer } from './plain-http-answer.ts';
 import { createSelector, selectCertificate } from './select.ts';
 import type { HandshakeFailure, TlsCounters, TlsLog, TlsSettings } from './settings.ts';
-import { HandleTlsSocket, ignoreBytes, socketOf, type TcpHandle } from './tcp-handle.ts';
+import { HandleTlsSocket, ignoreBytes, resetHandle, socketOf, type TcpHandle } from './tcp-handle.ts';
 
 export interface TlsAcceptorDependencies {
   readonly config: TlsSettings;
@@ -45,6 +45,8 @@ interface AcceptOptions {
   readonly alpnProtocols: readonly AlpnProtocol[];
   /** What was already read of the connection, a PROXY header excluded. */
   readonly firstBytes?: Uint8Array | undefined;
+  /** Asked once when the ClientHello is whole, before anything is looked up for it. False: the connection is reset. */
+  readonly mayStart?: (() => boolean) | undefined;
   /** When the connection began, as `performance.now()` tells it: the time for the handshake runs from there. */
   readonly startedAt?: number | undefined;
 }
@@ -67,6 +69,8 @@ export interface TlsAcceptor extends AsyncDisposable {
     onSecure: (connection: SecureConnection) => void,
     onClosed: () => void,
   ): () => void;
+  /** Ends handshakes that began first, up to so many, if they began so long ago. @returns how many */
+  endOldest(most: number, ageMs: number): number;
   /** Handshakes under way. */
   readonly pending: number;
   /** TLS contexts kept. */
@@ -122,6 +126,7 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
       handshake.startOnHandle(handle);
       return handshake.abandon;
     },
+    endOldest: (most, ageMs) => pending.endOldest(most, ageMs, (handshake) => handshake.fail('crowded-out')),
     get pending() {
       return pending.size;
     },
@@ -257,7 +262,8 @@ class Handshake {
   fail(reason: HandshakeFailure): void {
     if (!this.#finish()) return;
     this.#shared.counters.handshakeFailed(reason);
-    this.#destroy();
+    if (reason === 'rate-limited') this.#reset();
+    else this.#destroy();
   }
 
   abandon = (): void => {
@@ -272,6 +278,16 @@ class Handshake {
     if (handle === undefined) return;
     handle.onread = ignoreBytes;
     handle.close(this.#onClosed);
+  }
+
+  /** The client has nothing to answer, and the system nothing to wait for. */
+  #reset(): void {
+    if (this.#socket !== undefined) return void this.#socket.resetAndDestroy();
+    const handle = this.#handle;
+    this.#handle = undefined;
+    if (handle === undefined) return;
+    handle.onread = ignoreBytes;
+    resetHandle(handle, this.#onClosed);
   }
 
   #listen(socket: Socket): void {
@@ -322,7 +338,8 @@ class Handshake {
         );
         return;
       case 'hello':
-        this.#startTls(hello, bytes);
+        if (this.#options.mayStart?.() === false) this.fail('rate-limited');
+        else this.#startTls(hello, bytes);
     }
   };
 

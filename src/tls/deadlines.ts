@@ -7,6 +7,13 @@ export interface Deadlines<Item> {
   add(item: Item, startedAt?: number): void;
   /** Also of an item that is not there. */
   delete(item: Item): void;
+  /**
+   * Ends those whose time began first, up to so many, if it began so long ago.
+   *
+   * @param end called after the item was removed
+   * @returns how many
+   */
+  endOldest(most: number, ageMs: number, end: (item: Item) => void): number;
   /** Calls `expire` for every item at once. */
   expireAll(): void;
 }
@@ -26,6 +33,17 @@ export function createDeadlines<Item>(timeoutMs: number, expire: (item: Item) =>
       timer ??= setTimeout(sweep, everyMs).unref();
     },
     delete: (item) => starts.delete(item),
+    endOldest(most, ageMs, endOne) {
+      const latest = performance.now() - ageMs;
+      let ended = 0;
+      for (const [item, at] of starts) {
+        if (ended === most || at > latest) break;
+        starts.delete(item);
+        endOne(item);
+        ended += 1;
+      }
+      return ended;
+    },
     expireAll() {
       for (const item of starts.keys()) end(item);
     },

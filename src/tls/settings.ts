@@ -26,6 +26,8 @@ export type HandshakeFailure =
   | 'client-hello-malformed'
   | 'client-hello-too-large'
   | 'plain-http'
+  | 'rate-limited'
+  | 'crowded-out'
   | 'no-certificate'
   | 'certificate-unusable'
   | 'tls-alert'

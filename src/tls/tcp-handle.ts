@@ -14,6 +14,8 @@ export interface TcpHandle {
   onread: ((bytes: ArrayBuffer | undefined) => void) | undefined;
   readStart(): number;
   close(done?: () => void): void;
+  /** @returns 0, or an error when it stays open */
+  reset(done?: () => void): number;
   /** @returns 0, or an error when it has gone again */
   getpeername(out: { address?: string; port?: number }): number;
   setNoDelay(on: boolean): number;
@@ -38,10 +40,15 @@ export function acceptHandles(server: Server, accept: (handle: TcpHandle) => voi
   return true;
 }
 
-const methods = ['readStart', 'close', 'getpeername', 'setNoDelay'] as const;
+const methods = ['readStart', 'close', 'reset', 'getpeername', 'setNoDelay'] as const;
 
 function isTcpHandle(handle: TcpHandle): boolean {
   return methods.every((method) => typeof handle[method] === 'function');
+}
+
+/** Closes it such that the peer has nothing to answer, and the system nothing to wait for. */
+export function resetHandle(handle: TcpHandle, done?: () => void): void {
+  if (handle.reset(done) !== 0) handle.close(done);
 }
 
 /** @returns paused */

@@ -2,6 +2,7 @@
 // that does nothing wrong never notices.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
@@ -9,6 +10,7 @@ import { expectOk } from '../support/admin.ts';
 import { command } from '../support/command.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
+import { until } from '../support/until.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 const host = 'hostile.test';
@@ -212,6 +214,41 @@ describe('a gateway among hostile clients', () => {
     for (let at = 0; at < 5; at += 1) await goodClient();
     for (const socket of silent) socket.on('error', () => undefined).destroy();
   });
+});
+
+test('a gateway that is full of connections that say nothing, or nothing more, still takes a good client', async () => {
+  const held: ServerResponse[] = [];
+  await using upstream = await startUpstream((asked, response) => {
+    if (asked.url === '/held') held.push(response);
+    else response.end('good');
+  });
+  await using gateway = await startGateway({ workers: 1, settings: { client_connections_max: '64' } });
+  const pair = makeSelfSigned({ names: [host] });
+  await expectOk(gateway.admin, 'POST', '/apis', { name: 'full', hosts: [host], upstream_url: upstream.url });
+  await expectOk(gateway.admin, 'POST', '/certificates', { ...pair, snis: [host] });
+  const request = `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+  // A client that waits for its answer is not one that says nothing.
+  const patient = net.connect(gateway.plainPort, '127.0.0.1');
+  const answer = everything(patient);
+  patient.write(`GET /held HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  await until('it waits', () => held.length === 1);
+  const idle = Array.from({ length: 200 }, (_, at) => {
+    const socket = net.connect(at % 2 === 0 ? gateway.plainPort : gateway.tlsPort, '127.0.0.1');
+    socket.on('error', () => undefined).resume();
+    if (at % 4 === 0) socket.write(request);
+    return socket;
+  });
+  await Promise.all(idle.map((socket) => new Promise((settled) => socket.on('connect', settled).on('close', settled))));
+  for (let count = 0; count < 5; count += 1) {
+    const good = tls.connect({ host: '127.0.0.1', port: gateway.tlsPort, servername: host, ca: pair.cert });
+    good.write(request.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+    assert.match(await everything(good), /^HTTP\/1\.1 200 /);
+  }
+  held[0]?.end();
+  assert.match(await answer, /^HTTP\/1\.1 200 /);
+  const metrics = await (await fetch(`${gateway.status}/metrics`)).text();
+  assert.match(metrics, /^portunus_client_limits_reached_total\{limit="client_connections_max"\} [1-9]/m);
+  for (const socket of idle) socket.destroy();
 });
 
 async function withApi(gateway: Gateway, url: string, work: (name: string) => Promise<void>): Promise<void> {

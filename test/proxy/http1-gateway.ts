@@ -95,6 +95,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       connectionOpened: nothing,
       connectionClosed: nothing,
       connectionRefused: nothing,
+      limitReached: nothing,
       handshakeDone: nothing,
       handshakeFailed: nothing,
       contextHit: nothing,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import { createConnectionLimit } from '../../src/proxy/connection-limit.ts';
+import { type ClientLimits, type ClientLimitSettings, createClientLimits } from '../../src/proxy/client-limits.ts';
 import { createListener, type Listener, type ListenerOptions } from '../../src/proxy/listener.ts';
 import { createTlsAcceptor, type TlsAcceptor } from '../../src/tls/accept.ts';
 import type { Connection } from '../../src/tls/connection.ts';
@@ -17,6 +17,22 @@ interface Running extends AsyncDisposable {
   readonly connections: Connection[];
   readonly counted: string[];
   readonly logged: string[];
+}
+
+function limitsOf(settings: Partial<ClientLimitSettings>, counted: string[] = [], now = () => 0): ClientLimits {
+  return createClientLimits(
+    {
+      clientConnectionsMax: 100,
+      clientConnectionsPerAddress: 0,
+      handshakeRate: 0,
+      handshakeRatePerAddress: 0,
+      clientAddressesMax: 10,
+      ...settings,
+    },
+    { limitReached: (limit) => void counted.push(limit) },
+    { warn: () => {} },
+    now,
+  );
 }
 
 interface StartOptions extends Partial<Omit<ListenerOptions, 'listen' | 'config'>> {
@@ -40,6 +56,7 @@ async function start(options: StartOptions = {}): Promise<Running> {
       warn: (_, message) => void logged.push(message),
       error: (_, message) => void logged.push(message),
     },
+    limits: limitsOf({}),
     onConnection: (connection) => void connections.push(connection),
     ...options,
     listen: {
@@ -51,7 +68,7 @@ async function start(options: StartOptions = {}): Promise<Running> {
       backlog: 16,
       ...options.listen,
     },
-    config: { trustedIps: [], clientConnectionsMax: 100, handshakeTimeoutMs: 10_000, ...options.config },
+    config: { trustedIps: [], handshakeTimeoutMs: 10_000, ...options.config },
   });
   return {
     listener,
@@ -94,6 +111,27 @@ function dial(port: number, bytes?: string | Buffer): Socket {
   socket.resume();
   if (bytes !== undefined) socket.write(bytes);
   return socket;
+}
+
+/** How a connection ends that the other side ends. */
+async function outcomeOf(socket: Socket): Promise<string> {
+  let outcome = 'closed';
+  socket.on('error', (error: NodeJS.ErrnoException) => (outcome = error.code ?? ''));
+  await new Promise((resolve) => socket.once('close', resolve));
+  return outcome;
+}
+
+/** A handshake on a connection of its own. @param before what is sent in front of it */
+async function knockOn(port: number, before = ''): Promise<string> {
+  const raw = connect(port, '127.0.0.1');
+  raw.write(before);
+  const client = connectTls({ socket: raw, servername: 'a.test', rejectUnauthorized: false });
+  const outcome = await new Promise<string>((resolve) => {
+    client.once('secureConnect', () => resolve('secure'));
+    for (const socket of [raw, client]) socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+  });
+  raw.destroy();
+  return outcome;
 }
 
 async function readSome(connection: Connection, bytes: number): Promise<string> {
@@ -179,17 +217,110 @@ test('an IPv6 client is known by its address in short form', async (context) => 
 });
 
 test('over the limit a connection is closed at once, and there is room again when one ends', async () => {
-  const limit = createConnectionLimit(2);
-  await using first = await start({ limit });
-  await using second = await start({ limit });
-  for (const { listener } of [first, second]) dial(listener.port);
-  await until('both are there', () => first.connections.length + second.connections.length === 2);
-  await once(dial(first.listener.port), 'close');
-  assert.deepEqual(first.counted, ['opened plain', 'limit']);
-  second.connections[0]?.socket.destroy();
-  await until('one is gone', () => limit.open === 1);
+  const reached: string[] = [];
+  const limits = limitsOf({ clientConnectionsMax: 2 }, reached);
+  await using tls = acceptor();
+  await using first = await start({ limits });
+  await using second = await start({ limits, listen: { ssl: true }, tls });
+  dial(first.listener.port);
+  dial(second.listener.port);
+  await until('both are there', () => limits.open === 2);
+  for (const { listener, counted } of [first, second]) {
+    assert.equal(await outcomeOf(dial(listener.port)), 'ECONNRESET');
+    assert.equal(counted.at(-1), 'limit');
+  }
+  assert.deepEqual(reached, ['client_connections_max', 'client_connections_max']);
+  first.connections[0]?.socket.destroy();
+  await until('one is gone', () => limits.open === 1);
   dial(first.listener.port);
   await until('the next is there', () => first.connections.length === 2);
+});
+
+test('an address has its number of connections, over all listeners, and others are served beside it', async () => {
+  const reached: string[] = [];
+  const limits = limitsOf({ clientConnectionsPerAddress: 2 }, reached);
+  await using tls = acceptor();
+  await using first = await start({ limits });
+  await using second = await start({ limits, listen: { ssl: true }, tls });
+  await using proxied = await start({
+    limits,
+    listen: { proxyProtocol: true },
+    config: { trustedIps: ['127.0.0.1/32'] },
+  });
+  dial(first.listener.port);
+  dial(second.listener.port);
+  await until('both are there', () => limits.open === 2);
+  for (const { listener } of [first, second]) assert.equal(await outcomeOf(dial(listener.port)), 'ECONNRESET');
+  assert.deepEqual(reached, ['client_connections_per_address', 'client_connections_per_address']);
+  dial(proxied.listener.port, 'PROXY TCP4 192.0.2.1 198.51.100.2 8080 443\r\n');
+  dial(proxied.listener.port, 'PROXY TCP4 192.0.2.1 198.51.100.2 8081 443\r\n');
+  await until('another address is there', () => proxied.connections.length === 2);
+  const third = dial(proxied.listener.port, 'PROXY TCP4 192.0.2.1 198.51.100.2 8082 443\r\n');
+  assert.equal(await outcomeOf(third), 'ECONNRESET');
+  first.connections[0]?.socket.destroy();
+  await until('one is gone', () => limits.open === 3);
+  dial(first.listener.port);
+  await until('the next is there', () => first.connections.length === 2);
+});
+
+test('a proxy in front is not one client: what it opens in its own name is not limited by its address', async () => {
+  const limits = limitsOf({ clientConnectionsPerAddress: 1, handshakeRatePerAddress: 1 });
+  const config = { trustedIps: ['127.0.0.0/8'] };
+  await using plain = await start({ limits, config });
+  await using proxied = await start({ limits, listen: { proxyProtocol: true }, config });
+  for (let count = 0; count < 3; count += 1) {
+    dial(plain.listener.port);
+    dial(proxied.listener.port, local);
+  }
+  await until('all are there', () => plain.connections.length + proxied.connections.length === 6);
+});
+
+test('handshakes beyond the rate are reset, those of one address before they take from the others', async () => {
+  let now = 0;
+  const reached: string[] = [];
+  const limits = limitsOf({ handshakeRate: 15, handshakeRatePerAddress: 1 }, reached, () => now);
+  await using tls = acceptor();
+  await using direct = await start({ limits, listen: { ssl: true }, tls });
+  await using proxied = await start({
+    limits,
+    listen: { ssl: true, proxyProtocol: true },
+    tls,
+    config: { trustedIps: ['127.0.0.1/32'] },
+  });
+  const outcomes = async (count: number, knock: () => Promise<string>): Promise<string> => {
+    const all: string[] = [];
+    for (let each = 0; each < count; each += 1) all.push(await knock());
+    return all.join(' ').replaceAll(/(\w+)(?: \1)+/g, (some, one: string) => `${some.split(' ').length} ${one}`);
+  };
+  const fromHere = (): Promise<string> => knockOn(direct.listener.port);
+  const fromThere = (): Promise<string> =>
+    knockOn(proxied.listener.port, 'PROXY TCP4 192.0.2.1 198.51.100.2 8080 443\r\n');
+  assert.equal(await outcomes(12, fromHere), '10 secure 2 ECONNRESET');
+  assert.equal(await outcomes(7, fromThere), '5 secure 2 ECONNRESET');
+  now += 1000;
+  assert.equal(await outcomes(2, fromHere), 'secure ECONNRESET');
+  assert.deepEqual(new Set(reached), new Set(['handshake_rate_per_address', 'handshake_rate']));
+  assert.equal(reached.length, 5);
+  await until('all are gone', () => limits.open === 0);
+});
+
+test('who only connects is ended by age, on every kind of listener', async () => {
+  await using tls = acceptor();
+  const trusted = { trustedIps: ['127.0.0.1/32'] };
+  await using proxied = await start({ listen: { proxyProtocol: true }, config: trusted });
+  await using plain = await start({ listen: { http2: true } });
+  await using secure = await start({ listen: { ssl: true }, tls });
+  for (const { listener } of [proxied, plain, secure]) {
+    const clients = [dial(listener.port), dial(listener.port)];
+    await until('both are there', () => listener.preparing === 2);
+    const end = (most: number, ageMs: number): number =>
+      listener === secure.listener ? tls.endOldest(most, ageMs) : listener.endSilent(most, ageMs);
+    assert.equal(end(10, 60_000), 0);
+    assert.equal(end(1, 0), 1);
+    await until('one is gone', () => listener.preparing === 1);
+    assert.equal(end(10, 0), 1);
+    await Promise.all(clients.map(async (client) => client.closed || once(client, 'close')));
+  }
 });
 
 test('the PROXY header of a trusted peer says who the client is', async () => {
