@@ -91,8 +91,12 @@ export function nameKey(nameDer: Uint8Array): string {
 
 /** Did this one sign that one? By name first, then by signature; never throws. */
 export function hasIssued(issuer: Certificate, subject: Certificate): boolean {
-  if (issuer.subjectKey !== subject.issuerKey || issuer.publicKey === undefined) return false;
-  return verifies(subject.x509, issuer.publicKey.key);
+  return issuer.subjectKey === subject.issuerKey && hasSigned(issuer, subject);
+}
+
+/** By signature alone; never throws. */
+export function hasSigned(issuer: Certificate, subject: Certificate): boolean {
+  return issuer.publicKey !== undefined && verifies(subject.x509, issuer.publicKey.key);
 }
 
 function verifies(x509: X509Certificate, key: KeyObject): boolean {
@@ -105,7 +109,7 @@ function verifies(x509: X509Certificate, key: KeyObject): boolean {
 
 function readFields(der: Uint8Array, fingerprint: string): Certificate | undefined {
   const x509 = new X509Certificate(der);
-  const { issuer, subject, spki, extensions } = outline(der);
+  const { issuer, subject, spki, extensions } = outlineOf(der);
   if (issuer === undefined || subject === undefined) return undefined;
   const publicKey = readPublicKey(x509, spki?.whole);
   const subjectKey = nameKey(subject.whole);
@@ -148,18 +152,36 @@ const subjectAltName = '2.5.29.17';
 const commonName = '2.5.4.3';
 const dnsNameTag = 0x82;
 
-/** RFC 5280 section 4.1: `[0] version?, serial, signature, issuer, validity, subject, key, …, [3] extensions`. */
-function outline(der: Uint8Array) {
+export interface CertificateOutline {
+  readonly serial: Element | undefined;
+  readonly issuer: Element | undefined;
+  readonly subject: Element | undefined;
+  readonly spki: Element | undefined;
+  /** Contents by name, dotted. */
+  readonly extensions: ReadonlyMap<string, Uint8Array>;
+  /** Names of those that must not be passed over. */
+  readonly critical: ReadonlySet<string>;
+}
+
+/**
+ * Where the parts of a certificate are (RFC 5280 section 4.1: `[0] version?, serial, signature, issuer, validity, subject,
+ * key, …, [3] extensions`), as far as it is one.
+ */
+export function outlineOf(der: Uint8Array): CertificateOutline {
   const fields = childrenOf(childrenOf(readElement(der))[0]);
   const offset = fields[0]?.tag === tags.context0 ? 1 : 0;
   const list = fields.find((field, index) => index > offset && field.tag === tags.context3);
   const extensions = new Map<string, Uint8Array>();
+  const critical = new Set<string>();
   for (const extension of childrenOf(readElement(list?.content ?? new Uint8Array()))) {
     const parts = childrenOf(extension);
     const value = parts.at(-1);
-    if (value?.tag === tags.octetString) extensions.set(objectIdentifierOf(parts[0]), value.content);
+    const name = objectIdentifierOf(parts[0]);
+    if (value?.tag === tags.octetString) extensions.set(name, value.content);
+    if (parts[1]?.tag === tags.boolean) critical.add(name);
   }
-  return { issuer: fields[offset + 2], subject: fields[offset + 4], spki: fields[offset + 5], extensions };
+  const [serial, , issuer, , subject, spki] = fields.slice(offset);
+  return { serial, issuer, subject, spki, extensions, critical };
 }
 
 function alternativeNames(value: Uint8Array | undefined): readonly string[] {

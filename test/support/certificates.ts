@@ -53,6 +53,8 @@ export interface LeafOptions extends KeyOptions {
   readonly commonName?: string;
   /** Leave subjectAltName out. */
   readonly withoutSan?: boolean;
+  /** DER of whole extensions, added to the usual ones. */
+  readonly extensions?: readonly Buffer[];
 }
 
 export interface AuthorityOptions extends KeyOptions {
@@ -60,6 +62,10 @@ export interface AuthorityOptions extends KeyOptions {
   readonly notBefore?: Date | number;
   readonly notAfter?: Date | number;
   readonly hash?: Hash;
+  /** How many authorities may be below it. */
+  readonly pathLength?: number;
+  /** DER of whole extensions, added to the usual ones. */
+  readonly extensions?: readonly Buffer[];
 }
 
 export interface Issued {
@@ -134,6 +140,7 @@ interface Content extends Omit<LeafOptions, 'privateKey'> {
   readonly name: Buffer;
   /** A private key stands for its public half. */
   readonly publicKey: KeyObject;
+  readonly pathLength?: number;
 }
 
 function authority(self: Signer, der: Buffer, above: readonly string[]): Authority {
@@ -210,7 +217,14 @@ function extensions(issuer: Signer, content: Content, spki: Buffer): readonly Bu
   const ca = content.ca === true;
   const issuerSpki = createPublicKey(issuer.privateKey).export({ type: 'spki', format: 'der' });
   const list = [
-    extension('2.5.29.19', sequence(...(ca ? [boolean(true)] : [])), 'critical'),
+    extension(
+      '2.5.29.19',
+      sequence(
+        ...(ca ? [boolean(true)] : []),
+        ...(content.pathLength === undefined ? [] : [integer(content.pathLength)]),
+      ),
+      'critical',
+    ),
     extension('2.5.29.14', octetString(keyIdentifier(spki))),
     extension('2.5.29.35', sequence(context(0, keyIdentifier(issuerSpki), 'primitive'))),
   ];
@@ -220,7 +234,7 @@ function extensions(issuer: Signer, content: Content, spki: Buffer): readonly Bu
   if (content.names.length > 0 && content.withoutSan !== true) {
     list.push(extension('2.5.29.17', sequence(...content.names.map(generalName))));
   }
-  return list;
+  return [...list, ...(content.extensions ?? [])];
 }
 
 export function extension(oid: string, value: Buffer, criticality?: 'critical'): Buffer {
