@@ -32,6 +32,7 @@ export interface DataPlaneReport {
   readonly tlsContexts: number;
   readonly unusableCertificates: readonly string[];
   readonly unusableApis: readonly string[];
+  readonly unusablePlugins: readonly string[];
   readonly counters: CountersSnapshot;
   readonly residentBytes: number;
 }
@@ -98,6 +99,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       tlsContexts: tls.contexts,
       unusableCertificates: tls.unusableCertificates(),
       unusableApis: catalog.unusableApis,
+      unusablePlugins: catalog.unusablePlugins,
       counters: counters.snapshot(),
       residentBytes: process.memoryUsage.rss(),
     }),

@@ -61,6 +61,7 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
         },
         unusable_certificates: allOf(reports.map(({ report }) => report.unusableCertificates)),
         unusable_apis: allOf(reports.map(({ report }) => report.unusableApis)),
+        unusable_plugins: allOf(reports.map(({ report }) => report.unusablePlugins)),
       };
     },
 

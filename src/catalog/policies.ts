@@ -1,21 +1,30 @@
 // Host policies and authorities as the data plane asks for them: looked up in the local file one by one, and remembered until
 // something changes.
 import { createLru } from '../lib/lru.ts';
-import type * as entities from '../model/entities.ts';
+import { readCaCertificate, readHostPolicy } from '../model/stored-doc.ts';
 import type { Authority, HostPolicy, PolicyCatalog } from './contract.ts';
 
 /** Names of hosts whose answer is remembered, and authorities with their lists of what they revoked. */
 const policiesMax = 10_000;
 const authoritiesMax = 64;
 
-/** What a policy that cannot be read stands for: nobody gets in where it may have kept somebody out. */
-const unreadable = { mode: 'required', authorities: [], depth: 0 } as const;
+interface PolicyRow {
+  readonly id: string;
+  readonly name: string;
+  readonly doc: string;
+}
+
+interface AuthorityRow {
+  readonly fingerprint: string;
+  readonly doc: string;
+  readonly revision: number;
+}
 
 export interface PolicyRows {
   /** Of the first of these names that has one. */
-  readonly policy: (names: readonly string[]) => { readonly name: string; readonly doc: string } | undefined;
+  readonly policy: (names: readonly string[]) => PolicyRow | undefined;
   readonly anyPolicy: () => boolean;
-  readonly authority: (id: string) => { readonly doc: string; readonly revision: number } | undefined;
+  readonly authority: (id: string) => AuthorityRow | undefined;
 }
 
 export interface Policies extends Pick<PolicyCatalog, 'findHostPolicy' | 'findAuthority'> {
@@ -57,28 +66,23 @@ export function createPolicies(rows: PolicyRows): Policies {
   function readPolicy(names: readonly string[]): HostPolicy | undefined {
     const row = rows.policy(names.map((name) => (name === '' ? '*' : name)));
     if (row === undefined) return undefined;
-    try {
-      const { name, clientCertificate, minVersion, ciphers } = JSON.parse(row.doc) as entities.HostPolicy;
-      return {
-        name,
-        clientCertificate: clientCertificate ?? undefined,
-        minVersion: minVersion ?? undefined,
-        ciphers: ciphers ?? undefined,
-      };
-    } catch {
-      return { name: row.name, clientCertificate: unreadable, minVersion: undefined, ciphers: undefined };
-    }
+    // Where it cannot be read, nobody gets in whom it may have kept out.
+    const { name, clientCertificate, minVersion, ciphers } = readHostPolicy(row.doc, row).entity;
+    return {
+      name,
+      clientCertificate: clientCertificate ?? undefined,
+      minVersion: minVersion ?? undefined,
+      ciphers: ciphers ?? undefined,
+    };
   }
 
   /** One that cannot be read is none, and nobody's certificate stands on it. */
   function readAuthority(id: string): Authority | undefined {
     const row = rows.authority(id);
     if (row === undefined) return undefined;
-    try {
-      const { fingerprint, certificate, crl } = JSON.parse(row.doc) as entities.CaCertificate;
-      return { id, revision: row.revision, fingerprint, certificate, crl: crl ?? undefined };
-    } catch {
-      return undefined;
-    }
+    const { revision, fingerprint, doc } = row;
+    const { entity, isIntact } = readCaCertificate(doc, { id, fingerprint });
+    if (!isIntact) return undefined;
+    return { id, revision, fingerprint, certificate: entity.certificate, crl: entity.crl ?? undefined };
   }
 }

@@ -1,7 +1,8 @@
 // The catalog over the local SQLite file, read-only: certificates are looked up there one by one and never preloaded;
 // routes are compiled into memory and follow the changes they are told.
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
-import type { Api, Change, Plugin, SslPluginConfig } from '../model/entities.ts';
+import type { Change, SslPluginConfig } from '../model/entities.ts';
+import { readApi, readPlugin } from '../model/stored-doc.ts';
 import { createRouteCompiler, governRoute } from './compile-route.ts';
 import type { CertificateCatalog, CertificateRecord, PolicyCatalog, RouteCatalog, SealedPair } from './contract.ts';
 import { createPolicies } from './policies.ts';
@@ -14,6 +15,8 @@ export interface Catalog extends CertificateCatalog, RouteCatalog, PolicyCatalog
   readonly routes: number;
   /** Ids of APIs whose rows cannot be read as one: they have no route, and the others are served. */
   readonly unusableApis: readonly string[];
+  /** Ids of plugins whose rows cannot be read as one: what they govern is served over HTTPS alone. */
+  readonly unusablePlugins: readonly string[];
   /** Follows changes up to `revision`. Repeating changes that are known does no harm. */
   apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[]): void;
   /** Reads everything anew. */
@@ -22,6 +25,9 @@ export interface Catalog extends CertificateCatalog, RouteCatalog, PolicyCatalog
 
 const certificateColumns = `c.id, c.revision, c.chain, c.sealed_key, c.public_key_sha256, c.fingerprint,
   c.chain_alt, c.sealed_key_alt, c.public_key_sha256_alt, c.fingerprint_alt`;
+
+const apiSelection = 'SELECT id, name, doc, sequence FROM apis';
+const pluginSelection = 'SELECT id, api_id, enabled, certificate_id, doc FROM plugins';
 
 /** What replica/copier.ts keeps in the file about its first fill. */
 const fillKey = 'replica_filled_to';
@@ -46,12 +52,12 @@ export function openSqliteCatalog(path: string): Catalog {
   const findDefault = one<CertificateRow>(
     `SELECT ${certificateColumns} FROM certificates c WHERE c.owner = 'default' ORDER BY c.sequence LIMIT 1`,
   );
-  const findApi = one<ApiRow>('SELECT id, doc, sequence FROM apis WHERE id = ?');
-  const findPlugin = one<PluginRow>('SELECT id, doc FROM plugins WHERE id = ?');
+  const findApi = one<ApiRow>(`${apiSelection} WHERE id = ?`);
+  const findPlugin = one<PluginRow>(`${pluginSelection} WHERE id = ?`);
   const findRevision = one<{ revision: number }>('SELECT revision FROM revision');
 
-  const findPolicy = one<{ name: string; doc: string }>(
-    `SELECT name, doc FROM host_policies WHERE name IN (?1, ?2, ?3, ?4, ?5)
+  const findPolicy = one<{ id: string; name: string; doc: string }>(
+    `SELECT id, name, doc FROM host_policies WHERE name IN (?1, ?2, ?3, ?4, ?5)
        ORDER BY CASE name WHEN ?1 THEN 1 WHEN ?2 THEN 2 WHEN ?3 THEN 3 WHEN ?4 THEN 4 ELSE 5 END LIMIT 1`,
   );
   const findAnyPolicy = one<object>('SELECT 1 FROM host_policies LIMIT 1');
@@ -61,7 +67,7 @@ export function openSqliteCatalog(path: string): Catalog {
       return findPolicy(first, second, third, fourth, fifth);
     },
     anyPolicy: () => findAnyPolicy() !== undefined,
-    authority: one('SELECT doc, revision FROM ca_certificates WHERE id = ?'),
+    authority: one('SELECT fingerprint, doc, revision FROM ca_certificates WHERE id = ?'),
   });
   const rules = createRuleIndex();
   const router = createRouter();
@@ -70,6 +76,7 @@ export function openSqliteCatalog(path: string): Catalog {
   const plugins = new Map<string, SslPluginConfig & { readonly id: string }>();
   const apiOfPlugin = new Map<string, string>();
   const unusableApis = new Set<string>();
+  const unusablePlugins = new Set<string>();
   const loadedApis = new Set<string>();
   let certificateEpoch = 0;
   let policyEpoch = 0;
@@ -85,6 +92,9 @@ export function openSqliteCatalog(path: string): Catalog {
     },
     get unusableApis() {
       return [...unusableApis];
+    },
+    get unusablePlugins() {
+      return [...unusablePlugins];
     },
     get certificateEpoch() {
       return certificateEpoch;
@@ -151,9 +161,10 @@ export function openSqliteCatalog(path: string): Catalog {
       plugins.clear();
       apiOfPlugin.clear();
       unusableApis.clear();
-      for (const row of many<PluginRow>('SELECT id, doc FROM plugins')) setPlugin(row);
+      unusablePlugins.clear();
+      for (const row of many<PluginRow>(pluginSelection)) setPlugin(row);
       const gone = new Set(loadedApis);
-      for (const row of many<ApiRow>('SELECT id, doc, sequence FROM apis')) {
+      for (const row of many<ApiRow>(apiSelection)) {
         gone.delete(row.id);
         setRoute(row);
       }
@@ -197,10 +208,12 @@ export function openSqliteCatalog(path: string): Catalog {
   }
 
   /** A row that cannot be read leaves its own API without a route, and no other. */
-  function setRoute({ id, doc, sequence }: ApiRow): void {
+  function setRoute({ id, name, doc, sequence }: ApiRow): void {
     loadedApis.add(id);
     try {
-      setEntries(id, compileRoute(JSON.parse(doc) as Api, sequence, plugins.get(id) ?? plugins.get('')));
+      const { entity, isIntact } = readApi(doc, { id, name });
+      if (!isIntact) throw new TypeError('the row is no API');
+      setEntries(id, compileRoute(entity, sequence, plugins.get(id) ?? plugins.get('')));
       unusableApis.delete(id);
     } catch {
       setEntries(id, []);
@@ -214,16 +227,20 @@ export function openSqliteCatalog(path: string): Catalog {
     const left = apiOfPlugin.get(id);
     if (left !== undefined && plugins.get(left)?.id === id) plugins.delete(left);
     apiOfPlugin.delete(id);
+    unusablePlugins.delete(id);
     const touched = new Set(left === undefined ? [] : [left]);
     return row === undefined ? touched : touched.add(setPlugin(row));
   }
 
   /** @returns its API, '' when it is global */
-  function setPlugin({ id, doc }: PluginRow): string {
-    const { apiId: api, enabled, config } = JSON.parse(doc) as Plugin;
-    const apiId = api ?? '';
+  function setPlugin({ id, api_id, enabled, certificate_id, doc }: PluginRow): string {
+    const apiId = api_id ?? '';
     apiOfPlugin.set(id, apiId);
-    if (enabled) plugins.set(apiId, { ...config, id });
+    if (enabled === 0) return apiId;
+    const columns = { id, apiId: api_id, enabled: true, certificateId: certificate_id };
+    const { entity, isIntact } = readPlugin(doc, columns);
+    if (!isIntact) unusablePlugins.add(id);
+    plugins.set(apiId, { ...entity.config, id });
     return apiId;
   }
 
@@ -239,12 +256,16 @@ export function openSqliteCatalog(path: string): Catalog {
 
 interface ApiRow {
   readonly id: string;
+  readonly name: string;
   readonly doc: string;
   readonly sequence: number;
 }
 
 interface PluginRow {
   readonly id: string;
+  readonly api_id: string | null;
+  readonly enabled: number;
+  readonly certificate_id: string;
   readonly doc: string;
 }
 

@@ -233,7 +233,8 @@ class Source implements ReplicaSource {
         else put('ca_certificates', id, { fingerprint: `print ${id}`, doc: `authority ${serial}`, tags });
       } else if (dice < 0.72) {
         const id = `h${pick(3)}`;
-        const doc = JSON.stringify({ serial, clientCertificate: { authorities: [`a${pick(3)}`] } });
+        const clientCertificate = { mode: 'required', authorities: [`a${pick(3)}`], depth: 1 };
+        const doc = JSON.stringify({ id, serial, clientCertificate });
         if (this.#random() < 0.5) drop('host_policies', id);
         else put('host_policies', id, { name: id, doc });
       } else if (dice < 0.76) {

@@ -1,5 +1,6 @@
 // Entities ↔ rows. The columns and their values are those of the embedded store, so its encoding is used.
 import type { Api, Binding, CaCertificate, Certificate, HostPolicy, Plugin, Sni, Token } from '../../model/entities.ts';
+import type { Expiry } from '../contract.ts';
 import * as sqlite from '../sqlite/encoding.ts';
 import type { PgRow } from './client.ts';
 
@@ -16,6 +17,8 @@ export const toCaCertificate = (row: PgRow): CaCertificate => sqlite.toCaCertifi
 export const toHostPolicy = (row: PgRow): HostPolicy => sqlite.toHostPolicy(row as StoredRow);
 export const toBinding = (row: PgRow): Binding => sqlite.toBinding(row as StoredRow);
 export const toCertificate = (row: PgRow): Certificate => sqlite.toCertificate(row as StoredRow);
+
+export const toExpiry = (row: PgRow): Expiry => sqlite.toExpiry(row as StoredRow);
 
 export function fromApi(api: Api): NewRow {
   return { id: api.id, name: api.name, doc: JSON.stringify(api) };

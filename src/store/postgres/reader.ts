@@ -1,6 +1,6 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
 import type { AuditEntry, Change } from '../../model/entities.ts';
-import type { Collection, Expiry, StoreReader } from '../contract.ts';
+import type { Collection, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { PgRow, PgStatements } from './client.ts';
 import {
@@ -8,6 +8,7 @@ import {
   toBinding,
   toCaCertificate,
   toCertificate,
+  toExpiry,
   toHostPolicy,
   toPlugin,
   toSni,
@@ -36,7 +37,7 @@ export function createReader(statements: PgStatements): StoreReader {
   return {
     apis: {
       ...collection('apis', toApi, apiQuery),
-      findByName: (name) => one(toApi, 'SELECT doc FROM apis WHERE name = $1', name),
+      findByName: (name) => one(toApi, 'SELECT * FROM apis WHERE name = $1', name),
     },
     plugins: collection('plugins', toPlugin, pluginQuery),
     certificates: collection('certificates', toCertificate, certificateQuery),
@@ -53,17 +54,17 @@ export function createReader(statements: PgStatements): StoreReader {
     },
     tokens: {
       ...collection('tokens', toToken, tokenQuery),
-      findByName: (name) => one(toToken, 'SELECT doc FROM tokens WHERE name = $1', name),
-      findByPrefix: (prefix) => one(toToken, 'SELECT doc FROM tokens WHERE prefix = $1', prefix),
+      findByName: (name) => one(toToken, 'SELECT * FROM tokens WHERE name = $1', name),
+      findByPrefix: (prefix) => one(toToken, 'SELECT * FROM tokens WHERE prefix = $1', prefix),
     },
     caCertificates: {
       ...collection('ca_certificates', toCaCertificate, caCertificateQuery),
       findByFingerprint: (fingerprint) =>
-        one(toCaCertificate, 'SELECT doc FROM ca_certificates WHERE fingerprint = $1', fingerprint),
+        one(toCaCertificate, 'SELECT * FROM ca_certificates WHERE fingerprint = $1', fingerprint),
     },
     hostPolicies: {
       ...collection('host_policies', toHostPolicy, hostPolicyQuery),
-      findByName: (name) => one(toHostPolicy, 'SELECT doc FROM host_policies WHERE name = $1', name),
+      findByName: (name) => one(toHostPolicy, 'SELECT * FROM host_policies WHERE name = $1', name),
     },
     binding: (name) => one(toBinding, 'SELECT * FROM bindings WHERE name = $1', name),
     async leaves({ names, certificateIds }) {
@@ -96,17 +97,12 @@ export function createReader(statements: PgStatements): StoreReader {
     },
     async soonestToExpire(limit) {
       const rows = await statements.query(
-        `SELECT id, not_after, coalesce(
-           (SELECT name FROM bindings b WHERE b.certificate_id = c.id AND name <> '' ORDER BY name LIMIT 1),
-           facts::json ->> 'subject', '') AS name
+        `SELECT id, not_after AS "notAfter", facts,
+           (SELECT name FROM bindings b WHERE b.certificate_id = c.id AND name <> '' ORDER BY name LIMIT 1) AS name
          FROM certificates c ORDER BY not_after LIMIT $1`,
         limit,
       );
-      return rows.map((row): Expiry => ({
-        id: String(row['id']),
-        name: String(row['name']),
-        notAfter: Number(row['not_after']),
-      }));
+      return rows.map(toExpiry);
     },
     ...keyUse(statements),
     async sealedSecret(name) {

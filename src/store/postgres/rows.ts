@@ -28,18 +28,18 @@ export function createRows(tx: PgTransaction): Rows {
     hostPolicies: hostPolicyTable(tx),
 
     async pluginsOfApi(apiId) {
-      return (await tx.query('SELECT doc FROM plugins WHERE api_id = $1 ORDER BY sequence', apiId)).map(toPlugin);
+      return (await tx.query('SELECT * FROM plugins WHERE api_id = $1 ORDER BY sequence', apiId)).map(toPlugin);
     },
     async findPlugin(name, apiId) {
       const [row] = await tx.query(
-        `SELECT doc FROM plugins WHERE name = $1 AND coalesce(api_id, '') = $2`,
+        `SELECT * FROM plugins WHERE name = $1 AND coalesce(api_id, '') = $2`,
         name,
         apiId ?? '',
       );
       return row && toPlugin(row);
     },
     async findPluginOfCertificate(certificateId) {
-      const [row] = await tx.query('SELECT doc FROM plugins WHERE certificate_id = $1', certificateId);
+      const [row] = await tx.query('SELECT * FROM plugins WHERE certificate_id = $1', certificateId);
       return row && toPlugin(row);
     },
 

@@ -1,4 +1,5 @@
-// Entities ↔ rows of the tables in schema.ts.
+// Entities ↔ rows of the tables in schema.ts. Every row has its entity, whatever its documents hold, so that it can be listed,
+// replaced and deleted.
 import type { SQLInputValue } from 'node:sqlite';
 import type {
   Api,
@@ -12,7 +13,26 @@ import type {
   Sni,
   Token,
 } from '../../model/entities.ts';
+import {
+  readApi,
+  readCaCertificate,
+  readDoc,
+  readHostPolicy,
+  readPlugin,
+  readTexts,
+  readToken,
+} from '../../model/stored-doc.ts';
+import type { Expiry } from '../contract.ts';
 import type { SqlRow } from './connection.ts';
+
+/** Each table has those of them that tell its rows apart. */
+interface DocRow {
+  readonly id: string;
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly prefix: string;
+  readonly doc: string;
+}
 
 interface SniRow {
   readonly id: string;
@@ -21,6 +41,13 @@ interface SniRow {
   readonly tags: string;
   readonly created_at: number;
   readonly updated_at: number;
+}
+
+interface PluginRow {
+  readonly id: string;
+  readonly api_id: string | null;
+  readonly enabled: number;
+  readonly certificate_id: string;
 }
 
 interface BindingRow {
@@ -44,35 +71,52 @@ interface CertificateRow {
   readonly public_key_sha256_alt: string | null;
   readonly fingerprint_alt: string | null;
   readonly facts_alt: string | null;
+  readonly not_after: number;
   readonly tags: string;
   readonly created_at: number;
   readonly updated_at: number;
 }
 
-/** Those of earlier versions lack what was not known then. */
-type StoredApi = Omit<Api, 'clientCertificate' | 'hsts'> & Partial<Pick<Api, 'clientCertificate' | 'hsts'>>;
-
 type KeyPairFacts = Omit<KeyPair, 'chain' | 'sealedKey' | 'publicKeySha256' | 'fingerprint'>;
 
 export function toApi(row: SqlRow): Api {
-  const { clientCertificate = null, hsts = null, ...rest } = JSON.parse(row['doc'] as string) as StoredApi;
-  return { ...rest, clientCertificate, hsts };
+  const { id, name, doc } = row as unknown as DocRow;
+  return readApi(doc, { id, name }).entity;
 }
 
 export function toCaCertificate(row: SqlRow): CaCertificate {
-  return JSON.parse(row['doc'] as string) as CaCertificate;
+  const { id, fingerprint, doc } = row as unknown as DocRow;
+  return readCaCertificate(doc, { id, fingerprint }).entity;
 }
 
 export function toHostPolicy(row: SqlRow): HostPolicy {
-  return JSON.parse(row['doc'] as string) as HostPolicy;
+  const { id, name, doc } = row as unknown as DocRow;
+  return readHostPolicy(doc, { id, name }).entity;
 }
 
 export function toPlugin(row: SqlRow): Plugin {
-  return JSON.parse(row['doc'] as string) as Plugin;
+  return readPlugin(row['doc'] as string, pluginColumns(row)).entity;
 }
 
 export function toToken(row: SqlRow): Token {
-  return JSON.parse(row['doc'] as string) as Token;
+  const { id, name, prefix, doc } = row as unknown as DocRow;
+  return readToken(doc, { id, name, prefix });
+}
+
+/** @param row with `facts` beside the columns of an Expiry, of which `name` may be null */
+export function toExpiry(row: SqlRow): Expiry {
+  const { id, notAfter, name, facts } = row as unknown as {
+    id: string;
+    notAfter: number;
+    name: string | null;
+    facts: string;
+  };
+  return { id, notAfter, name: name ?? readFacts(facts, notAfter).subject };
+}
+
+function pluginColumns(row: SqlRow): Pick<Plugin, 'id' | 'apiId' | 'enabled' | 'certificateId'> {
+  const { id, api_id, enabled, certificate_id } = row as unknown as PluginRow;
+  return { id, apiId: api_id, enabled: enabled !== 0, certificateId: certificate_id };
 }
 
 export function toSni(sqlRow: SqlRow): Sni {
@@ -81,7 +125,7 @@ export function toSni(sqlRow: SqlRow): Sni {
     id: row.id,
     name: row.name,
     certificateId: row.certificate_id,
-    tags: JSON.parse(row.tags) as string[],
+    tags: readTexts(row.tags),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -97,18 +141,19 @@ export function toCertificate(sqlRow: SqlRow): Certificate {
   return {
     id: row.id,
     owner: toOwner(row),
-    primary: toKeyPair(row.chain, row.sealed_key, row.public_key_sha256, row.fingerprint, row.facts),
+    primary: toKeyPair(row, row.chain, row.sealed_key, row.public_key_sha256, row.fingerprint, row.facts),
     alternative:
       row.chain_alt === null
         ? null
         : toKeyPair(
+            row,
             row.chain_alt,
             row.sealed_key_alt ?? '',
             row.public_key_sha256_alt ?? '',
             row.fingerprint_alt ?? '',
             row.facts_alt ?? '{}',
           ),
-    tags: JSON.parse(row.tags) as string[],
+    tags: readTexts(row.tags),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };
@@ -142,14 +187,30 @@ function toOwner(row: CertificateRow): CertificateOwner {
   return row.owner === 'plugin' ? { kind: 'plugin', pluginId: row.plugin_id ?? '' } : { kind: row.owner };
 }
 
+const emptyFacts: KeyPairFacts = {
+  keyType: 'ec',
+  keyBits: 0,
+  subject: '',
+  issuer: '',
+  serialNumber: '',
+  dnsNames: [],
+  notBefore: 0,
+  notAfter: 0,
+};
+
 function toKeyPair(
+  row: Pick<CertificateRow, 'not_after'>,
   chain: string,
   sealedKey: string,
   publicKeySha256: string,
   fingerprint: string,
   facts: string,
 ): KeyPair {
-  return { chain, sealedKey, publicKeySha256, fingerprint, ...(JSON.parse(facts) as KeyPairFacts) };
+  return { chain, sealedKey, publicKeySha256, fingerprint, ...readFacts(facts, row.not_after) };
+}
+
+function readFacts(facts: string, notAfter: number): KeyPairFacts {
+  return readDoc<KeyPairFacts>(facts, { ...emptyFacts, notAfter }).entity;
 }
 
 function fromKeyPair(pair: KeyPair): readonly SQLInputValue[] {

@@ -1,6 +1,6 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
 import type { AuditEntry, Change } from '../../model/entities.ts';
-import type { Collection, Expiry, Intermediate, StoreReader } from '../contract.ts';
+import type { Collection, Intermediate, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import {
@@ -8,6 +8,7 @@ import {
   toBinding,
   toCaCertificate,
   toCertificate,
+  toExpiry,
   toHostPolicy,
   toPlugin,
   toSni,
@@ -39,7 +40,7 @@ export function createReader(connection: Connection): StoreReader {
     apis: {
       ...collection('apis', toApi, apiQuery),
       async findByName(name) {
-        const row = connection.get('SELECT sequence, doc FROM apis WHERE name = ?', name);
+        const row = connection.get('SELECT * FROM apis WHERE name = ?', name);
         return row && toApi(row);
       },
     },
@@ -58,25 +59,25 @@ export function createReader(connection: Connection): StoreReader {
     tokens: {
       ...collection('tokens', toToken, tokenQuery),
       async findByName(name) {
-        const row = connection.get('SELECT doc FROM tokens WHERE name = ?', name);
+        const row = connection.get('SELECT * FROM tokens WHERE name = ?', name);
         return row && toToken(row);
       },
       async findByPrefix(prefix) {
-        const row = connection.get('SELECT doc FROM tokens WHERE prefix = ?', prefix);
+        const row = connection.get('SELECT * FROM tokens WHERE prefix = ?', prefix);
         return row && toToken(row);
       },
     },
     caCertificates: {
       ...collection('ca_certificates', toCaCertificate, caCertificateQuery),
       async findByFingerprint(fingerprint) {
-        const row = connection.get('SELECT doc FROM ca_certificates WHERE fingerprint = ?', fingerprint);
+        const row = connection.get('SELECT * FROM ca_certificates WHERE fingerprint = ?', fingerprint);
         return row && toCaCertificate(row);
       },
     },
     hostPolicies: {
       ...collection('host_policies', toHostPolicy, hostPolicyQuery),
       async findByName(name) {
-        const row = connection.get('SELECT doc FROM host_policies WHERE name = ?', name);
+        const row = connection.get('SELECT * FROM host_policies WHERE name = ?', name);
         return row && toHostPolicy(row);
       },
     },
@@ -118,13 +119,12 @@ export function createReader(connection: Connection): StoreReader {
     async soonestToExpire(limit) {
       return connection
         .all(
-          `SELECT id, not_after AS notAfter, coalesce(
-             (SELECT name FROM bindings WHERE certificate_id = id AND name <> '' ORDER BY name LIMIT 1),
-             json_extract(facts, '$.subject'), '') AS name
+          `SELECT id, not_after AS notAfter, facts,
+             (SELECT name FROM bindings WHERE certificate_id = id AND name <> '' ORDER BY name LIMIT 1) AS name
            FROM certificates ORDER BY not_after LIMIT ?`,
           limit,
         )
-        .map((row) => ({ ...(row as unknown as Expiry) }));
+        .map(toExpiry);
     },
     ...keyUse(connection),
     async sealedSecret(name) {

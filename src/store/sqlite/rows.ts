@@ -26,20 +26,18 @@ export function createRows(connection: Connection): Rows {
     hostPolicies: hostPolicyTable(connection),
 
     async pluginsOfApi(apiId) {
-      return connection
-        .all('SELECT sequence, doc FROM plugins WHERE api_id = ? ORDER BY sequence', apiId)
-        .map(toPlugin);
+      return connection.all('SELECT * FROM plugins WHERE api_id = ? ORDER BY sequence', apiId).map(toPlugin);
     },
     async findPlugin(name, apiId) {
       const row = connection.get(
-        `SELECT sequence, doc FROM plugins WHERE name = ? AND coalesce(api_id, '') = ?`,
+        `SELECT * FROM plugins WHERE name = ? AND coalesce(api_id, '') = ?`,
         name,
         apiId ?? '',
       );
       return row && toPlugin(row);
     },
     async findPluginOfCertificate(certificateId) {
-      const row = connection.get('SELECT sequence, doc FROM plugins WHERE certificate_id = ?', certificateId);
+      const row = connection.get('SELECT * FROM plugins WHERE certificate_id = ?', certificateId);
       return row && toPlugin(row);
     },
 

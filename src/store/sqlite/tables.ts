@@ -250,19 +250,22 @@ export function tokenTable(connection: Connection): Pick<Table<Token>, 'insert' 
   };
 }
 
+/** Of a row whose tags are no JSON: none. */
+const tagsOfRow = `json_each(CASE WHEN json_valid(e.tags) THEN e.tags ELSE '[]' END)`;
+
 /** The tags of a row, once more in a table of their own that is sorted by tag. */
 export function tagTable(connection: Connection, entities: string, table: string) {
   return {
     add(id: string): void {
       connection.run(
-        `INSERT OR IGNORE INTO ${table} (tag, sequence) SELECT j.value, e.sequence FROM ${entities} e, json_each(e.tags) j WHERE e.id = ?`,
+        `INSERT OR IGNORE INTO ${table} (tag, sequence) SELECT j.value, e.sequence FROM ${entities} e, ${tagsOfRow} j WHERE e.id = ?`,
         id,
       );
     },
     drop(id: string): void {
       connection.run(
         `DELETE FROM ${table} WHERE (tag, sequence) IN
-           (SELECT j.value, e.sequence FROM ${entities} e, json_each(e.tags) j WHERE e.id = ?)`,
+           (SELECT j.value, e.sequence FROM ${entities} e, ${tagsOfRow} j WHERE e.id = ?)`,
         id,
       );
     },

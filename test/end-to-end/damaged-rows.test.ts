@@ -1,0 +1,160 @@
+// A row that holds what no program of ours writes costs its own hosts, is named, and can be replaced or deleted.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, test } from 'node:test';
+import postgres from 'postgres';
+import { call, expectOk } from '../support/admin.ts';
+import { makeSelfSigned } from '../support/certificates.ts';
+import { type Gateway, startGateway } from '../support/gateway.ts';
+import { startPostgres } from '../support/postgres.ts';
+import { servedCertificate } from '../support/served-certificate.ts';
+import { startUpstream } from '../support/upstream.ts';
+import { until } from '../support/until.ts';
+
+/** What stands in a column of the row in the place of what was there; `id` finds it. */
+interface Damage {
+  readonly table: string;
+  readonly id: string;
+  readonly values: Readonly<Record<string, string>>;
+}
+
+interface Ids {
+  readonly chain: string;
+  readonly key: string;
+  readonly facts: string;
+  readonly sni: string;
+  readonly api: string;
+  readonly plugin: string;
+}
+
+describe('damaged rows', () => {
+  test('of the embedded store, at the start', async () => {
+    await using upstream = await startUpstream();
+    await using first = await startGateway({ workers: 1 });
+    const ids = await fill(first, upstream.url);
+    first.kill('SIGTERM');
+    await first.exited;
+    const database = new DatabaseSync(path.join(first.prefix, 'portunus.db'));
+    for (const { table, id, values } of damages(ids)) {
+      const columns = Object.keys(values).map((column) => `${column} = ?`);
+      database.prepare(`UPDATE ${table} SET ${columns.join(', ')} WHERE id = ?`).run(...Object.values(values), id);
+    }
+    database.close();
+    await using gateway = await startGateway({ workers: 1, prefix: first.prefix });
+    await check(gateway, ids);
+  });
+
+  test('of PostgreSQL, on a node that runs and on one that starts without a replica', async () => {
+    await using upstream = await startUpstream();
+    await using server = await startPostgres();
+    const settings = { database: 'postgres', pg_url: server.url, keyring: 'env' };
+    const env = { PORTUNUS_KEYRING_KEYS: `k1:${Buffer.alloc(32, 1).toString('base64')}` };
+    await using running = await startGateway({ workers: 1, settings, env });
+    const ids = await fill(running, upstream.url);
+    const sql = postgres(server.url, { onnotice: () => undefined });
+    await sql.begin(async (tx) => {
+      const [row] = await tx`UPDATE revision SET revision = revision + 1 RETURNING revision`;
+      for (const [position, { table, id, values }] of damages(ids).entries()) {
+        await tx`UPDATE ${tx(table)} SET ${tx(values)}, revision = ${row?.['revision']} WHERE id = ${id}`;
+        await tx`INSERT INTO changes VALUES (${row?.['revision']}, ${position}, ${table.slice(0, -1)}, ${id}, 'update', 'test', 1)`;
+      }
+    });
+    await sql.end();
+    await using started = await startGateway({ workers: 1, settings, env });
+    await until('the node that runs has them', async () => {
+      const { body } = await call(running.admin, 'GET', '/status');
+      return body.unusable_plugins.length === 1;
+    });
+    for (const gateway of [running, started]) await check(gateway, ids, gateway === started);
+  });
+});
+
+async function fill({ admin }: Gateway, upstream: string): Promise<Ids> {
+  const certificate = async (name: string): Promise<string> => {
+    const pair = makeSelfSigned({ names: [`${name}.test`] });
+    const { body } = await expectOk(admin, 'POST', '/certificates', { ...pair, snis: [`${name}.test`], tags: ['t'] });
+    return body.id;
+  };
+  const api = async (name: string): Promise<string> => {
+    const fields = { name, hosts: `${name}.test`, upstream_url: upstream };
+    return (await expectOk(admin, 'POST', '/apis', fields)).body.id;
+  };
+  await certificate('whole');
+  await api('whole');
+  await api('governed');
+  const plugin = await expectOk(admin, 'POST', '/apis/governed/plugins', {
+    name: 'ssl',
+    config: makeSelfSigned({ names: ['governed.test'] }),
+  });
+  const ids = {
+    chain: await certificate('chain'),
+    key: await certificate('key'),
+    facts: await certificate('facts'),
+    api: await api('api'),
+    plugin: plugin.body.id,
+  };
+  return { ...ids, sni: (await expectOk(admin, 'GET', '/snis/facts.test')).body.id };
+}
+
+function damages({ chain, key, facts, sni, api, plugin }: Ids): readonly Damage[] {
+  return [
+    { table: 'certificates', id: chain, values: { chain: 'no chain' } },
+    { table: 'certificates', id: key, values: { sealed_key: 'no key' } },
+    { table: 'certificates', id: facts, values: { facts: 'no facts', tags: '{"no":"tags"' } },
+    { table: 'snis', id: sni, values: { tags: '[7' } },
+    { table: 'apis', id: api, values: { doc: '{"hosts":5,"methods":["GET"],"uris":{}}' } },
+    { table: 'plugins', id: plugin, values: { doc: '\u0001 no plugin' } },
+  ];
+}
+
+/** @param repairs whether it repairs them too */
+async function check(gateway: Gateway, ids: Ids, repairs = true): Promise<void> {
+  const { admin, tlsPort, plainPort } = gateway;
+  const plain = (host: string): Promise<number> => statusOf(plainPort, `${host}.test`);
+  // Others are served, and what can be of those.
+  for (const name of ['whole', 'facts', 'governed']) {
+    assert.match((await servedCertificate(tlsPort, `${name}.test`)).subject, new RegExp(`CN=${name}`));
+  }
+  assert.equal(await plain('whole'), 200);
+  assert.equal(await plain('governed'), 426, 'what governs it cannot be read: HTTPS alone');
+  assert.equal(await plain('api'), 404);
+  for (const name of ['chain', 'key']) await assert.rejects(servedCertificate(tlsPort, `${name}.test`));
+  // They are named.
+  const { body: status } = await expectOk(admin, 'GET', '/status');
+  assert.deepEqual(status.unusable_certificates, [ids.chain, ids.key].toSorted());
+  assert.deepEqual(status.unusable_apis, [ids.api]);
+  assert.deepEqual(status.unusable_plugins, [ids.plugin]);
+  // They are listed.
+  for (const list of ['/certificates', '/snis', '/apis', '/plugins', '/certificates?tags=t']) {
+    await expectOk(admin, 'GET', list);
+  }
+  assert.equal((await fetch(`${gateway.status}/metrics`)).status, 200);
+  if (!repairs) return;
+  // And replaced, or deleted.
+  await expectOk(admin, 'PATCH', `/certificates/${ids.chain}`, makeSelfSigned({ names: ['chain.test'] }));
+  assert.match((await servedCertificate(tlsPort, 'chain.test')).subject, /CN=chain/);
+  await expectOk(admin, 'PATCH', `/apis/${ids.api}`, { hosts: 'api.test', upstream_url: 'http://127.0.0.1:1' });
+  assert.equal(await plain('api'), 502);
+  await expectOk(admin, 'PATCH', `/plugins/${ids.plugin}`, { 'config.only_https': false });
+  assert.equal(await plain('governed'), 200);
+  for (const target of [`/certificates/${ids.key}`, `/snis/${ids.sni}`, `/certificates/${ids.facts}`]) {
+    await expectOk(admin, 'DELETE', target);
+  }
+  for (const target of ['/apis/governed', '/apis/api']) await expectOk(admin, 'DELETE', target);
+  const after = (await expectOk(admin, 'GET', '/status')).body;
+  assert.deepEqual([...after.unusable_apis, ...after.unusable_plugins], []);
+}
+
+/** Of `GET /`, in the clear. */
+function statusOf(port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    http
+      .get({ host: '127.0.0.1', port, headers: { host }, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      })
+      .on('error', reject);
+  });
+}
