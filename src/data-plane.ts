@@ -43,8 +43,12 @@ export interface DataPlane extends AsyncDisposable {
   apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[] | 'everything'): void;
   report(): DataPlaneReport;
   reopenLogs(): void;
-  /** Accepts nothing more; resolves when what was in flight is done. */
-  drain(): Promise<void>;
+  /**
+   * Accepts nothing more; resolves when what was in flight is done.
+   *
+   * @param socketsStay others accept from the listening sockets; else what waits there is accepted first
+   */
+  drain(socketsStay: boolean): Promise<void>;
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
@@ -106,8 +110,12 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     reopenLogs() {
       accessLog?.reopen();
     },
-    async drain() {
-      await Promise.all([...listeners.map((listener) => listener.close()), http.drain()]);
+    async drain(socketsStay) {
+      const served = http.drain();
+      await Promise.all(listeners.map((listener) => listener.close(socketsStay)));
+      await served;
+      // What was handed over since.
+      await http.drain();
     },
     async [Symbol.asyncDispose]() {
       for (const listener of listeners) await listener[Symbol.asyncDispose]();

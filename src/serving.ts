@@ -106,7 +106,8 @@ function serveInProcess(options: ServingOptions): Serving {
     async drain(timeoutMs) {
       const over = Promise.withResolvers<void>();
       const timer = setTimeout(over.resolve, timeoutMs);
-      await Promise.race([plane.drain(), over.promise]);
+      listening = 0;
+      await Promise.race([plane.drain(false), over.promise]);
       clearTimeout(timer);
     },
     async [Symbol.asyncDispose]() {

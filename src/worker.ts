@@ -23,7 +23,7 @@ let last: Promise<void> = Promise.resolve();
 process.on('message', (message: ToWorker, handle: object | undefined) => {
   last = last.then(() => receive(message, handle)).catch(fail);
 });
-process.on('disconnect', () => void drain());
+process.on('disconnect', () => void drain(false));
 // A terminal sends these to the whole group; the primary decides.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGHUP', 'SIGUSR2'] as const)
   process.on(signal, () => undefined);
@@ -62,7 +62,7 @@ async function receive(message: ToWorker, handle: object | undefined): Promise<v
       break;
     case 'drain':
       // Not awaited: reports are answered meanwhile.
-      void drain();
+      void drain(message.socketsStay);
       break;
   }
 }
@@ -98,13 +98,13 @@ async function plane(): Promise<DataPlane> {
 }
 
 /** Also when the primary is gone: what is in flight gets its time, then the process ends by itself. */
-async function drain(): Promise<void> {
+async function drain(socketsStay: boolean): Promise<void> {
   if (draining) return;
   draining = true;
   const killer = setTimeout(end, drainTimeoutMs);
   try {
     const running = await started;
-    await running?.drain();
+    await running?.drain(socketsStay);
     await running?.[Symbol.asyncDispose]();
   } finally {
     clearTimeout(killer);

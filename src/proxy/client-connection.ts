@@ -28,8 +28,11 @@ import { copyIfShared, readInto, ReadRoom } from './read-room.ts';
 const lingerMs = 5000;
 const lingerMaxBytes = 16 * 1024 * 1024;
 
-/** How long a connection without a request yet is still waited for when the process drains. */
-const firstRequestGraceMs = 1000;
+/**
+ * How long the next request is waited for when the process drains: it may be on its way already, and what is closed under it
+ * is lost to a client that does not repeat it.
+ */
+const nextRequestGraceMs = 1000;
 
 export interface ClientConnectionOwner {
   readonly draining: boolean;
@@ -103,12 +106,14 @@ export class ClientConnection implements Downstream, Timed {
     else socket.resume();
   }
 
-  /** Closes it as soon as no exchange is under way; before the first it has a moment to come. */
+  /** Closes it behind the exchange under way; between two, once it has been idle for a moment. */
   drain(): void {
     if (this.#phase !== 'idle') return;
-    if (this.#requests > 0) return this.#destroySoon();
-    // The request that it was opened for may be on its way, and no client expects an end instead of an answer to that.
-    this.deadline = Math.min(this.deadline, this.#services.deadlines.now() + firstRequestGraceMs);
+    const now = this.#services.deadlines.now();
+    // No client expects an end instead of an answer to the request that it opened the connection for.
+    const idleSince = this.#requests === 0 ? now : this.deadline - this.#services.settings.clientIdleTimeoutMs;
+    if (idleSince + nextRequestGraceMs <= now) return this.#destroySoon();
+    this.deadline = Math.min(this.deadline, idleSince + nextRequestGraceMs);
   }
 
   /** No request is under way, and nothing of the last response is left to send. */

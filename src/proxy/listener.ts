@@ -5,12 +5,16 @@ import type { TlsAcceptor } from '../tls/accept.ts';
 import type { AlpnProtocol } from '../tls/alpn.ts';
 import type { Connection } from '../tls/connection.ts';
 import { createDeadlines } from '../tls/deadlines.ts';
-import { acceptHandles, resetHandle, type TcpHandle } from '../tls/tcp-handle.ts';
+import { acceptHandles, narrowQueue, resetHandle, type TcpHandle } from '../tls/tcp-handle.ts';
 import type { ConnectionRefusal, Counters, Log } from '../observe/contract.ts';
 import type { ClientLimits } from './client-limits.ts';
 import { normalizeAddress, parseProxyHeader } from './proxy-protocol.ts';
 import { PrefaceReading } from './preface.ts';
 import { createTrustedPeers } from './trusted-peers.ts';
+
+/** How long a listener may take to empty the queue of its socket, and what is a turn that nothing can have come in. */
+const emptyingMaxMs = 500;
+const shortTurnMs = 1;
 
 export interface ListenerOptions {
   readonly listen: {
@@ -50,8 +54,12 @@ export interface Listener extends AsyncDisposable {
    * @returns how many
    */
   endSilent(most: number, ageMs: number): number;
-  /** Accepts no more. Resolves when those under way are handed over or ended, within the handshake's time. */
-  close(): Promise<void>;
+  /**
+   * Accepts no more. Resolves when those under way are handed over or ended, within the handshake's time.
+   *
+   * @param socketStays others accept from it; else what has connected to it is accepted first
+   */
+  close(socketStays: boolean): Promise<void>;
   /** Accepts no more and ends those under way. Connections that were handed over stay. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -71,6 +79,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const reading = createDeadlines<ProxyHeaderReading>(config.handshakeTimeoutMs, (reader) => reader.expire());
   const sniffing = createDeadlines<PrefaceReading>(config.handshakeTimeoutMs, (reader) => reader.expire());
   let whenIdle: (() => void) | undefined;
+  let acceptedInTurn = 0;
+  let emptied: Promise<void> | undefined;
 
   const server = createServer({ pauseOnConnect: true, noDelay: true }, accept);
   await startListening(server, options);
@@ -94,16 +104,39 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     },
     close,
     [Symbol.asyncDispose]() {
-      const closed = close();
+      const closed = close(true);
       for (const connection of preparing) connection.destroy();
       return closed;
     },
   };
 
-  function close(): Promise<void> {
-    if (server.listening) server.close();
-    if (preparing.size === 0) return Promise.resolve();
+  /**
+   * The system has taken the connections that wait in the socket's queue, and would reset them with the socket: they are
+   * accepted first. Each turn of the event loop brings one; after a turn that brings none and is over at once, the queue is
+   * empty. Meanwhile it takes one more at most, and whoever comes then is refused a second later.
+   */
+  function emptyQueue(): Promise<void> {
+    narrowQueue(server);
+    const endsAt = performance.now() + emptyingMaxMs;
     return new Promise((resolve) => {
+      let turnBegan = 0;
+      const turn = (): void => {
+        const now = performance.now();
+        const empty = turnBegan > 0 && acceptedInTurn === 0 && now - turnBegan < shortTurnMs;
+        if (empty || now > endsAt || !server.listening) return resolve();
+        turnBegan = now;
+        acceptedInTurn = 0;
+        setImmediate(turn);
+      };
+      setImmediate(turn);
+    });
+  }
+
+  async function close(socketStays: boolean): Promise<void> {
+    if (!socketStays) await (emptied ??= emptyQueue());
+    if (server.listening) server.close();
+    if (preparing.size === 0) return;
+    await new Promise<void>((resolve) => {
       const before = whenIdle;
       whenIdle = () => {
         before?.();
@@ -113,6 +146,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 
   function accept(socket: Socket): void {
+    acceptedInTurn += 1;
     socket.on('error', ignoreError);
     const remoteAddress = socket.remoteAddress;
     // It has gone again.
@@ -142,6 +176,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
 
   /** The common way: TLS with nothing before it needs no socket of its own for TCP. */
   function acceptHandle(handle: TcpHandle, acceptor: TlsAcceptor): void {
+    acceptedInTurn += 1;
     const peer: { address?: string; port?: number } = {};
     // It has gone again.
     if (handle.getpeername(peer) !== 0 || peer.address === undefined) return handle.close();

@@ -40,6 +40,12 @@ export function acceptHandles(server: Server, accept: (handle: TcpHandle) => voi
   return true;
 }
 
+/** From now on at most one connection waits in the queue of a listening server; those that wait already stay. */
+export function narrowQueue(server: Server): void {
+  const { _handle: listening } = server as unknown as { _handle?: { listen?: (backlog: number) => number } };
+  listening?.listen?.(0);
+}
+
 const methods = ['readStart', 'close', 'reset', 'getpeername', 'setNoDelay'] as const;
 
 function isTcpHandle(handle: TcpHandle): boolean {

@@ -29,8 +29,8 @@ export type ToWorker =
   /** Answered with `alive`, to show that it still can. */
   | { readonly kind: 'ping' }
   | { readonly kind: 'reopen-logs' }
-  /** Accept nothing more, finish what is in flight, exit. */
-  | { readonly kind: 'drain' };
+  /** Accept nothing more, finish what is in flight, exit. `socketsStay`: a successor accepts from the same sockets. */
+  | { readonly kind: 'drain'; readonly socketsStay: boolean };
 
 export type FromWorker<Report> =
   | { readonly kind: 'loaded'; readonly revision: number }

@@ -109,7 +109,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     async drain(timeoutMs) {
       stop();
       for (const set of sockets) for (const socket of set) socket[Symbol.dispose]();
-      for (const worker of workers.values()) drainWorker(worker);
+      for (const worker of workers.values()) drainWorker(worker, false);
       const killer = setTimeout(killAll, timeoutMs);
       await Promise.all([...workers.values()].map((worker) => worker.exited));
       clearTimeout(killer);
@@ -211,7 +211,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     await Promise.race([successor.listening.promise, successor.exited]);
     if (successor.state === 'listening') {
       successor.replaceWhenItEnds = true;
-      drainWorker(old);
+      drainWorker(old, true);
       return;
     }
     old.replaceWhenItEnds = true;
@@ -238,9 +238,9 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     return report === undefined ? undefined : { worker: worker.id, pid: worker.child.pid ?? 0, report };
   }
 
-  function drainWorker(worker: Worker<Report>): void {
+  function drainWorker(worker: Worker<Report>, socketsStay: boolean): void {
     worker.state = 'draining';
-    send(worker, { kind: 'drain' });
+    send(worker, { kind: 'drain', socketsStay });
   }
 
   /** A worker that is stopped or caught in a loop serves nobody: it is ended, and replaced as any that dies. */

@@ -138,7 +138,36 @@ suite('persistence', () => {
     assert.equal(gateway.server.activeConnections, 0);
   });
 
-  test('drain closes idle connections at once and busy ones behind their response', async () => {
+  test('drain waits a moment for the next request on a connection that has just been answered', async () => {
+    await using upstream = await startRawUpstream(answering(ok));
+    await using gateway = await startGateway({ upstreamPort: upstream.port });
+    using client = await gateway.connect();
+    client.send(get);
+    assert.equal((await client.response()).status, 200);
+    const draining = gateway.server.drain();
+    client.send(get);
+    const { status, field } = await client.response();
+    assert.equal(status, 200);
+    assert.equal(field('Connection'), 'close');
+    client.socket.destroy();
+    await draining;
+  });
+
+  test('drain closes a connection at once that has been idle for longer', async () => {
+    let time = 0;
+    await using upstream = await startRawUpstream(answering(ok));
+    await using gateway = await startGateway({ upstreamPort: upstream.port, now: () => time });
+    using client = await gateway.connect();
+    client.send(get);
+    assert.equal((await client.response()).status, 200);
+    time = 1000;
+    const draining = gateway.server.drain();
+    await client.rest();
+    client.socket.destroy();
+    await draining;
+  });
+
+  test('drain closes idle connections and busy ones behind their response', async () => {
     await using upstream = await startRawUpstream();
     await using gateway = await startGateway({
       upstreamPort: upstream.port,

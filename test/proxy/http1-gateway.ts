@@ -52,6 +52,8 @@ export interface GatewayOptions {
   /** As if the connection had come over TLS. */
   readonly tls?: boolean;
   readonly alpnProtocol?: 'http/1.1' | 'h2';
+  /** Instead of the clock. */
+  readonly now?: () => number;
 }
 
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
@@ -108,6 +110,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     accessLog: { write: (entry) => entries.push(copyOf(entry)) },
     log: { debug: nothing, info: nothing, warn: nothing, error: nothing },
     sweepIntervalMs: 5,
+    ...(options.now === undefined ? {} : { now: options.now }),
   });
   const isTrusted = createTrustedPeers(config.trustedIps);
   const listener = net.createServer({ pauseOnConnect: true }, (socket) => {

@@ -421,15 +421,49 @@ test('closing lets handshakes under way finish and accepts no more', async () =>
   raw.pause();
   await until('it is under way', () => running.listener.preparing === 1);
   let closed = false;
-  const closing = running.listener.close().then(() => (closed = true));
-  const late = connect(port, '127.0.0.1');
-  const [error] = (await once(late, 'error')) as [Error & { code: string }];
-  assert.equal(error.code, 'ECONNREFUSED');
+  const closing = running.listener.close(false).then(() => (closed = true));
+  await until('new connections are refused', () => isRefused(port));
   assert.equal(closed, false);
   const client = connectTls({ socket: raw, servername: 'a.test', rejectUnauthorized: false });
   client.on('error', () => {});
   await closing;
   assert.equal(running.connections.length, 1);
+});
+
+test('closing takes the connections that wait in the queue of the socket: none is reset', async () => {
+  await using plain = await start({ listen: { backlog: 32 } });
+  await using tls = acceptor();
+  await using secure = await start({ listen: { ssl: true, backlog: 32 }, tls });
+  let failed = 0;
+  const waiting = Array.from({ length: 20 }, () => dial(plain.listener.port)).concat(
+    Array.from({ length: 20 }, () => dial(secure.listener.port)),
+  );
+  for (const socket of waiting) socket.on('error', () => (failed += 1));
+  // They connect in this tick, before the loop comes to accepting.
+  await new Promise((resolve) => process.nextTick(resolve));
+  const closing = [plain.listener.close(false), secure.listener.close(false)];
+  await until('the plain ones are taken', () => plain.connections.length === 20);
+  await until('the others begin TLS', () => secure.listener.preparing === 20);
+  await until('new ones are refused', () => isRefused(plain.listener.port));
+  assert.equal(failed, 0);
+  for (const socket of waiting) socket.destroy();
+  await Promise.all(closing);
+});
+
+test('closing under a rush of connections ends, after as many as the queue can hold', async () => {
+  await using running = await start({ listen: { backlog: 8 } });
+  const { port } = running.listener;
+  let rushing = true;
+  const rush = (): void => {
+    if (!rushing) return;
+    dial(port).on('close', () => undefined);
+    setImmediate(rush);
+  };
+  rush();
+  await until('it accepts', () => running.connections.length > 0);
+  await running.listener.close(false);
+  rushing = false;
+  await until('new ones are refused', () => isRefused(port));
 });
 
 test('disposing ends what is under way and leaves what was handed over', async () => {
@@ -446,7 +480,7 @@ test('disposing ends what is under way and leaves what was handed over', async (
     plain.listener[Symbol.asyncDispose](),
   ]);
   assert.equal(connection.socket.destroyed, false);
-  await running.listener.close();
+  await running.listener.close(false);
 });
 
 test('a receiver that throws loses its connection and nothing else', async () => {
@@ -468,3 +502,12 @@ test('a port that is taken is an error of the start', async () => {
   await assert.rejects(start({ listen: { port: running.listener.port } }), { code: 'EADDRINUSE' });
   await assert.rejects(start({ listen: { ssl: true } }), TypeError);
 });
+
+function isRefused(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => resolve(false));
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+    socket.on('connect', () => socket.destroy());
+  });
+}
