@@ -4,6 +4,7 @@ import type { KeyPair } from '../model/entities.ts';
 import type { StoreTransaction } from '../store/contract.ts';
 import type { Finding } from '../x509/findings.ts';
 import { intakeWithKnown } from '../x509/intake-with-known.ts';
+import { mayHoldKey } from '../x509/material.ts';
 import { readSealedPlaceholder, sealedPlaceholder } from '../x509/sealed-placeholder.ts';
 import type { AdminConfig, AdminDeps } from './contract.ts';
 import { invalid, type Problem } from './problems.ts';
@@ -81,12 +82,7 @@ export function shownKey(deps: PairDeps, pair: KeyPair): string {
 
 /** A file with both: its key is the one that is meant, not the stored one. */
 export function holdsKey(cert: string | Uint8Array | undefined): boolean {
-  const line = 'PRIVATE KEY-----';
-  if (typeof cert === 'string') return cert.includes(line);
-  if (cert === undefined) return false;
-  // PEM comes as bytes when the text around it is not UTF-8, as the names in exported files often are.
-  const bytes = Buffer.from(cert.buffer, cert.byteOffset, cert.byteLength);
-  return bytes.includes(line, 0, 'latin1') || bytes.includes(line, 0, 'utf16le');
+  return cert !== undefined && mayHoldKey(cert);
 }
 
 function sameText(cert: string | Uint8Array, chain: string): boolean {

@@ -86,11 +86,15 @@ export async function runCommandLine(
       code = await health(terminal, inputs(options), options);
     });
   withConfig(program.command('import'))
-    .argument('<source>', "a file of JSON lines or in decK's format, a directory of PEM pairs, or certbot's live/")
+    .argument(
+      '<source>',
+      "a file of JSON lines or in decK's format, a directory of certificates with their keys, or certbot's live/",
+    )
     .option('--keep-going', 'write what is fine, whatever else is refused; by default all or nothing')
     .option('--replace', 'put what comes in the place of the certificate that holds its names or its id')
     .option('--force', 'take expired certificates too')
     .option('--dry-run', 'check everything and write nothing')
+    .option('--passphrase-file <file>', 'its first line opens encrypted keys and PKCS#12 files')
     .option('--tags <list>', 'tags for every certificate, with commas between them')
     .option('--json', 'answer with JSON')
     .description('certificates, or a whole export, straight into the store while gateways serve')

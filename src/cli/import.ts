@@ -9,6 +9,7 @@ export interface ImportFlags extends JsonOption {
   readonly dryRun?: boolean;
   readonly replace?: boolean;
   readonly force?: boolean;
+  readonly passphraseFile?: string;
   readonly tags?: string;
 }
 
@@ -28,6 +29,7 @@ export type RunImport = (
     readonly dryRun: boolean;
     readonly replace: boolean;
     readonly force: boolean;
+    readonly passphraseFile: string | undefined;
     readonly tags: readonly string[];
     readonly recognised: (format: string) => void;
     /** There was neither a keyring nor a store. */
@@ -61,6 +63,7 @@ export async function importInto(
         dryRun: isDryRun,
         replace: flags.replace === true,
         force: flags.force === true,
+        passphraseFile: flags.passphraseFile,
         tags: flags.tags === undefined ? [] : flags.tags.split(',').map((tag) => tag.trim()),
         recognised: (format) => terminal.err(`reading ${source} as ${format}`),
         madeKeyring: (file) =>

@@ -19,7 +19,7 @@ const table = {
   CERTIFICATE_UNREADABLE: client(400, 'The certificate is not PEM, DER or base64 that holds an X.509 certificate.'),
   CERTIFICATE_FORMAT_UNSUPPORTED: client(
     400,
-    'The input is a PKCS#12 or PKCS#7 container, which must be converted to PEM.',
+    'The input is PKCS#7 without certificates, or PKCS#12 that is protected in a way that is not read.',
   ),
   CERTIFICATE_TOO_LARGE: client(400, 'The certificate or key input is larger than its limit.'),
   CERTIFICATE_CHAIN_TOO_LONG: client(400, 'There are more chain certificates than the limit.'),
@@ -29,8 +29,8 @@ const table = {
   CERTIFICATE_EXPIRED: client(400, 'The server certificate has expired; force=true takes it all the same.'),
   KEY_MISSING: client(400, 'No private key was given.'),
   KEY_UNREADABLE: client(400, 'The private key is not PEM, DER or base64 that holds a private key, or it is damaged.'),
-  KEY_ENCRYPTED: client(400, 'The private key is encrypted and no passphrase was given.'),
-  KEY_PASSPHRASE_WRONG: client(400, 'The passphrase does not open the private key.'),
+  KEY_ENCRYPTED: client(400, 'The private key or PKCS#12 file is encrypted and no passphrase was given.'),
+  KEY_PASSPHRASE_WRONG: client(400, 'The passphrase does not open the private key or PKCS#12 file.'),
   KEY_TOO_WEAK: client(400, 'A key is weaker than the floor: RSA under ssl_min_rsa_bits or a curve under P-256.'),
   KEY_UNSUPPORTED: client(400, 'The key is of a kind that TLS clients do not accept or that cannot be read.'),
 

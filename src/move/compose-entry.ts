@@ -21,6 +21,8 @@ export interface ComposeOptions {
   readonly minRsaBits: number;
   /** Take expired certificates too. */
   readonly force: boolean;
+  /** Opens what is encrypted and does not bring its own. */
+  readonly passphrase: string | undefined;
   /** For every certificate, besides its own. */
   readonly tags: readonly string[];
   readonly intermediatesOf: IntermediatesOf;
@@ -54,6 +56,8 @@ interface Entry {
   readonly key: string | Uint8Array | undefined;
   readonly certAlt: string | undefined;
   readonly keyAlt: string | undefined;
+  readonly passphrase?: string | undefined;
+  readonly passphraseAlt?: string | undefined;
   /** Undefined: those of the certificate. */
   readonly snis: readonly NamedSni[] | undefined;
   readonly tags: readonly string[];
@@ -77,8 +81,9 @@ export async function composeEntry(item: CertificateItem, options: ComposeOption
     if (![...tags, ...(snis ?? []).flatMap((sni) => sni.tags ?? [])].every(isTag)) {
       throw new Refusal('a tag holds a comma, a slash or a control character');
     }
-    const primary = await pairOf(entry.cert, entry.key, options);
-    const alternative = entry.certAlt === undefined ? undefined : await pairOf(entry.certAlt, entry.keyAlt, options);
+    const primary = await pairOf(entry.cert, entry.key, entry.passphrase, options);
+    const alternative =
+      entry.certAlt === undefined ? undefined : await pairOf(entry.certAlt, entry.keyAlt, entry.passphraseAlt, options);
     if (entry.certAlt === undefined && entry.keyAlt !== undefined) throw new Refusal('has key_alt and no cert_alt');
     if (alternative?.pair.keyType === primary.pair.keyType) {
       throw new Refusal('cert and cert_alt have keys of the same type; one RSA and one ECDSA, say, belong together');
@@ -139,6 +144,7 @@ interface AcceptedPair {
 async function pairOf(
   cert: string | Uint8Array,
   key: string | Uint8Array | undefined,
+  passphrase: string | undefined,
   options: ComposeOptions,
 ): Promise<AcceptedPair> {
   const placeholder = typeof key === 'string' ? readSealedPlaceholder(key) : undefined;
@@ -147,6 +153,7 @@ async function pairOf(
     {
       cert,
       key: placeholder === undefined ? key : undefined,
+      passphrase: passphrase ?? options.passphrase,
       keep: placeholder === undefined ? undefined : { publicKeySha256: placeholder },
       now,
       minRsaBits,
@@ -230,6 +237,8 @@ function readFields(value: unknown, unsaid: readonly NamedSni[] | undefined): En
     key,
     cert_alt,
     key_alt,
+    passphrase,
+    passphrase_alt,
     snis,
     tags,
     id,
@@ -241,13 +250,17 @@ function readFields(value: unknown, unsaid: readonly NamedSni[] | undefined): En
   const [other] = Object.keys(others);
   if (other !== undefined) {
     const which = /^[a-z_]{1,32}$/.test(other) ? `: ${other}` : '';
-    throw new Refusal(`has a field besides cert, key, cert_alt, key_alt, snis, tags and id${which}`);
+    throw new Refusal(
+      `has a field besides cert, key, passphrase, cert_alt, key_alt, passphrase_alt, snis, tags and id${which}`,
+    );
   }
   return {
     cert: text(cert, 'cert') ?? missing('cert'),
     key: text(key, 'key'),
     certAlt: text(cert_alt, 'cert_alt'),
     keyAlt: text(key_alt, 'key_alt'),
+    passphrase: text(passphrase, 'passphrase'),
+    passphraseAlt: text(passphrase_alt, 'passphrase_alt'),
     snis: list(snis, 'snis')?.map(readSni) ?? unsaid,
     tags: texts(tags, 'tags'),
     id: uuid(id, 'id'),

@@ -4,15 +4,14 @@ import { createSealer } from '../store/sealing.ts';
 import { composeEntry, type Composed } from './compose-entry.ts';
 import type { ComposeTask, ThreadData, ThreadMessage } from './compose-threads.ts';
 
-const { keyring, minRsaBits, force, tags } = workerData as ThreadData;
+const { keyring, minRsaBits, force, passphrase, tags } = workerData as ThreadData;
 const sealer = createSealer(keyring);
 const known = new Map<string, readonly string[]>();
 
 async function compose({ items, now }: ComposeTask): Promise<readonly Composed[]> {
   const intermediatesOf = (subjectKey: string) => known.get(subjectKey) ?? [];
-  return Promise.all(
-    items.map((item) => composeEntry(item, { sealer, now, minRsaBits, force, tags, intermediatesOf })),
-  );
+  const options = { sealer, now, minRsaBits, force, passphrase, tags, intermediatesOf };
+  return Promise.all(items.map((item) => composeEntry(item, options)));
 }
 
 async function receive(message: ThreadMessage): Promise<void> {

@@ -10,6 +10,7 @@ export interface ThreadData {
   readonly keyring: Keyring;
   readonly minRsaBits: number;
   readonly force: boolean;
+  readonly passphrase: string | undefined;
   readonly tags: readonly string[];
 }
 

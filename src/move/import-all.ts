@@ -31,6 +31,8 @@ export interface ImportOptions {
   readonly replace: boolean;
   /** Take expired certificates too. */
   readonly force: boolean;
+  /** Opens what is encrypted and does not bring its own. */
+  readonly passphrase?: string | undefined;
   /** Check, and write nothing. */
   readonly dryRun: boolean;
   readonly refused: (problem: ImportProblem) => void;
@@ -53,7 +55,7 @@ export interface ImportSummary {
  * @throws INPUT_INVALID when there are more than `allOrNothingMax` (all or nothing) or `othersMax`; what the store throws
  */
 export async function importAll(options: ImportOptions): Promise<ImportSummary> {
-  const { store, keyring, minRsaBits, now, tags, keepGoing, replace, force, dryRun } = options;
+  const { store, keyring, minRsaBits, now, tags, keepGoing, replace, force, passphrase, dryRun } = options;
   const count = { read: 0, written: 0, replaced: 0, unchanged: 0, refused: 0 };
   const leftOut = new Map<string, number>();
   const certificates: ComposedCertificate[] = [];
@@ -65,7 +67,7 @@ export async function importAll(options: ImportOptions): Promise<ImportSummary> 
     replace,
   } as const;
 
-  await using threads = startComposeThreads({ keyring, minRsaBits, force, tags });
+  await using threads = startComposeThreads({ keyring, minRsaBits, force, passphrase, tags });
   const issuers = createIssuers(store, threads);
   for await (const item of composeAll(options.items, threads, issuers, now)) {
     if (item.kind === 'other' && !sectionsTaken.includes(item.section)) {

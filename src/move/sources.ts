@@ -1,4 +1,4 @@
-// Where things to import come from: a file of JSON lines, a file in decK's format, a directory of PEM pairs, or certbot's
+// Where things to import come from: a file of JSON lines, a file in decK's format, a directory of certificates with their keys, or certbot's
 // live/. Only reading; what an item holds is compose-entry.ts's to say.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -27,7 +27,7 @@ export type SourceItem =
   | { readonly kind: 'unreadable'; readonly where: string; readonly message: string };
 
 const fileMaxBytes = 1024 * 1024;
-const certificateEnding = /\.(crt|cert|cer|pem)$/i;
+const certificateEnding = /\.(crt|cert|cer|pem|der|p7b|p7c|p12|pfx)$/i;
 
 /** Recognised by looking. @throws the system's error */
 export async function openSource(place: string): Promise<ImportSource> {

@@ -3,7 +3,7 @@ import { finding, quote, type Finding } from './findings.ts';
 import type { PemFault } from './pem.ts';
 import { readSealedPlaceholder } from './sealed-placeholder.ts';
 
-export type Misfit = 'request' | 'public-key' | 'pkcs7' | 'pkcs12' | 'openssh-key';
+export type Misfit = 'request' | 'public-key' | 'pkcs7' | 'openssh-key';
 export type MaterialField = 'cert' | 'key';
 
 /** `certificate` or `key`. */
@@ -34,13 +34,8 @@ const misfits: Readonly<
   },
   pkcs7: {
     code: 'CERTIFICATE_FORMAT_UNSUPPORTED',
-    is: 'a PKCS#7 bundle (.p7b), which is not read',
-    hint: 'Convert it: openssl pkcs7 -print_certs -in bundle.p7b -out chain.pem (add -inform DER if it is binary).',
-  },
-  pkcs12: {
-    code: 'CERTIFICATE_FORMAT_UNSUPPORTED',
-    is: 'a PKCS#12 file (.p12, .pfx), which is not read',
-    hint: 'Convert it: openssl pkcs12 -in file.p12 -nodes -out both.pem, and send both.pem as the certificate.',
+    is: 'PKCS#7 that is no bundle of certificates',
+    hint: 'Send the bundle that your CA offers (.p7b), or the certificates as PEM.',
   },
   'openssh-key': {
     is: 'an OpenSSH private key, which TLS does not use',

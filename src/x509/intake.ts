@@ -62,7 +62,16 @@ export type IntakeResult =
 
 /** Never throws for any input. Messages hold no key material. */
 export function intake(input: IntakeInput): IntakeResult {
-  const sources = readSources({ ...input, withoutKey: input.keep !== undefined });
+  return judge(readInput(input), input);
+}
+
+/** What there is in the input, keys opened: the costly part of intake. What is made of it depends on what else is known. */
+export function readInput(input: Pick<IntakeInput, 'cert' | 'key' | 'passphrase' | 'keep'>): Sources {
+  return readSources({ ...input, withoutKey: input.keep !== undefined });
+}
+
+/** The rest of `intake`. */
+export function judge(sources: Sources, input: Omit<IntakeInput, 'cert' | 'key'>): IntakeResult {
   const key = chooseKey(sources);
   const choice = chooseLeaf(sources.certificates, {
     hashes: input.keep === undefined ? readableHashes(sources) : [input.keep.publicKeySha256.toLowerCase()],
@@ -106,12 +115,12 @@ function readableHashes({ keys }: Sources): readonly string[] {
   return keys.flatMap((key) => (key.kind === 'key' ? [key.facts.sha256] : []));
 }
 
-function circumstancesOf(input: IntakeInput): Circumstances {
+function circumstancesOf(input: Omit<IntakeInput, 'cert' | 'key'>): Circumstances {
   const { now, minRsaBits, force = false, expectedNames = [], replaces } = input;
   return { now, minRsaBits, force, expectedNames, replaces };
 }
 
-function chainOf(leaf: Certificate, { certificates }: Sources, input: IntakeInput): Chain {
+function chainOf(leaf: Certificate, { certificates }: Sources, input: Omit<IntakeInput, 'cert' | 'key'>): Chain {
   const known = parseKnown(input.knownIntermediates ?? []);
   return assembleChain({ leaf, given: certificates.filter((one) => one !== leaf), known, now: input.now });
 }
@@ -144,7 +153,11 @@ function judgeCertificates(chain: Chain, circumstances: Circumstances): readonly
   return [...(leaf === undefined ? [] : [judgeLeaf(leaf, circumstances)]), judgeChain(chain, circumstances)];
 }
 
-function keyRepairs(key: PrivateKeyResult | undefined, sources: Sources, input: IntakeInput): readonly Finding[] {
+function keyRepairs(
+  key: PrivateKeyResult | undefined,
+  sources: Sources,
+  input: Pick<IntakeInput, 'passphrase'>,
+): readonly Finding[] {
   const repairs: Finding[] = [];
   const others = sources.keys.length - 1;
   if (others > 0) {

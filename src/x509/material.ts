@@ -1,7 +1,10 @@
 // From one input field to the certificates and keys in it, whatever it was wrapped in: PEM with text around it, DER,
-// base64. Says what else it found (a request, a file path…). Nothing is parsed here beyond its outline.
-import { classifyDer } from './classify-der.ts';
+// base64, PKCS#7. Says what else it found (a request, a file path…). Nothing is parsed here beyond its outline, and nothing is
+// opened with a passphrase: PKCS#12 files are open-containers.ts's.
+import { classifyDer, type DerKind } from './classify-der.ts';
+import { withDefiniteLengths } from './definite-lengths.ts';
 import { readElement } from './read-der.ts';
+import { certificatesOfPkcs7 } from './read-pkcs7.ts';
 import {
   at,
   describeFault,
@@ -30,14 +33,22 @@ export interface CertificateBlob {
 export type KeyBlob = KeyEncoding & { readonly where: string };
 
 type KeyEncoding =
-  | { readonly kind: 'plain'; readonly der: Uint8Array }
+  /** `unlocked`: it came out of a container that a passphrase opened. */
+  | { readonly kind: 'plain'; readonly der: Uint8Array; readonly unlocked?: boolean }
   | { readonly kind: 'encrypted-pkcs8'; readonly der: Uint8Array }
   /** RFC 1421 headers: `Proc-Type: 4,ENCRYPTED`. The bytes are cipher text. */
   | { readonly kind: 'encrypted-legacy'; readonly block: PemContent };
 
+/** A PKCS#12 file. */
+export interface ContainerBlob {
+  readonly bytes: Uint8Array;
+  readonly where: string;
+}
+
 export interface Material {
   readonly certificates: readonly CertificateBlob[];
   readonly keys: readonly KeyBlob[];
+  readonly containers: readonly ContainerBlob[];
   /** What is broken. */
   readonly problems: readonly Finding[];
   /** What is sound and of no use: it matters only when nothing else is there. */
@@ -45,18 +56,32 @@ export interface Material {
   readonly repairs: readonly Finding[];
 }
 
-export const noMaterial: Material = { certificates: [], keys: [], problems: [], misfits: [], repairs: [] };
-
 interface Collected {
   readonly certificates: CertificateBlob[];
   readonly keys: KeyBlob[];
+  readonly containers: ContainerBlob[];
   readonly problems: Finding[];
   readonly misfits: Finding[];
   readonly repairs: Finding[];
 }
 
+export const noMaterial: Material = {
+  certificates: [],
+  keys: [],
+  containers: [],
+  problems: [],
+  misfits: [],
+  repairs: [],
+};
+
+/** Is there a private key in it, or what may hold one? */
+export function mayHoldKey(input: string | Uint8Array): boolean {
+  const { keys, containers } = readMaterial(input, 'cert');
+  return keys.length > 0 || containers.length > 0;
+}
+
 export function readMaterial(input: string | Uint8Array, field: MaterialField): Material {
-  const found: Collected = { certificates: [], keys: [], problems: [], misfits: [], repairs: [] };
+  const found: Collected = { certificates: [], keys: [], containers: [], problems: [], misfits: [], repairs: [] };
   if (input.length > inputMaxBytes) {
     const message = `The ${nameOf(field)} is ${input.length} bytes long; at most ${inputMaxBytes} are read.`;
     found.problems.push(
@@ -139,9 +164,10 @@ const collectors: Readonly<Record<string, Collector>> = {
   'NEW CERTIFICATE REQUEST': refuse('request'),
   'PUBLIC KEY': refuse('public-key'),
   'RSA PUBLIC KEY': refuse('public-key'),
-  PKCS7: refuse('pkcs7'),
-  PKCS12: refuse('pkcs12'),
-  CMS: refuse('pkcs7'),
+  PKCS7: addBundle,
+  'PKCS #7 SIGNED DATA': addBundle,
+  CMS: addBundle,
+  PKCS12: addContainer,
   'OPENSSH PRIVATE KEY': refuse('openssh-key'),
 };
 
@@ -158,7 +184,12 @@ function refuse(misfit: Misfit): Collector {
   };
 }
 
-function addCertificate(block: PemContent, where: string, field: MaterialField, found: Collected): void {
+export function addCertificate(block: PemContent, where: string, field: MaterialField, found: Collected): void {
+  // What Windows calls a certificate may be a whole bundle.
+  if (classifyDer(block.bytes) === 'pkcs7') {
+    addBundle(block, where, field, found);
+    return;
+  }
   // TRUSTED CERTIFICATE carries OpenSSL's own data after the certificate.
   const der = block.label === 'TRUSTED CERTIFICATE' ? (readElement(block.bytes)?.whole ?? block.bytes) : block.bytes;
   if (der.length > certificateMaxBytes) {
@@ -169,7 +200,26 @@ function addCertificate(block: PemContent, where: string, field: MaterialField, 
   }
 }
 
-function addKey(block: PemContent, where: string, field: MaterialField, found: Collected): void {
+function addBundle({ bytes }: PemContent, where: string, field: MaterialField, found: Collected): void {
+  const certificates = certificatesOfPkcs7(bytes);
+  if (certificates === undefined || certificates.length === 0) {
+    found.misfits.push(describeMisfit('pkcs7', where, field));
+  } else if (certificates.length > pemBlocksMax) {
+    const message = `The PKCS#7 bundle${at(where)} holds ${certificates.length} certificates.`;
+    const hint = 'Send the server certificate and its intermediates only.';
+    found.problems.push(finding('CERTIFICATE_CHAIN_TOO_LONG', field, message, hint));
+  } else {
+    for (const [index, der] of certificates.entries()) {
+      addCertificate(derBlock('CERTIFICATE', der), `certificate ${index + 1} of the PKCS#7 bundle`, field, found);
+    }
+  }
+}
+
+function addContainer({ bytes }: PemContent, where: string, _field: MaterialField, found: Collected): void {
+  found.containers.push({ bytes, where });
+}
+
+export function addKey(block: PemContent, where: string, field: MaterialField, found: Collected): void {
   const legacy = block.headers.some((header) => /^Proc-Type:\s*4,\s*ENCRYPTED$/i.test(header));
   if (block.bytes.length > keyMaxBytes) {
     const message = `A private key${at(where)} is ${block.bytes.length} bytes long; at most ${keyMaxBytes} are taken.`;
@@ -187,25 +237,30 @@ function addKey(block: PemContent, where: string, field: MaterialField, found: C
 function collectDer(bytes: Uint8Array, field: MaterialField, found: Collected): boolean {
   let count = 0;
   for (let rest = bytes; rest.length > 0 && count < pemBlocksMax; count += 1) {
-    const element = readElement(rest);
-    const kind = element === undefined ? 'unknown' : classifyDer(element.whole);
+    const object = readObject(rest);
     // Trailing bytes after something readable: a line feed that an editor added, say.
-    if (element === undefined || kind === 'unknown') break;
-    const block = {
-      kind: 'content',
-      headers: [],
-      bytes: Buffer.from(element.whole),
-      plusSignsRestored: false,
-      line: 1,
-    } as const;
-    const label = derLabels[kind];
-    collectBlock({ ...block, label }, count === 0 ? '' : `DER object ${count + 1}`, field, found);
-    rest = rest.subarray(element.whole.length);
+    if (object === undefined) break;
+    const where = count === 0 ? '' : `DER object ${count + 1}`;
+    collectBlock(derBlock(derLabels[object.kind], object.der), where, field, found);
+    rest = rest.subarray(object.length);
   }
   return count > 0;
 }
 
-const derLabels = {
+function readObject(bytes: Uint8Array) {
+  const element = readElement(bytes);
+  const kind = element === undefined ? 'unknown' : classifyDer(element.whole);
+  if (element !== undefined && kind !== 'unknown') return { kind, der: element.whole, length: element.whole.length };
+  const definite = withDefiniteLengths(bytes);
+  const opened = definite === undefined ? 'unknown' : classifyDer(definite.der);
+  return definite === undefined || opened === 'unknown' ? undefined : { kind: opened, ...definite };
+}
+
+export function derBlock(label: string, der: Uint8Array): PemContent {
+  return { kind: 'content', label, headers: [], bytes: Buffer.from(der), plusSignsRestored: false, line: 1 };
+}
+
+const derLabels: Readonly<Record<Exclude<DerKind, 'unknown'>, string>> = {
   certificate: 'CERTIFICATE',
   request: 'CERTIFICATE REQUEST',
   'private-key': 'PRIVATE KEY',
@@ -213,7 +268,7 @@ const derLabels = {
   'public-key': 'PUBLIC KEY',
   pkcs7: 'PKCS7',
   pkcs12: 'PKCS12',
-} as const;
+};
 
 /** DER that was read into a string byte by byte. */
 function collectBinaryText(text: string, field: MaterialField, found: Collected): boolean {

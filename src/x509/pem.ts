@@ -64,7 +64,7 @@ function readBlock(text: string, at: number, line: number): { readonly block?: P
   const labelStart = at + begin.length;
   const labelEnd = text.indexOf(dashes, labelStart);
   const label = labelEnd === -1 ? '' : text.slice(labelStart, Math.min(labelEnd, labelStart + labelMaxLength + 1));
-  if (!/^[A-Z0-9 .-]{1,64}$/.test(label)) return { next: labelStart };
+  if (!/^[A-Z0-9 .#-]{1,64}$/.test(label)) return { next: labelStart };
   const bodyStart = labelEnd + dashes.length;
   const end = text.indexOf(`-----END ${label}${dashes}`, bodyStart);
   const nextBegin = text.indexOf(begin, bodyStart);

@@ -30,7 +30,7 @@ export function readPrivateKey(blob: KeyBlob, passphrase: string | undefined, fi
     const facts = publicKeyFacts(opened.key);
     if (strengthOf(facts, 0).kind !== 'unsupported' && !works(opened.key)) return damaged(blob, field);
     const pem = opened.key.export({ type: 'pkcs8', format: 'pem' }).toString();
-    return { kind: 'key', pem, facts, wasEncrypted: blob.kind !== 'plain' };
+    return { kind: 'key', pem, facts, wasEncrypted: blob.kind !== 'plain' || blob.unlocked === true };
   } catch {
     return damaged(blob, field);
   }

@@ -4,6 +4,7 @@ import { parseCertificate, type Certificate } from './certificate.ts';
 import { at, type MaterialField } from './describe-misfit.ts';
 import { finding, type Finding } from './findings.ts';
 import { noMaterial, readMaterial, type CertificateBlob, type KeyBlob, type Material } from './material.ts';
+import { openContainers } from './open-containers.ts';
 import { readPrivateKey, type PrivateKeyResult } from './private-key.ts';
 
 /** Private keys of one input that are tried. */
@@ -28,11 +29,15 @@ export interface Sources {
 }
 
 export function readSources(input: SourcesInput): Sources {
-  const sent = { cert: readMaterial(input.cert, 'cert'), key: input.withoutKey ? undefined : readKeyField(input.key) };
+  const { passphrase } = input;
+  const sent = {
+    cert: openContainers(readMaterial(input.cert, 'cert'), passphrase, 'cert'),
+    key: input.withoutKey ? undefined : readKeyField(input.key, passphrase),
+  };
   const swapped = areSwapped(sent.cert, sent.key);
   const { cert, key } = swapped ? { cert: sent.key ?? noMaterial, key: sent.cert } : sent;
   const certificates = readCertificates(cert);
-  const keys = input.withoutKey ? noKeys : readKeys(cert, key, input.passphrase);
+  const keys = input.withoutKey ? noKeys : readKeys(cert, key, passphrase);
   const repairs = [...cert.repairs, ...(key?.repairs ?? []), ...certificates.repairs];
   if (swapped) {
     const message = 'The certificate was sent as the key and the key as the certificate; they were put right.';
@@ -48,9 +53,9 @@ export function readSources(input: SourcesInput): Sources {
 }
 
 /** An empty field of a form is a field that was not sent. */
-function readKeyField(key: string | Uint8Array | undefined): Material | undefined {
+function readKeyField(key: string | Uint8Array | undefined, passphrase: string | undefined): Material | undefined {
   const isBlank = typeof key === 'string' ? key.trim() === '' : (key?.length ?? 0) === 0;
-  return key === undefined || isBlank ? undefined : readMaterial(key, 'key');
+  return key === undefined || isBlank ? undefined : openContainers(readMaterial(key, 'key'), passphrase, 'key');
 }
 
 function areSwapped(cert: Material, key: Material | undefined): boolean {
@@ -108,7 +113,9 @@ function readKeys(cert: Material, key: Material | undefined, passphrase: string 
   const blobs = (key ?? cert).keys;
   const problems = [...(key?.problems ?? [])];
   if (blobs.length > keyMaxCount) problems.push(tooManyKeys(blobs, field));
-  if (blobs.length === 0 && problems.length === 0) problems.push(...noKey(key));
+  // Whether a file that did not open holds a key is not known.
+  const mayComeYet = (key ?? cert).containers.length > 0;
+  if (blobs.length === 0 && problems.length === 0 && !mayComeYet) problems.push(...noKey(key));
   const opened = problems.length > 0 ? [] : blobs.map((blob) => readPrivateKey(blob, passphrase, field));
   return { opened, field, problems };
 }

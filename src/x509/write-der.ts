@@ -56,7 +56,8 @@ export function context(
   return tagged((form === 'constructed' ? 0xa0 : 0x80) | number, content);
 }
 
-function tagged(tag: number, content: Uint8Array): Buffer {
+/** Any one-byte tag. */
+export function tagged(tag: number, content: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([tag, ...length(content.length)]), content]);
 }
 

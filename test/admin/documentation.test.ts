@@ -11,6 +11,7 @@ import { noticeCodes } from '../../src/x509/findings.ts';
 import { startAdmin } from '../support/admin-server.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { succeed } from '../support/command.ts';
+import { pkcs12By, pkcs7By } from '../support/containers.ts';
 
 const page = readFileSync(new URL('../../docs/admin-api.md', import.meta.url), 'utf8');
 
@@ -42,6 +43,9 @@ test('every example with curl does what it says', async (t) => {
     const { cert, key } = makeSelfSigned({ names: ['a.example.com', 'mockbin.test'], keyType });
     await writeFile(path.join(directory, `${name}.crt`), cert);
     await writeFile(path.join(directory, `${name}.key`), key);
+    if (name !== 'server') continue;
+    await writeFile(path.join(directory, 'server.p12'), pkcs12By({ chain: cert, key }, 'changeit'));
+    await writeFile(path.join(directory, 'server.p7b'), pkcs7By(cert, 'PEM'));
   }
   const lines = [...page.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block = '']) => block.split('\n'));
   const examples = lines.filter((line) => line.startsWith('curl '));

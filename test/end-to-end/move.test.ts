@@ -1,6 +1,6 @@
 // The commands that move data, as people run them: import into a gateway that serves, and from one node into a cluster.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { expectOk } from '../support/admin.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { command } from '../support/command.ts';
+import { pkcs12By } from '../support/containers.ts';
 import { startGateway } from '../support/gateway.ts';
 import { handshake } from '../support/handshake.ts';
 import { startPostgres } from '../support/postgres.ts';
@@ -29,6 +30,15 @@ test('imported while it serves, then migrated into PostgreSQL and served from th
 
   await using embedded = await startGateway({ prefix, workers: 1 });
   const imported = await portunus('import', file, '--json');
+  const bundle = path.join(folder, 'bundle');
+  const three = makeSelfSigned({ names: ['three.move.test'] });
+  mkdirSync(bundle);
+  writeFileSync(path.join(bundle, 'three.p12'), pkcs12By({ chain: three.cert, key: three.key }, 'sesame'));
+  writeFileSync(path.join(folder, 'passphrase'), 'sesame\nanother line\n');
+  const opened = await portunus('import', bundle, '--passphrase-file', path.join(folder, 'passphrase'), '--json');
+  assert.equal(JSON.parse(opened.stdout).written, 1);
+  const unread = await portunus('import', bundle, '--passphrase-file', path.join(folder, 'none'));
+  assert.match(unread.stderr, /ENOENT/);
   const { per_second: perSecond, ...told } = JSON.parse(imported.stdout);
   assert.ok(perSecond > 0);
   assert.deepEqual(told, {
@@ -52,7 +62,7 @@ test('imported while it serves, then migrated into PostgreSQL and served from th
 
   const migrated = await portunus('migrate', '--from', 'sqlite', '--to', 'postgres', '--json');
   const { certificates, ticket_secret: ticketSecret } = JSON.parse(migrated.stdout);
-  assert.deepEqual([certificates, ticketSecret], [{ from: 3, to: 3 }, 'moved']);
+  assert.deepEqual([certificates, ticketSecret], [{ from: 4, to: 4 }, 'moved']);
   await using node = await startGateway({ prefix, settings: { database: 'postgres', pg_url: server.url } });
   assert.equal((await handshake(node.tlsPort, 'one.move.test')).subject, 'one.move.test');
   assert.equal((await expectOk(node.admin, 'GET', '/apis/a')).body.name, 'a');

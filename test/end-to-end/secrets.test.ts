@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { call } from '../support/admin.ts';
 import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { succeed } from '../support/command.ts';
+import { pkcs12By } from '../support/containers.ts';
 import { main, startGateway } from '../support/gateway.ts';
 import { servedCertificate } from '../support/served-certificate.ts';
 
@@ -26,7 +27,9 @@ test('no answer, log, metric or file holds a private key or a passphrase, whatev
   const encrypted = createPrivateKey(ec.key)
     .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase })
     .toString();
-  const keys = [admin.key, rsa.key, ec.key, alternative.key, other.key, issued.key];
+  const bundled = makeSelfSigned({ names: ['bundle.test'] });
+  const bundle = pkcs12By({ chain: bundled.cert, key: bundled.key }, passphrase);
+  const keys = [bundled.key, admin.key, rsa.key, ec.key, alternative.key, other.key, issued.key];
   const said: string[] = [];
   const send = async (method: string, target: string, body?: object): Promise<void> => {
     const { status, body: answer, headers } = await call(gateway.admin, method, target, body);
@@ -42,6 +45,7 @@ test('no answer, log, metric or file holds a private key or a passphrase, whatev
     snis: ['rsa.test'],
   });
   await send('POST', '/certificates', { cert: ec.cert, key: encrypted, passphrase, snis: ['ec.test'] });
+  await send('POST', '/certificates', { cert: bundle.toString('base64'), passphrase, snis: ['bundle.test'] });
   await send('POST', '/apis', { name: 'p', request_host: 'plugin.test', upstream_url: 'http://127.0.0.1:1' });
   await send('POST', '/apis/p/plugins', { name: 'ssl', config: { cert: issued.chain, key: issued.key } });
   // What is refused, and may be quoted in the refusal.
@@ -51,6 +55,8 @@ test('no answer, log, metric or file holds a private key or a passphrase, whatev
   await send('POST', '/certificates', { cert: rsa.cert, key: rsa.key, [other.key]: other.key });
   await send('POST', '/certificates', { cert: rsa.cert, key: [rsa.key], snis: [other.key] });
   await send('POST', '/certificates', { cert: ec.cert, key: encrypted, passphrase: `${passphrase}!` });
+  await send('POST', '/certificates', { cert: bundle.toString('base64'), passphrase: `${passphrase}!` });
+  await send('POST', '/certificates', { cert: bundle.toString('base64'), key: passphrase, passphrase: [passphrase] });
   await send('POST', '/apis', { name: other.key, request_host: other.key, upstream_url: other.key });
   await send('POST', '/apis/p/plugins', { name: other.key, config: { key: other.key } });
   await send('POST', '/certificates?dry_run=true', { cert: other.cert, key: other.key });
@@ -80,13 +86,14 @@ test('no answer, log, metric or file holds a private key or a passphrase, whatev
     '/certificates',
     '/snis',
     '/openapi.json',
+    '/portunus/audit',
   ]) {
     await send('GET', target);
   }
   for (const target of ['/metrics', '/status', '/status/ready']) {
     said.push(await (await fetch(`${gateway.status}${target}`)).text());
   }
-  for (const name of ['rsa.test', 'ec.test', 'plugin.test']) {
+  for (const name of ['rsa.test', 'ec.test', 'bundle.test', 'plugin.test']) {
     assert.match((await servedCertificate(gateway.tlsPort, name)).subject, new RegExp(`CN=${name}`));
   }
 

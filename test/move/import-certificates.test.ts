@@ -1,6 +1,6 @@
 // Importing many certificates: the sources, all or nothing, keep going, again and again; into both stores.
 import assert from 'node:assert/strict';
-import { createSecretKey, randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes, X509Certificate } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -14,6 +14,7 @@ import { createSealer } from '../../src/store/sealing.ts';
 import { temporaryPostgres } from '../store/temporary-postgres.ts';
 import { temporaryStore } from '../store/temporary-store.ts';
 import { type Issued, makeAuthority, makeSelfSigned } from '../support/certificates.ts';
+import { pkcs12By, pkcs7By } from '../support/containers.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 
 let folder: string;
@@ -264,6 +265,37 @@ test('a directory of PEM pairs, with keys beside or inside', async () => {
   assert.equal((await openSource(place)).format, 'pem-pairs');
   const { written, problems } = await run(opened, place);
   assert.deepEqual([written, problems], [2, []]);
+});
+
+test('a directory with PKCS#12, PKCS#7 and DER files', async () => {
+  await using opened = await temporaryStore({ sealer });
+  const place = path.join(folder, 'containers');
+  mkdirSync(place);
+  const [p12, p7b, der] = ['p12', 'p7b', 'der'].map((name) => makeSelfSigned({ names: [`${name}.test`] }));
+  assert.ok(p12 !== undefined && p7b !== undefined && der !== undefined);
+  writeFileSync(path.join(place, 'one.PFX'), pkcs12By({ chain: p12.cert, key: p12.key }, 'sesame'));
+  writeFileSync(path.join(place, 'two.p7b'), pkcs7By(p7b.cert, 'DER'));
+  writeFileSync(path.join(place, 'two.key'), p7b.key);
+  writeFileSync(path.join(place, 'three.der'), new X509Certificate(der.cert).raw);
+  writeFileSync(path.join(place, 'three.key'), der.key);
+  const locked = await run(opened, place, { keepGoing: true, dryRun: true });
+  assert.deepEqual(
+    locked.problems.map(({ where, code }) => [path.basename(where), code]),
+    [['one.PFX', 'KEY_ENCRYPTED']],
+  );
+  const { written, problems } = await run(opened, place, { passphrase: 'sesame' });
+  assert.deepEqual([written, problems], [3, []]);
+});
+
+test('a line brings its own passphrase, and one that is wrong is not repeated', async () => {
+  await using opened = await temporaryStore({ sealer });
+  const issued = makeSelfSigned({ names: ['line.test'] });
+  const cert = pkcs12By({ chain: issued.cert, key: issued.key }, 'sesame').toString('base64');
+  const wrong = await run(opened, linesFile('wrong.jsonl', [{ cert, passphrase: 'open barley' }]));
+  assert.deepEqual([wrong.written, wrong.problems.map(({ code }) => code)], [0, ['KEY_PASSPHRASE_WRONG']]);
+  assert.ok(!JSON.stringify(wrong.problems).includes('barley'));
+  const right = await run(opened, linesFile('right.jsonl', [{ cert, passphrase: 'sesame' }]), { passphrase: 'other' });
+  assert.deepEqual([right.written, right.problems], [1, []]);
 });
 
 test("certbot's live directory", async () => {

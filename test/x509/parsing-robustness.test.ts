@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { describeCertificate } from '../../src/x509/certificate.ts';
 import type { IntakeResult } from '../../src/x509/intake.ts';
 import { makeAuthority } from '../support/certificates.ts';
+import { pkcs12By, pkcs12WithPbmac1, pkcs7By } from '../support/containers.ts';
 import { take } from '../support/intake.ts';
 
 const authority = makeAuthority().intermediate();
@@ -26,6 +27,16 @@ const certFormats = pairs.flatMap(({ chain, cert, key }) => [
   Buffer.from(cert.replaceAll(/-----.*|\s/g, ''), 'base64'),
   Buffer.from(chain + key),
 ]);
+/** With one round, so that the time goes into reading. */
+const containers = pairs
+  .slice(0, 1)
+  .flatMap((pair) => [
+    ...[[], ['-legacy'], ['-legacy', '-nomac']].map((options) =>
+      pkcs12By(pair, 'right', '-iter', '1', '-nomaciter', ...options),
+    ),
+    pkcs12WithPbmac1(pair, { passphrase: 'right' }),
+    pkcs7By(pair.chain, 'DER'),
+  ]);
 
 const edit = fc.record({
   at: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
@@ -81,6 +92,22 @@ test('intake answers damaged DER under sound armour', () => {
     ),
     { numRuns: 500 },
   );
+});
+
+test('intake answers every damaged PKCS#12 and PKCS#7 file', () => {
+  let taken = 0;
+  fc.assert(
+    fc.property(mutated(containers), fc.constantFrom('right', 'wrong', ''), (cert, passphrase) => {
+      const result = take({ cert, key: undefined, passphrase });
+      if (result.kind === 'accepted') {
+        taken += 1;
+        createSecureContext({ cert: result.pair.chain, key: result.pair.key });
+      }
+      assertNoKeyMaterial(result);
+    }),
+    { numRuns: 1000 },
+  );
+  assert.ok(taken > 0, 'unchanged samples are among them');
 });
 
 test('intake answers any text and any bytes', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, randomUUID, X509Certificate } from 'node:crypto';
 import { test, type TestContext } from 'node:test';
+import { pkcs12By } from '../../support/containers.ts';
 import { holdsKeyMaterial, startAdmin, type FixtureOptions } from '../../support/admin-server.ts';
 import { makeAuthority, makeSelfSigned } from '../../support/certificates.ts';
 
@@ -213,6 +214,24 @@ test('DER files arrive by multipart, and an encrypted key opens with its passphr
   const certificate = await store.certificates.get((await store.plugins.get(right.body.id))?.certificateId ?? '');
   const pair = certificate?.primary;
   assert.equal(sealer.open(pair?.sealedKey ?? '', pair?.publicKeySha256 ?? '').toString(), key);
+});
+
+test('a PKCS#12 file is certificate and key of a plugin, new or replaced', async (t) => {
+  const { send } = await withApi(t);
+  const file = pkcs12By({ chain: cert, key }, 'sesame');
+  const parts = [
+    ['config.cert', file],
+    ['config.passphrase', 'sesame'],
+  ] as const;
+  const wrong = await send('POST', '/apis/n/plugins', {
+    json: { name: 'ssl', config: { cert: file.toString('base64'), passphrase: 'open barley' } },
+  });
+  assert.deepEqual([wrong.status, wrong.body.code], [400, 'KEY_PASSPHRASE_WRONG']);
+  assert.ok(wrong.body['config.passphrase'] !== undefined && !wrong.text.includes('barley'));
+  const added = await send('POST', '/apis/n/plugins', { multipart: [['name', 'ssl'], ...parts] });
+  assert.deepEqual([added.status, added.body.config.cert, added.body.config.passphrase], [201, cert, undefined]);
+  const replaced = await send('PATCH', `/apis/n/plugins/${added.body.id}`, { multipart: parts });
+  assert.deepEqual([replaced.status, replaced.body.config.key], [200, added.body.config.key]);
 });
 
 test('the schema of the plugin, and which plugins there are', async (t) => {

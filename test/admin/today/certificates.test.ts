@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { createPrivateKey, randomUUID, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { holdsKeyMaterial, startAdmin } from '../../support/admin-server.ts';
-import { makeSelfSigned } from '../../support/certificates.ts';
+import { makeAuthority, makeSelfSigned } from '../../support/certificates.ts';
+import { pkcs12By, pkcs7By } from '../../support/containers.ts';
 
 const { cert, key } = makeSelfSigned({ names: ['a.test', '*.a.test'] });
 const rsa = makeSelfSigned({ names: ['a.test'], keyType: 'rsa' });
@@ -71,6 +72,52 @@ test('one file is certificate and key, whatever stands around them in it', async
     const replaced = await send('PATCH', at, { multipart: [['cert', encode(pair('friendlyName: Würm', rsa))]] });
     assert.deepEqual([replaced.status, replaced.body.cert], [200, rsa.cert], encoding);
   }
+});
+
+test('a PKCS#12 file is certificate, chain and key: as a file or in base64, with its passphrase; so is one that replaces', async (t) => {
+  const { send } = await startAdmin(t);
+  const issued = makeAuthority()
+    .intermediate()
+    .issue({ names: ['p12.test'] });
+  const file = pkcs12By(issued, 'changeit');
+  const added = await send('POST', '/certificates', {
+    multipart: [
+      ['cert', file],
+      ['passphrase', 'changeit'],
+      ['snis[]', 'p12.test'],
+    ],
+  });
+  assert.deepEqual([added.status, added.body.cert, added.body.passphrase], [201, issued.chain, undefined]);
+  const second = pkcs12By({ chain: rsa.cert, key: rsa.key }, 'other', '-legacy').toString('base64');
+  const both = { cert_alt: second, passphrase_alt: 'other' };
+  const changed = await send('PATCH', '/certificates/p12.test', { json: both });
+  assert.deepEqual([changed.status, changed.body.cert_alt], [200, rsa.cert]);
+  const replaced = await send('PATCH', '/certificates/p12.test', {
+    json: { cert: pkcs12By({ chain: other.cert, key: other.key }, '').toString('base64') },
+  });
+  assert.deepEqual([replaced.status, replaced.body.cert], [200, other.cert]);
+  for (const [field, passphrase, code] of [
+    ['passphrase', 'open barley', 'KEY_PASSPHRASE_WRONG'],
+    ['cert', undefined, 'KEY_ENCRYPTED'],
+  ] as const) {
+    const refused = await send('POST', '/certificates', { json: { cert: file.toString('base64'), passphrase } });
+    assert.deepEqual([refused.status, Object.keys(refused.body.fields)], [400, [field]]);
+    assert.ok(refused.text.includes(code) && !refused.text.includes('barley'));
+    assert.ok(!holdsKeyMaterial(refused, [issued.key]));
+  }
+});
+
+test('a PKCS#7 bundle alone renews the certificate of a stored key', async (t) => {
+  const { send } = await startAdmin(t);
+  const issuer = makeAuthority().intermediate();
+  const [first, second] = [1, 2].map(() =>
+    issuer.issue({ names: ['p7.test'], privateKey: createPrivateKey(other.key) }),
+  );
+  await send('POST', '/certificates', { json: { cert: first?.chain, key: other.key, snis: ['p7.test'] } });
+  const renewed = await send('PATCH', '/certificates/p7.test', {
+    multipart: [['cert', pkcs7By(second?.chain ?? '', 'DER')]],
+  });
+  assert.deepEqual([renewed.status, renewed.body.cert], [200, second?.chain]);
 });
 
 test('150 names are all answered', async (t) => {
