@@ -137,7 +137,7 @@ const emptyPlugin: Plugin = {
 };
 
 const roles: readonly unknown[] = ['admin', 'certificates', 'read'] satisfies Token['role'][];
-const emptyToken: Token = { id: '', name: '', role: 'read', prefix: '', hash: '', createdAt: 0, expiresAt: 0 };
+const emptyToken: Token = { id: '', name: '', role: 'read', prefix: '', hash: '', createdAt: 0, expiresAt: null };
 
 function isRule(value: unknown): value is ClientCertificateRule | null {
   if (value === null) return true;
