@@ -22,14 +22,21 @@ export function listenForSignals(log: Log): Signals {
   let reload: () => Promise<void> = () => Promise.resolve();
   let reopen: () => void = () => undefined;
   let reloading: Promise<void> = Promise.resolve();
+  let reloadWaits = false;
 
   const handlers: Readonly<Partial<Record<NodeJS.Signals, (signal: NodeJS.Signals) => void>>> = {
     SIGTERM: stop,
     SIGINT: stop,
     SIGQUIT: stop,
     SIGHUP() {
+      // One that waits will read what there is to read.
+      if (reloadWaits) return;
+      reloadWaits = true;
       reloading = reloading
-        .then(() => reload())
+        .then(() => {
+          reloadWaits = false;
+          return reload();
+        })
         .catch((error: unknown) => {
           log.error({ reason: reasonOf(error) }, 'the reload failed');
         });

@@ -108,6 +108,7 @@ export interface Config {
   readonly upstreamTrustedCertificates: string | undefined;
 
   readonly drainTimeoutMs: number;
+  readonly drainingWorkersMax: number;
   readonly applyTimeoutMs: number;
   readonly workerTimeoutMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';

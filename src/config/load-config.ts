@@ -149,6 +149,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     prefix: values.prefix,
     workers: values.workers,
     drainTimeoutMs: values.drain_timeout,
+    drainingWorkersMax: values.draining_workers_max,
     applyTimeoutMs: values.apply_timeout,
     workerTimeoutMs: values.worker_timeout,
 

@@ -57,6 +57,14 @@ export const settings = {
     max: day,
     description: 'How long requests in flight may take after a stop before their connections are cut.',
   },
+  draining_workers_max: {
+    kind: 'integer',
+    default: '3',
+    min: 1,
+    max: 1000,
+    description:
+      'Workers, of each that serves, that reloads have replaced and that finish what is in flight; one more ends the oldest.',
+  },
   apply_timeout: {
     kind: 'duration',
     default: '5s',

@@ -61,6 +61,10 @@ interface Worker<Report> {
   readonly asked: Map<number, (report: Report) => void>;
   /** When it was last heard of. */
   seenAt: number;
+  /** Of the configuration it runs with. */
+  readonly drainTimeoutMs: number;
+  /** While it drains. */
+  drainEndsAt: number;
 }
 
 export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<Report> {
@@ -142,6 +146,8 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       exited: exit.promise,
       asked: new Map(),
       seenAt: performance.now(),
+      drainTimeoutMs: start.config.drainTimeoutMs,
+      drainEndsAt: Number.POSITIVE_INFINITY,
     };
     workers.set(worker.id, worker);
     child.on('message', (message) => receive(worker, message as FromWorker<Report>));
@@ -240,7 +246,18 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
 
   function drainWorker(worker: Worker<Report>, socketsStay: boolean): void {
     worker.state = 'draining';
+    worker.drainEndsAt = performance.now() + worker.drainTimeoutMs;
     send(worker, { kind: 'drain', socketsStay });
+    const drainingInSlot = [...workers.values()].filter(
+      ({ slot, state }) => slot === worker.slot && state === 'draining',
+    );
+    for (const oldest of drainingInSlot.slice(0, -start.config.drainingWorkersMax)) {
+      log.warn(
+        { worker: oldest.id, pid: oldest.child.pid },
+        'a worker of an earlier reload is ended with what it serves',
+      );
+      oldest.child.kill('SIGKILL');
+    }
   }
 
   /** A worker that is stopped or caught in a loop serves nobody: it is ended, and replaced as any that dies. */
@@ -250,7 +267,11 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     const late = now - lookedAt > intervalMs * 2;
     lookedAt = now;
     for (const worker of workers.values()) {
-      if (worker.state === 'draining') continue;
+      if (worker.state === 'draining') {
+        // It ends by itself when its time is over, unless it stands still.
+        if (!late && now - worker.drainEndsAt > options.start.config.workerTimeoutMs) worker.child.kill('SIGKILL');
+        continue;
+      }
       if (late) worker.seenAt = now;
       if (now - worker.seenAt <= options.start.config.workerTimeoutMs) send(worker, { kind: 'ping' });
       else {

@@ -15,7 +15,7 @@ const module = fileURLToPath(new URL('processes/fake-worker.ts', import.meta.url
 test('workers are renewed one for one', async () => {
   await using pool = startPool(2);
   await pool.ready;
-  await pool.renew({ config: configOf('warn'), keyring: '' });
+  await pool.renew({ config: configOf({ logLevel: 'warn' }), keyring: '' });
   await until('the old ones are gone', async () => (await levels(pool)).join() === 'warn,warn');
   assert.equal(pool.listening, 2);
 });
@@ -23,7 +23,7 @@ test('workers are renewed one for one', async () => {
 test('a configuration with which no worker starts is not kept for those that replace the dead', async () => {
   await using pool = startPool(1);
   await pool.ready;
-  await assert.rejects(pool.renew({ config: configOf('silent'), keyring: '' }), /the old ones stay/);
+  await assert.rejects(pool.renew({ config: configOf({ logLevel: 'silent' }), keyring: '' }), /the old ones stay/);
   const [old] = await pool.reports();
   assert.ok(old !== undefined);
   process.kill(old.pid, 'SIGKILL');
@@ -36,22 +36,44 @@ test('a worker that dies while its successor starts is succeeded once', async ()
   await pool.ready;
   const [old] = await pool.reports();
   assert.ok(old !== undefined);
-  const renewed = pool.renew({ config: configOf('warn'), keyring: '' });
+  const renewed = pool.renew({ config: configOf({ logLevel: 'warn' }), keyring: '' });
   process.kill(old.pid, 'SIGKILL');
   await renewed;
   await until('the old one is gone', async () => (await pool.reports()).every(({ pid }) => pid !== old.pid));
   // One that had been started to replace the dead would have come first.
-  await pool.renew({ config: configOf('error'), keyring: '' });
+  await pool.renew({ config: configOf({ logLevel: 'error' }), keyring: '' });
   await until('those are succeeded too', async () => !(await levels(pool)).includes('warn'));
   assert.deepEqual(await levels(pool), ['error']);
 });
 
-function startPool(workers: number): WorkerPool<string> {
-  const sockets = bindListeningSockets(configOf('info').proxyListen, workers);
+test('of the workers that reloads have replaced no more than the limit go on; the oldest is ended first', async () => {
+  await using pool = startPool(1, { logLevel: 'error', drainingWorkersMax: 2 });
+  await pool.ready;
+  const pids: number[] = [];
+  for (let reload = 0; reload < 4; reload += 1) {
+    pids.push((await pool.reports()).at(-1)?.pid ?? 0);
+    await pool.renew({ config: configOf({ logLevel: 'error', drainingWorkersMax: 2 }), keyring: '' });
+  }
+  await until('two of four drain', async () => (await pool.reports()).length === 3);
+  assert.deepEqual((await pool.reports()).map(({ pid }) => pid).slice(0, 2), pids.slice(2));
+});
+
+test('a worker that stands still while it drains is ended when its time is over', async () => {
+  const short = { logLevel: 'error', drainTimeoutMs: 10, workerTimeoutMs: 100 } as const;
+  await using pool = startPool(1, short);
+  await pool.ready;
+  const [old] = await pool.reports();
+  assert.ok(old !== undefined);
+  await pool.renew({ config: configOf(short), keyring: '' });
+  await until('it is ended', async () => (await pool.reports()).every(({ pid }) => pid !== old.pid));
+});
+
+function startPool(workers: number, changed: Partial<Config> = {}): WorkerPool<string> {
+  const sockets = bindListeningSockets(configOf(changed).proxyListen, workers);
   const pool = startWorkerPool<string>({
     module,
     sockets,
-    start: { config: configOf('info'), keyring: '', store: '', ticketSecret: '' },
+    start: { config: configOf(changed), keyring: '', store: '', ticketSecret: '' },
     fetchCertificate: () => Promise.resolve(),
     acknowledgements: createAcknowledgements(),
     log: createLog({ level: 'silent', name: 'test' }),
@@ -72,8 +94,8 @@ async function levels(pool: WorkerPool<string>): Promise<readonly string[]> {
   return (await pool.reports()).map(({ report }) => report);
 }
 
-function configOf(logLevel: Config['logLevel']): Config {
+function configOf(changed: Partial<Config>): Config {
   const loaded = loadConfig({ env: {}, flags: { proxy_listen: '127.0.0.1:0' }, cwd: tmpdir() });
   assert.ok(loaded.kind === 'loaded');
-  return { ...loaded.config, logLevel };
+  return { ...loaded.config, ...changed };
 }

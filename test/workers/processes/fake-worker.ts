@@ -1,5 +1,5 @@
 // A worker that serves nothing and does what the pool says. Its configuration decides how it lives: with log level `silent` it
-// ends when it is started, and it reports the level it runs with.
+// ends when it is started, with `error` it never ends its drain, and it reports the level it runs with.
 import type { FromWorker, ToWorker } from '../../../src/workers/protocol.ts';
 
 let logLevel = '';
@@ -21,7 +21,7 @@ process.on('message', (message: ToWorker) => {
       say({ kind: 'alive' });
       break;
     case 'drain':
-      process.exit(0);
+      if (logLevel !== 'error') process.exit(0);
       break;
     case 'listen':
     case 'changes':
