@@ -3,6 +3,8 @@ import type { AdminDeps, Route } from './contract.ts';
 import { apiRoutes } from './seed/apis.ts';
 import { pluginRoutes } from './seed/plugins.ts';
 import { pluginSchemaRoutes } from './seed/plugin-schemas.ts';
+import { hostRoutes } from './policies/hosts.ts';
+import { caCertificateRoutes } from './today/ca-certificates.ts';
 import { certificateRoutes } from './today/certificates.ts';
 import { sniRoutes } from './today/snis.ts';
 import { schemaRoutes } from './today/schemas.ts';
@@ -21,6 +23,8 @@ export function adminRoutes(deps: AdminDeps): readonly Route[] {
     ...pluginRoutes(deps),
     ...certificateRoutes(deps),
     ...sniRoutes(deps),
+    ...caCertificateRoutes(deps),
+    ...hostRoutes(deps),
     ...schemaRoutes(deps),
   ];
   return withOpenApi(routes, deps.version);

@@ -43,6 +43,7 @@ export interface HostPolicy {
   readonly name: string;
   readonly clientCertificate: ClientCertificateRule | undefined;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  /** OpenSSL's string, TLS 1.3 suites among it. */
   readonly ciphers: string | undefined;
 }
 

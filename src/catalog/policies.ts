@@ -1,5 +1,6 @@
 // Host policies and authorities as the data plane asks for them: looked up in the local file one by one, and remembered until
 // something changes.
+import { withTls13 } from '../lib/cipher-string.ts';
 import { createLru } from '../lib/lru.ts';
 import { readCaCertificate, readHostPolicy } from '../model/stored-doc.ts';
 import type { Authority, HostPolicy, PolicyCatalog } from './contract.ts';
@@ -72,7 +73,7 @@ export function createPolicies(rows: PolicyRows): Policies {
       name,
       clientCertificate: clientCertificate ?? undefined,
       minVersion: minVersion ?? undefined,
-      ciphers: ciphers ?? undefined,
+      ciphers: ciphers === null ? undefined : withTls13(ciphers),
     };
   }
 

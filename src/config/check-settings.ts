@@ -1,7 +1,8 @@
 // What holds between settings: certificate and key, suites and protocols, who may reach the Admin API. Each function adds
 // its problems and warnings to the report and answers what the Config gets.
 import { X509Certificate } from 'node:crypto';
-import { cipherString, isCipherString, withTls13 } from './cipher-suites.ts';
+import { isCipherString, withTls13 } from '../lib/cipher-string.ts';
+import { cipherString } from './cipher-suites.ts';
 import type { Config, ListenAddress, StaticCertificate } from './config.ts';
 import { isLoopback } from './ip-range.ts';
 import { formatAddress } from './listeners.ts';

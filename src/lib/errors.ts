@@ -27,6 +27,13 @@ const table = {
   CERTIFICATE_SEVERAL_LEAVES: client(400, 'There is more than one server certificate.'),
   CERTIFICATE_KEY_MISMATCH: client(400, 'The private key does not belong to the server certificate.'),
   CERTIFICATE_EXPIRED: client(400, 'The server certificate has expired; force=true takes it all the same.'),
+  CERTIFICATE_NOT_AUTHORITY: client(400, 'An authority is one CA certificate: this is another one, or several.'),
+  CRL_UNREADABLE: client(400, 'The revocation list is not PEM or DER of one whole list, or is larger than its limit.'),
+  CRL_NOT_SIGNED: client(400, 'The revocation list is not signed by the authority it was sent for.'),
+  CRL_OUTDATED: client(
+    400,
+    'The revocation list has run out, or is older than the stored one; force=true takes it all the same.',
+  ),
   KEY_MISSING: client(400, 'No private key was given.'),
   KEY_UNREADABLE: client(400, 'The private key is not PEM, DER or base64 that holds a private key, or it is damaged.'),
   KEY_ENCRYPTED: client(400, 'The private key or PKCS#12 file is encrypted and no passphrase was given.'),
@@ -39,6 +46,7 @@ const table = {
   UNIQUE_VIOLATION: client(409, 'Another entity already has this unique value.'),
   REFERENCE_MISSING: client(400, 'A field refers to an entity that does not exist.'),
   STILL_REFERENCED: client(400, 'An entity cannot be deleted while another one refers to it.'),
+  ENTITIES_TOO_MANY: client(400, 'There are as many entities of this kind as may be.'),
   CURSOR_INVALID: client(400, 'The position to continue a list from is not one that a list gave out.'),
   STORE_UNAVAILABLE: {
     status: 503,

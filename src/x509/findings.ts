@@ -2,10 +2,10 @@
 // The codes of problems are in lib/errors.ts.
 import type { ErrorCode } from '../lib/errors.ts';
 
-export type FindingField = 'cert' | 'key' | 'passphrase';
+export type FindingField = 'cert' | 'key' | 'passphrase' | 'crl';
 
 /** Why an input is refused. */
-export type ProblemCode = Extract<ErrorCode, `CERTIFICATE_${string}` | `KEY_${string}`>;
+export type ProblemCode = Extract<ErrorCode, `CERTIFICATE_${string}` | `KEY_${string}` | `CRL_${string}`>;
 
 export interface Finding {
   readonly code: ProblemCode | NoticeCode;

@@ -163,7 +163,7 @@ function listed(names: readonly string[]): string {
   return names.length > 5 ? `${shown.join(', ')} and ${names.length - 5} more` : shown.join(', ');
 }
 
-function day(at: number): string {
+export function day(at: number): string {
   const date = new Date(at);
   return Number.isNaN(date.getTime()) ? 'an unknown date' : date.toISOString().slice(0, 10);
 }

@@ -9,7 +9,7 @@ import { documentPath } from '../../src/admin/node/openapi.ts';
 import { adminRoutes } from '../../src/admin/routes.ts';
 import { noticeCodes } from '../../src/x509/findings.ts';
 import { startAdmin } from '../support/admin-server.ts';
-import { makeSelfSigned } from '../support/certificates.ts';
+import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { succeed } from '../support/command.ts';
 import { pkcs12By, pkcs7By } from '../support/containers.ts';
 
@@ -47,6 +47,9 @@ test('every example with curl does what it says', async (t) => {
     await writeFile(path.join(directory, 'server.p12'), pkcs12By({ chain: cert, key }, 'changeit'));
     await writeFile(path.join(directory, 'server.p7b'), pkcs7By(cert, 'PEM'));
   }
+  const authority = makeAuthority();
+  await writeFile(path.join(directory, 'ca.crt'), authority.certificate);
+  await writeFile(path.join(directory, 'ca.crl'), authority.revoke([]));
   const lines = [...page.matchAll(/^```sh\n(.*?)^```/gms)].flatMap(([, block = '']) => block.split('\n'));
   const examples = lines.filter((line) => line.startsWith('curl '));
   assert.ok(examples.length > 40);
@@ -62,6 +65,7 @@ test('every example with curl does what it says', async (t) => {
       admin: base,
       id: (example.includes('plugins') ? plugins?.data[0]?.id : certificates.data[0]?.id) ?? '',
       other: certificates.data[1]?.id ?? '',
+      ca: (await send('GET', '/ca_certificates')).body.data[0]?.id ?? '',
     };
     const script = `curl() { command curl -sS --noproxy '*' -o /dev/null -w '%{http_code}' "$@"; }; ${example}`;
     assert.match(await succeed('bash', ['-c', script], { cwd: directory, env }), /^20[014]$/, example);

@@ -268,12 +268,12 @@ describe('policies', () => {
       await tx.caCertificates.insert(fakeCaCertificate('ca'));
       await tx.hostPolicies.insert(fakeHostPolicy('1', '*', { clientCertificate: rule }));
       await tx.hostPolicies.insert(fakeHostPolicy('2', '*.b.test', { minVersion: 'TLSv1.3' }));
-      await tx.hostPolicies.insert(fakeHostPolicy('3', 'a.b.test', { ciphers: 'AES' }));
+      await tx.hostPolicies.insert(fakeHostPolicy('3', 'a.b.test', { ciphers: 'TLS_AES_128_GCM_SHA256:AES' }));
     });
     await catchUp(catalog, store);
     const found = (name: string | undefined) => catalog.findHostPolicy(selectionOrder(name));
     const nothing = { clientCertificate: undefined, minVersion: undefined, ciphers: undefined };
-    assert.deepEqual(found('a.b.test'), { ...nothing, name: 'a.b.test', ciphers: 'AES' });
+    assert.deepEqual(found('a.b.test'), { ...nothing, name: 'a.b.test', ciphers: 'TLS_AES_128_GCM_SHA256:AES' });
     assert.deepEqual(found('c.b.test'), { ...nothing, name: '*.b.test', minVersion: 'TLSv1.3' });
     for (const name of ['b.test', 'x', undefined]) {
       assert.deepEqual(found(name), { ...nothing, name: '*', clientCertificate: rule });

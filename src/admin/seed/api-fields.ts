@@ -2,7 +2,9 @@
 // `methods` (0.10 to 0.12). An API remembers its generation and is answered in it.
 import { Type, type Static } from 'typebox';
 import type { Api, ApiDialect } from '../../model/entities.ts';
+import { showRule, ruleFields } from '../policies/rule-fields.ts';
 import { ignored, nullable, uuid } from '../schemas.ts';
+import { hstsFields, showHsts } from './hsts-fields.ts';
 
 const timeoutMs = Type.Integer({ minimum: 1, maximum: 2_147_483_647, description: 'Milliseconds.' });
 
@@ -33,6 +35,8 @@ export const apiBody = Type.Object(
     ),
     upstream_url: Type.String(),
     preserve_host: Type.Optional(nullable(Type.Boolean({ default: false }))),
+    ...ruleFields,
+    ...hstsFields,
     ...oldFields,
     ...newFields,
     created_at: Type.Optional(ignored),
@@ -52,7 +56,15 @@ export function fieldsOf(dialect: ApiDialect, names: readonly string[]): readonl
 export function showApi(api: Api): object {
   const [host] = api.hosts;
   const [uri] = api.uris;
-  const common = { id: api.id, name: api.name, upstream_url: api.upstreamUrl, preserve_host: api.preserveHost };
+  const common = {
+    id: api.id,
+    name: api.name,
+    upstream_url: api.upstreamUrl,
+    preserve_host: api.preserveHost,
+    // Kong's clients see what they know where these are not used.
+    ...(api.clientCertificate !== null && showRule(api.clientCertificate)),
+    ...(api.hsts !== null && showHsts(api.hsts)),
+  };
   if (api.dialect === '0.9') {
     return {
       ...common,

@@ -2,6 +2,7 @@
 import type { Api, ApiDialect } from '../../model/entities.ts';
 import type { Decoded } from '../bodies/decode-fields.ts';
 import { inputInvalid, invalid, wholeEntity, type Problem } from '../problems.ts';
+import { composeRule } from '../policies/rule-fields.ts';
 import { fieldsOf, type ApiFields } from './api-fields.ts';
 import {
   checkApiHost,
@@ -12,6 +13,7 @@ import {
   defaultApiName,
   type Checked,
 } from './api-rules.ts';
+import { composeHsts } from './hsts-fields.ts';
 
 export interface ApiIdentity {
   readonly id: string;
@@ -61,8 +63,8 @@ export function composeApi(
     upstreamConnectTimeoutMs: pick('upstream_connect_timeout', stored?.upstreamConnectTimeoutMs, 60_000),
     upstreamSendTimeoutMs: pick('upstream_send_timeout', stored?.upstreamSendTimeoutMs, 60_000),
     upstreamReadTimeoutMs: pick('upstream_read_timeout', stored?.upstreamReadTimeoutMs, 60_000),
-    clientCertificate: stored?.clientCertificate ?? null,
-    hsts: stored?.hsts ?? null,
+    clientCertificate: composeRule(values, stored?.clientCertificate ?? null, problems),
+    hsts: composeHsts(values, stored?.hsts ?? null, problems),
   };
   problems.push(...mustMatchSomething(api, problems));
 

@@ -30,8 +30,12 @@ function flat(problems: readonly Problem[]): object {
 }
 
 function violation(status: number, error: PortunusError, message: string): Answer {
-  return { status, body: { [snakeCase(String(error.facts['field']))]: message, code: error.code } };
+  const field = String(error.facts['field']);
+  return { status, body: { [fieldNames[field] ?? snakeCase(field)]: message, code: error.code } };
 }
+
+/** Of the store's names those that the wire has others for. */
+const fieldNames: Readonly<Record<string, string>> = { clientCertificate: 'ca_certificates' };
 
 function snakeCase(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

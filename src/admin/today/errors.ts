@@ -8,10 +8,13 @@ export function todayError(error: PortunusError): Answer {
   return (phrased[error.code] ?? httpError)(error);
 }
 
+/** Of the store's names those that the wire has others for. */
+const fieldNames: Readonly<Record<string, string>> = { fingerprint: 'cert_digest' };
+
 const phrased: Readonly<Partial<Record<ErrorCode, (error: PortunusError) => Answer>>> = {
   INPUT_INVALID: (error) => schemaViolation(problemsOf(error)),
   UNIQUE_VIOLATION(error) {
-    const field = String(error.facts['field']);
+    const field = fieldNames[String(error.facts['field'])] ?? String(error.facts['field']);
     const value = String(error.facts['value']);
     return answer(409, 5, 'unique constraint violation', {
       message: `UNIQUE violation detected on '{${field}="${value}"}'`,
@@ -21,10 +24,19 @@ const phrased: Readonly<Partial<Record<ErrorCode, (error: PortunusError) => Answ
   },
   REFERENCE_MISSING(error) {
     const id = String(error.facts['value']);
+    const isAuthority = error.facts['field'] === 'clientCertificate';
     return answer(400, 4, 'foreign key violation', {
-      message: `the foreign key '{id="${id}"}' does not reference an existing 'certificates' entity.`,
-      fields: { certificate: { id } },
+      message: `the foreign key '{id="${id}"}' does not reference an existing '${isAuthority ? 'ca_certificates' : 'certificates'}' entity.`,
+      fields: isAuthority ? { ca_certificates: { id } } : { certificate: { id } },
       reason: error.code,
+    });
+  },
+  STILL_REFERENCED({ code, hint, facts }) {
+    const by = facts['by'] === 'api' ? 'apis' : 'hosts';
+    return answer(400, 19, 'referenced by others', {
+      message: `ca certificate ${String(facts['id'])} is still referenced by ${by} (id = ${String(facts['holderId'])})`,
+      reason: code,
+      hint,
     });
   },
   NAME_ALREADY_BOUND: ({ message, code, hint, facts }) =>

@@ -14,7 +14,7 @@ const pageSizeDefault = 100;
 export async function listToday<E, F extends TagFilter>(
   { query }: Call,
   path: string,
-  source: Collection<E, F>,
+  source: Pick<Collection<E, F>, 'list'>,
   filter: F,
   show: (entity: E) => object | Promise<object>,
 ): Promise<Answer> {
@@ -42,9 +42,13 @@ export function listOf(item: TSchema): TObject {
   });
 }
 
-export const listQuery = Type.Object({
+export const untaggedListQuery = Type.Object({
   size: Type.Optional(Type.Integer({ minimum: 1, maximum: pageSizeMax, default: pageSizeDefault })),
   offset: Type.Optional(Type.String()),
+});
+
+export const listQuery = Type.Object({
+  ...untaggedListQuery.properties,
   tags: Type.Optional(Type.String({ description: '`a,b`: both; `a/b`: either.' })),
 });
 

@@ -1,10 +1,12 @@
-// /schemas/{certificates, snis}: what an entity is made of, and whether a body would pass. Checks fields and certificates, not
+// /schemas/{certificates, snis, ca_certificates}: what an entity is made of, and whether a body would pass. Checks fields and certificates, not
 // what is stored.
 import { Type, type TObject } from 'typebox';
 import { newId } from '../../lib/new-id.ts';
 import { decodeFields } from '../bodies/decode-fields.ts';
 import { todayPhrases } from '../bodies/phrases.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
+import { caCertificateBody } from './ca-certificate-fields.ts';
+import { composeCaCertificate } from './compose-ca-certificate.ts';
 import { certificateBody } from './certificate-fields.ts';
 import { composeCertificate } from './compose-certificate.ts';
 import { composeSni } from './compose-sni.ts';
@@ -22,6 +24,12 @@ export function schemaRoutes(deps: AdminDeps): readonly Route[] {
     }),
     ...routesOf('snis', sniBody, async (call) => {
       composeSni(call, { now: deps.now() });
+      return successful;
+    }),
+    ...routesOf('ca_certificates', caCertificateBody, async (call) => {
+      const decoded = decodeFields(caCertificateBody, call.body, todayPhrases);
+      const place = { id: newId(), unsent: 'default', now: deps.now(), force: call.force } as const;
+      composeCaCertificate(deps.config, decoded, place);
       return successful;
     }),
   ];

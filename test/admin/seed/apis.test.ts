@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { startAdmin } from '../../support/admin-server.ts';
+import { makeAuthority } from '../../support/certificates.ts';
 
 const url = 'http://upstream.test:9000';
 
@@ -258,4 +259,65 @@ test('an empty item of a list is refused as empty, whatever it is written as', a
       assert.equal(body[field], 'must not be empty');
     }
   }
+});
+
+describe('what an API demands of clients and tells browsers', () => {
+  const base = { name: 'a', upstream_url: 'http://u' };
+
+  for (const place of [{ request_host: 'a.test' }, { hosts: ['a.test'] }]) {
+    test(`is written and answered where it is set, in the generation of ${Object.keys(place).join()}`, async (t) => {
+      const { send } = await startAdmin(t);
+      const { body: authority } = await send('POST', '/ca_certificates', {
+        json: { cert: makeAuthority().certificate },
+      });
+      const plain = await send('POST', '/apis', { json: { ...base, ...place } });
+      assert.equal(plain.status, 201);
+      assert.ok(!Object.keys(plain.body).some((name) => /^(client_|ca_|hsts)/.test(name)));
+      const rule = { client_certificate: 'optional', ca_certificates: [authority.id], client_verify_depth: 2 };
+      const hsts = { hsts_max_age: 31_536_000, hsts_include_subdomains: true, hsts_preload: true };
+      const set = await send('PATCH', '/apis/a', { json: { ...rule, ...hsts } });
+      assert.deepEqual(set.body, { ...plain.body, ...rule, ...hsts });
+      // Read, change, write; and what is not said stays with PATCH, goes with PUT.
+      assert.deepEqual((await send('PUT', '/apis', { json: set.body })).body, set.body);
+      assert.deepEqual((await send('PATCH', '/apis/a', { json: { preserve_host: true } })).body, {
+        ...set.body,
+        preserve_host: true,
+      });
+      const form = `client_certificate=required&ca_certificates=${authority.id}&hsts_max_age=0&hsts_preload=false&hsts_include_subdomains=`;
+      const changed = await send('PATCH', '/apis/a', { form });
+      assert.deepEqual(
+        [changed.body.client_certificate, changed.body.hsts_max_age, changed.body.hsts_include_subdomains],
+        ['required', 0, false],
+      );
+      const without = await send('PUT', '/apis', { json: { ...base, ...place, id: plain.body.id } });
+      assert.deepEqual(without.body, plain.body);
+    });
+  }
+
+  test('is refused where it does not fit together', async (t) => {
+    const { send } = await startAdmin(t);
+    const id = randomUUID();
+    for (const [fields, status, wanted] of [
+      [{ client_certificate: 'required' }, 400, { ca_certificates: 'is needed where client_certificate is required' }],
+      [{ ca_certificates: [id] }, 400, { ca_certificates: 'needs client_certificate to be optional or required' }],
+      [{ client_certificate: 'yes' }, 400, { client_certificate: 'must be one of off, optional, required' }],
+      [
+        { client_certificate: 'required', ca_certificates: id },
+        404,
+        { ca_certificates: `does not exist with value '${id}'` },
+      ],
+      [{ hsts_preload: true }, 400, { hsts_preload: 'needs hsts_max_age' }],
+      [{ hsts_max_age: -1 }, 400, { hsts_max_age: 'must be an integer between 0 and 2147483647' }],
+      [
+        { hsts_max_age: 60, hsts_include_subdomains: true, hsts_preload: true },
+        400,
+        { hsts_preload: 'needs hsts_include_subdomains, and hsts_max_age of 31536000 at least' },
+      ],
+    ] as const) {
+      const answered = await send('POST', '/apis', { json: { ...base, hosts: ['a.test'], ...fields } });
+      const { code: _code, hint: _hint, ...rest } = answered.body;
+      assert.deepEqual([answered.status, rest], [status, wanted]);
+    }
+    assert.equal((await send('GET', '/apis')).body.total, 0);
+  });
 });
