@@ -233,6 +233,8 @@ export class ClientStream implements Downstream, Timed {
     const takes = this.#exchange?.takesBody === true;
     if (takes && !this.#listens) {
       this.#listens = true;
+      // A body without a byte ends by itself, whether or not anybody listens.
+      if (this.#stream.readableEnded) return this.#onEnd();
       this.#stream.on('data', (bytes: Buffer) => this.#onData(bytes));
       this.#stream.on('end', () => this.#onEnd());
     } else if (takes && !this.#reading) {

@@ -136,6 +136,28 @@ test('1,000 requests over one connection, a hundred at a time, each get their ow
   server.close();
 });
 
+test('a body without a byte that ends before there is an upstream for it is sent whole', async () => {
+  await using upstream = await startRawUpstream();
+  await using gateway = await startGateway({
+    ...h2,
+    upstreamPort: upstream.port,
+    settings: { upstreamConnectionsMax: 1 },
+  });
+  using client = await connectFrames(gateway.port);
+  client.request(1, getFields());
+  const connection = await upstream.connection(0);
+  await connection.take('\r\n\r\n');
+  client.request(3, postFields(), false);
+  client.data(3, '', true);
+  client.send(frame.ping, 0, 0, Buffer.alloc(8));
+  await until('all of it is read', () => client.of(0, frame.ping).length > 0);
+  connection.send(ok);
+  assert.equal(await client.status(1), 200);
+  await connection.take('\r\n\r\n0\r\n\r\n');
+  connection.send(ok);
+  assert.equal(await client.status(3), 200);
+});
+
 test('trailers pass both ways', async () => {
   const server = http.createServer((request, response) => {
     request.resume().on('end', () => {

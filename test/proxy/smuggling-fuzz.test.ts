@@ -10,6 +10,7 @@ import { bent, refusedResponseSeeds, refusedSeeds, takenResponseSeeds, takenSeed
 import { type Reading, readMessage, readRequests } from '../http1/read-message.ts';
 import { fuzzBudget } from '../support/fuzz-budget.ts';
 import { type GoRequest, readGoRequests } from '../support/go-requests.ts';
+import { type MarkedUpstream, marks, startMarkedUpstream } from '../support/marked-upstream.ts';
 import { type ReadResponse, readResponses } from '../support/read-responses.ts';
 import { until } from '../support/until.ts';
 import { startGateway } from './http1-gateway.ts';
@@ -26,12 +27,6 @@ const hangMs = 20_000;
 
 /** In generated messages, for the mark of the client that sends them. */
 const anyMark = 'mark-00000000';
-/** By the address that a client comes from. */
-const marks: Readonly<Record<string, string>> = {
-  '127.0.0.2': 'mark-a7c1e5d2',
-  '127.0.0.3': 'mark-b39f6e84',
-  '127.0.0.4': 'mark-c85d2b17',
-};
 
 const marked = generatedRequest.map(({ body, ...request }) =>
   writeRequest({
@@ -281,77 +276,6 @@ class Client implements Disposable {
   [Symbol.dispose](): void {
     this.#socket.destroy();
   }
-}
-
-interface MarkedUpstream extends AsyncDisposable {
-  readonly port: number;
-  /** Whole requests, by the address that the gateway says they came from. */
-  readonly seen: Map<string, GoRequest[]>;
-  /** Requests with the mark of another client, and what is no request. */
-  readonly faults: readonly string[];
-}
-
-/** Answers each request with the address that it came from. @param early as soon as its head is there */
-async function startMarkedUpstream(early: boolean): Promise<MarkedUpstream> {
-  const seen = new Map<string, GoRequest[]>();
-  const faults: string[] = [];
-  const checkMarks = (address: string, text: string): void => {
-    for (const [other, mark] of Object.entries(marks)) {
-      if (other !== address && text.includes(mark)) faults.push(`${mark} with ${address}: ${text}`);
-    }
-  };
-  const server = net.createServer((socket) => {
-    let received = '';
-    let answeredEarly = false;
-    const answer = (method: string, address: string): void => {
-      const head = `HTTP/1.1 200 OK\r\nContent-Length: ${address.length}\r\n\r\n`;
-      socket.write(method === 'HEAD' ? head : head + address);
-    };
-    socket.setEncoding('latin1');
-    socket.on('error', () => {});
-    socket.on('data', (text: string) => {
-      received += text;
-      const { requests, rest, restFrom } = readGoRequests(received);
-      if (rest !== undefined && rest !== 'unfinished') faults.push(`${rest}: ${received}`);
-      received = received.slice(restFrom);
-      for (const request of requests) {
-        const address = request.fields.find(([name]) => name === 'X-Real-IP')?.[1] ?? '';
-        checkMarks(address, JSON.stringify(request));
-        if (isAmbiguous(request)) faults.push(`two readings: ${JSON.stringify(request)}`);
-        seen.set(address, [...(seen.get(address) ?? []), request]);
-        if (!answeredEarly) answer(request.method, address);
-        answeredEarly = false;
-      }
-      if (early && !answeredEarly && received.includes('\r\n\r\n')) {
-        answeredEarly = true;
-        answer(received.slice(0, received.indexOf(' ')), addressIn(received));
-      }
-    });
-    socket.on('close', () => {
-      if (received !== '') checkMarks(addressIn(received), received);
-    });
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    port: (server.address() as AddressInfo).port,
-    seen,
-    faults,
-    async [Symbol.asyncDispose]() {
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
-
-function addressIn(head: string): string {
-  return /^X-Real-IP: (.*)\r$/m.exec(head)?.[1] ?? '';
-}
-
-/** Does it leave a server that reads it in its own way the choice of a host or a length? */
-function isAmbiguous({ fields }: GoRequest): boolean {
-  const count = (wanted: string): number =>
-    fields.filter(([name]) => name.toLowerCase().replaceAll('_', '-') === wanted).length;
-  return count('host') !== 1 || count('content-length') + count('transfer-encoding') > 1 || count('x-real-ip') !== 1;
 }
 
 function methodOf({ startLine = '' }: Reading): string {
