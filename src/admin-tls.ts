@@ -4,13 +4,17 @@ import type { Config } from './config/config.ts';
 import type { StoreReader } from './store/contract.ts';
 import type { Sealer } from './store/sealer.ts';
 
-type AdminTlsConfig = Pick<Config, 'adminCertificates' | 'sslMinVersion' | 'sslMaxVersion' | 'sslCiphers'>;
+type AdminTlsConfig = Pick<
+  Config,
+  'adminCertificates' | 'adminClients' | 'sslMinVersion' | 'sslMaxVersion' | 'sslCiphers'
+>;
 
 /** @throws KEYRING_MISMATCH */
 export async function adminTls(config: AdminTlsConfig, local: StoreReader, sealer: Sealer): Promise<AdminTls> {
-  const { adminCertificates, sslMinVersion, sslMaxVersion, sslCiphers } = config;
+  const { adminCertificates, adminClients, sslMinVersion, sslMaxVersion, sslCiphers } = config;
   return {
     certificates: adminCertificates.length > 0 ? adminCertificates : await ownCertificates(local, sealer),
+    clients: adminClients,
     minVersion: sslMinVersion,
     maxVersion: sslMaxVersion,
     ciphers: sslCiphers,

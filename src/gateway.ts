@@ -165,8 +165,10 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
 }
 
 /** An Admin API that demands tokens when there is none would answer nobody. @throws ADMIN_NOBODY_PERMITTED */
-async function refuseNobody({ adminListen, adminAuth }: Config, local: NodeStore['local'], now: number): Promise<void> {
-  const closed = adminListen.filter((address) => demandsToken(adminAuth, address));
+async function refuseNobody(config: Config, local: NodeStore['local'], now: number): Promise<void> {
+  const { adminListen, adminAuth, adminClients } = config;
+  const hasCallers = (adminClients?.role ?? 'none') !== 'none';
+  const closed = adminListen.filter((address) => demandsToken(adminAuth, address) && !(address.ssl && hasCallers));
   if (closed.length === 0) return;
   for (let after: string | undefined; ;) {
     const { items, next } = await local.tokens.list({ size: pageSizeMax, after });

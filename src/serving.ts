@@ -51,7 +51,7 @@ export function startServing(options: ServingOptions): Serving {
 }
 
 function forWorkers(config: Config): Config {
-  return { ...config, postgres: undefined, adminCertificates: [] };
+  return { ...config, postgres: undefined, adminCertificates: [], adminClients: undefined };
 }
 
 function serveInWorkers(options: ServingOptions): Serving {

@@ -1,28 +1,44 @@
 // The Admin API's HTTP server: Fastify for sockets and routing, and nothing else of it. What a request means is in seed/,
 // today/ and node/; how its body is read is in bodies/.
+import { constants } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { BlockList, isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { Server as TlsServer, type SecureContextOptions, type SecureVersion } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { type BoundedConnections, boundConnections } from '../lib/bounded-connections.ts';
 import { isPortunusError, type ErrorCode } from '../lib/errors.ts';
 import { createSparingLog } from '../observe/sparing-log.ts';
 import { observeStaleness } from '../store/reading-fallback.ts';
-import { authenticate, type AuthenticateDeps, authorize, type Caller, type Credentials } from './authenticate.ts';
+import {
+  authenticate,
+  type AuthenticateDeps,
+  authorize,
+  type Caller,
+  type CertificateDemands,
+  type Credentials,
+} from './authenticate.ts';
 import { guardAgainstBrowsers } from './browser-guard.ts';
+import { clientCertificateOf } from './client-certificate.ts';
 import type { AdminDeps, Answer, Route } from './contract.ts';
 import { answerForError, clientErrorAnswer } from './error-answers.ts';
 import { createFailureLimit } from './failure-limit.ts';
 import { createPathTable, type PathTable } from './path-table.ts';
 import { readCall } from './read-call.ts';
 import { adminRoutes } from './routes.ts';
+import { waitMaxMs } from './wait.ts';
 import { warningHeader } from './warning-header.ts';
 
 /** Longer than a host name in any spelling. */
 const paramMaxLength = 4096;
+/** Of a listener. */
+const connectionsMax = 1000;
 const requestTimeoutMs = 120_000;
-const headersTimeoutMs = 30_000;
+const keepAliveTimeoutMs = 60_000;
+/** A client that neither sends nor reads for longer than any answer takes. */
+const silenceTimeoutMs = waitMaxMs + 60_000;
 const handshakeTimeoutMs = 10_000;
+const timeouts = { headersTimeout: 30_000, connectionsCheckingInterval: 1000 };
 const staleWarning = warningHeader('the store is not available: this is the copy that this node has of it');
 
 export interface AdminListenAddress {
@@ -40,12 +56,21 @@ export interface AdminTls {
   readonly minVersion: SecureVersion;
   readonly maxVersion: SecureVersion;
   readonly ciphers: string;
+  /** Undefined: callers are not asked for certificates. Whether they are is fixed with the first of a listener. */
+  readonly clients: AdminClients | undefined;
+}
+
+export interface AdminClients extends CertificateDemands {
+  /** PEM: a certificate that does not lead to one of these lets nobody in. */
+  readonly roots: string;
+  /** PEM of a CRL each. With none, nobody asks; with any, there has to be one of every authority. */
+  readonly revocations: readonly string[];
 }
 
 export interface AdminServer extends AsyncDisposable {
   /** @returns the port, chosen by the system when it is 0. May be called for several addresses, one after the other. */
   listen(address: AdminListenAddress): Promise<number>;
-  /** For connections that come from now on, on every listener with TLS. */
+  /** On every listener with TLS. Connections whose callers were verified in another way are ended. */
   renewTls(tls: AdminTls): void;
   /**
    * Stops listening, lets requests in flight finish, ends idle connections. Also before anything listens. Disposing does not
@@ -69,35 +94,49 @@ export async function createAdminServer(deps: AdminDeps): Promise<AdminServer> {
       (fields) => deps.log.warn(fields, 'a request of the Admin API was turned away'),
       () => performance.now(),
     ),
+    tellOfRoom: createSparingLog(
+      (fields) => deps.log.warn(fields, 'the Admin API has no room for more connections: idle ones are ended'),
+      () => performance.now(),
+    ),
   };
-  const apps: FastifyInstance[] = [];
+  const listening: Listening[] = [];
   let closing: Promise<void> | undefined;
-  const close = (): Promise<void> => (closing ??= Promise.all(apps.map((app) => app.close())).then(() => undefined));
+  const close = (): Promise<void> =>
+    (closing ??= Promise.all(listening.map((each) => each.close())).then(() => undefined));
   return {
     async listen({ host, port, demandsToken, tls }) {
       // One instance for each address: it owns one socket.
-      const app = createApp(deps, surface, demandsToken, tls);
+      const created = createApp(deps, surface, demandsToken, tls);
+      const { app } = created;
       await app.listen({ host, port });
-      apps.push(app);
+      listening.push(created);
       const address = app.server.address();
       return typeof address === 'object' && address !== null ? address.port : port;
     },
     renewTls(tls) {
-      for (const { server } of apps) if (server instanceof TlsServer) server.setSecureContext(contextOptions(tls));
+      for (const each of listening) each.renewTls(tls);
     },
     close,
     [Symbol.asyncDispose]() {
       const closed = close();
-      for (const app of apps) app.server.closeAllConnections();
+      for (const { app } of listening) app.server.closeAllConnections();
       return closed;
     },
   };
+}
+
+interface Listening {
+  readonly app: FastifyInstance;
+  renewTls(tls: AdminTls): void;
+  /** Resolves when what was under way is answered. */
+  close(): Promise<void>;
 }
 
 interface Surface {
   readonly routes: readonly (Route & { readonly handleWithoutKeys: Route['handle'] })[];
   readonly callers: AuthenticateDeps;
   readonly tellOfRefusal: (kind: ErrorCode, refused: Refused) => void;
+  readonly tellOfRoom: (kind: 'full', fields: { readonly connectionsMax: number }) => void;
 }
 
 /** Nothing in it is the client's own words. */
@@ -109,23 +148,32 @@ interface Refused {
 
 function createApp(
   deps: AdminDeps,
-  { routes, callers, tellOfRefusal }: Surface,
+  { routes, callers, tellOfRefusal, tellOfRoom }: Surface,
   demandsToken: boolean,
   tls: AdminTls | undefined,
-): FastifyInstance {
+): Listening {
   const { config, log, version } = deps;
   const server = `portunus/${version}`;
   const paths = createPathTable(routes);
   const names = hostNames(deps);
+  let clients = tls?.clients;
 
   const app: FastifyInstance = fastify({
     logger: false,
     bodyLimit: config.adminBodyMaxBytes,
     requestTimeout: requestTimeoutMs,
+    connectionTimeout: silenceTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
     ...(tls === undefined
-      ? { http: { headersTimeout: headersTimeoutMs } }
+      ? { http: timeouts }
       : {
-          https: { ...contextOptions(tls), handshakeTimeout: handshakeTimeoutMs, headersTimeout: headersTimeoutMs },
+          https: {
+            ...contextOptions(tls),
+            // What is wrong with a certificate is told as any other refusal is, before anything else is looked at.
+            ...(clients !== undefined && { requestCert: true, rejectUnauthorized: false }),
+            handshakeTimeout: handshakeTimeoutMs,
+            ...timeouts,
+          },
         }),
     forceCloseConnections: 'idle',
     return503OnClosing: false,
@@ -136,6 +184,7 @@ function createApp(
     clientErrorHandler: ({ code }, socket) => refuseUnparsed(socket, code, server),
   });
 
+  const connections = boundConnections(app.server, connectionsMax, () => tellOfRoom('full', { connectionsMax }));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
@@ -145,7 +194,8 @@ function createApp(
     reply.header('server', server);
     const { host, origin, 'sec-fetch-site': secFetchSite } = request.headers;
     guardAgainstBrowsers({ method: request.method, host, origin, secFetchSite: secFetchSite?.toString() }, names);
-    const caller = await authenticate(callers, credentialsOf(request), demandsToken);
+    const demands = { identity: demandsToken, certificates: clients };
+    const caller = await authenticate(callers, credentialsOf(request, callers.now, connections), demands);
     known.set(request, caller);
     const { route } = request.routeOptions.config as RouteConfig;
     if (route !== undefined) authorize(caller, route);
@@ -182,11 +232,37 @@ function createApp(
     if (answer.status === 413) reply.removeHeader('connection');
     return send(reply, answer);
   });
-  return app;
+  app.addHook('onSend', async (request, reply) => {
+    if (connections.isRetired(request.socket)) reply.header('connection', 'close');
+  });
+  return {
+    app,
+    renewTls(renewed) {
+      if (!(app.server instanceof TlsServer)) return;
+      app.server.setSecureContext(contextOptions(renewed));
+      // A listener asks for certificates as long as it listens, or never. With no authorities left, none is right.
+      const next = clients && (renewed.clients ?? { ...clients, roots: '', role: 'none' });
+      if (JSON.stringify(next) === JSON.stringify(clients)) return;
+      clients = next;
+      connections.retire();
+    },
+    close() {
+      // Node waits for clients that have not said anything yet.
+      connections.retire();
+      return app.close();
+    },
+  };
 }
 
-function contextOptions({ certificates, minVersion, maxVersion, ciphers }: AdminTls): SecureContextOptions {
+/** A session is never resumed: each connection proves its certificate anew, against the authorities there are. */
+const secureOptions = constants.SSL_OP_NO_TICKET;
+
+function contextOptions({ certificates, clients, minVersion, maxVersion, ciphers }: AdminTls): SecureContextOptions {
   return {
+    // None: not the system's, which Node takes where nothing is said.
+    ca: clients === undefined || clients.roots === '' ? [] : [clients.roots],
+    ...(clients !== undefined && clients.revocations.length > 0 && { crl: [...clients.revocations] }),
+    secureOptions,
     cert: certificates.map(({ chain }) => chain),
     key: certificates.map(({ key }) => key),
     minVersion,
@@ -199,9 +275,13 @@ interface RouteConfig {
   readonly route?: Route;
 }
 
-function credentialsOf(request: FastifyRequest): Credentials {
-  const { headers } = request;
+function credentialsOf(request: FastifyRequest, now: () => number, connections: BoundedConnections): Credentials {
+  const { headers, socket } = request;
   return {
+    // On a connection that is retired it was verified against authorities that were replaced since.
+    certificate: connections.isRetired(socket)
+      ? { kind: 'refused', reason: 'RENEWED' }
+      : clientCertificateOf(socket, now),
     authorization: headers.authorization,
     kongAdminToken: headers['kong-admin-token']?.toString(),
     address: addressOf(request),

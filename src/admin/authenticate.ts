@@ -1,13 +1,15 @@
-// Who calls the Admin API, and what that caller may do: tokens in `Authorization: Bearer` or Kong's `Kong-Admin-Token`.
+// Who calls the Admin API, and what that caller may do: certificates of the TLS handshake, tokens in `Authorization: Bearer` or
+// Kong's `Kong-Admin-Token`.
 import { PortunusError } from '../lib/errors.ts';
 import type { TokenRole } from '../model/entities.ts';
 import { isSecretOf, parseTokenText } from '../model/token-text.ts';
 import type { StoreReader } from '../store/contract.ts';
+import type { ClientCertificate } from './client-certificate.ts';
 import type { Route } from './contract.ts';
 import type { FailureLimit } from './failure-limit.ts';
 
 export interface Caller {
-  /** For the log of changes: `token:ci`, `admin:127.0.0.1`. */
+  /** For the audit trail: `token:ci`, `certificate:CN=ci sha256:…`, `admin:127.0.0.1`. */
   readonly actor: string;
   readonly role: TokenRole;
 }
@@ -16,7 +18,23 @@ export interface Credentials {
   readonly authorization: string | undefined;
   /** The header `Kong-Admin-Token`. */
   readonly kongAdminToken: string | undefined;
+  readonly certificate: ClientCertificate;
   readonly address: string;
+}
+
+/** What a listener asks of its callers. */
+export interface Demands {
+  /** Whether callers have to say who they are. */
+  readonly identity: boolean;
+  /** Undefined: it asks for no certificates. */
+  readonly certificates: CertificateDemands | undefined;
+}
+
+export interface CertificateDemands {
+  /** Whether nobody is let in without one. */
+  readonly isDemanded: boolean;
+  /** What a caller may do who sends no token besides; `none`: nothing. */
+  readonly role: TokenRole | 'none';
 }
 
 export interface AuthenticateDeps {
@@ -27,16 +45,20 @@ export interface AuthenticateDeps {
 }
 
 /**
- * A token that is sent is checked also where none is demanded.
- * @throws ADMIN_TOKEN_MISSING, ADMIN_TOKEN_INVALID, ADMIN_FAILURES_TOO_MANY
+ * A token that is sent is checked also where none is demanded, and says more than a certificate: who and what it is for.
+ * @throws ADMIN_CERTIFICATE_MISSING, ADMIN_CERTIFICATE_INVALID, ADMIN_TOKEN_MISSING, ADMIN_TOKEN_INVALID,
+ *   ADMIN_FAILURES_TOO_MANY
  */
 export async function authenticate(
   { tokens, failures, now }: AuthenticateDeps,
-  { authorization, kongAdminToken, address }: Credentials,
-  isDemanded: boolean,
+  { authorization, kongAdminToken, certificate, address }: Credentials,
+  { identity, certificates }: Demands,
 ): Promise<Caller> {
+  checkCertificate(certificate, certificates);
   if (authorization === undefined && kongAdminToken === undefined) {
-    if (!isDemanded) return { actor: `admin:${address}`, role: 'admin' };
+    const role = certificates?.role ?? 'none';
+    if (certificate.kind === 'verified' && role !== 'none') return { actor: `certificate:${certificate.name}`, role };
+    if (!identity && certificates?.isDemanded !== true) return { actor: `admin:${address}`, role: 'admin' };
     throw new PortunusError('ADMIN_TOKEN_MISSING', 'This Admin API takes requests with a token only', {
       hint: 'Send Authorization: Bearer <token>. portunus token create <name> makes one.',
     });
@@ -56,6 +78,22 @@ export async function authenticate(
   }
   failures.countFailure(address);
   throw new PortunusError('ADMIN_TOKEN_INVALID', 'The token is not one of this gateway, was revoked, or has expired');
+}
+
+function checkCertificate(certificate: ClientCertificate, certificates: CertificateDemands | undefined): void {
+  if (certificates === undefined) return;
+  if (certificate.kind === 'refused') {
+    throw new PortunusError('ADMIN_CERTIFICATE_INVALID', `The client certificate is refused: ${certificate.reason}`);
+  }
+  if (certificate.kind === 'none' && certificates.isDemanded) {
+    throw new PortunusError(
+      'ADMIN_CERTIFICATE_MISSING',
+      'This Admin API takes requests with a client certificate only',
+      {
+        hint: 'Connect with one that an authority of admin_ssl_client_ca has signed: curl --cert … --key …',
+      },
+    );
+  }
 }
 
 /** Of no token. */

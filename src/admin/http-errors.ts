@@ -40,6 +40,9 @@ const authenticationHeaders: Readonly<Partial<Record<ErrorCode, (error: Portunus
   ADMIN_TOKEN_MISSING: () => ({ 'www-authenticate': challenge }),
   ADMIN_TOKEN_INVALID: () => ({ 'www-authenticate': `${challenge}, error="invalid_token"` }),
   ADMIN_ROLE_INSUFFICIENT: () => ({ 'www-authenticate': `${challenge}, error="insufficient_scope"` }),
+  // RFC 9110 has no challenge for what the handshake proves.
+  ADMIN_CERTIFICATE_MISSING: () => undefined,
+  ADMIN_CERTIFICATE_INVALID: () => undefined,
   ADMIN_FAILURES_TOO_MANY: ({ facts }) => ({ 'retry-after': String(facts['retryAfterSeconds']) }),
 };
 

@@ -7,7 +7,8 @@ import { warningHeader } from './warning-header.ts';
 /** Milliseconds; `cluster`: as long as the configuration says. */
 export type Wait = number | 'cluster' | undefined;
 
-const waitMaxMs = 600_000;
+/** The longest that an answer may wait for. */
+export const waitMaxMs = 600_000;
 
 /** @throws INPUT_INVALID */
 export function readWait(query: URLSearchParams): Wait {

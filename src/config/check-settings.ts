@@ -1,6 +1,7 @@
 // What holds between settings: certificate and key, suites and protocols, who may reach the Admin API. Each function adds
 // its problems and warnings to the report and answers what the Config gets.
 import { X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import { isCipherString, withTls13 } from '../lib/cipher-string.ts';
 import { cipherString } from './cipher-suites.ts';
 import type { Config, ListenAddress, StaticCertificate } from './config.ts';
@@ -36,11 +37,15 @@ export function checkListeners(values: Values, report: Report): void {
  * Nobody but this machine reaches an Admin API that asks nobody who they are, nor sends it tokens that others can read,
  * unless the operator says so.
  */
-export function checkAdminAccess({ admin_listen, admin_auth, admin_plain_http }: Values, report: Report): void {
+export function checkAdminAccess(values: Values, report: Report): void {
+  const { admin_listen, admin_auth, admin_plain_http, admin_ssl_client_ca, admin_ssl_verify_client } = values;
   const open = admin_listen.filter(({ host }) => !isLoopback(host));
   if (open.length === 0) return;
-  const where = open.map((listener: ListenAddress) => formatAddress(listener)).join(', ');
   if (admin_auth === 'off') {
+    const proven = admin_ssl_client_ca.length > 0 && admin_ssl_verify_client === 'on';
+    const toAll = open.filter(({ ssl }) => !ssl || !proven);
+    if (toAll.length === 0) return;
+    const where = toAll.map((listener: ListenAddress) => formatAddress(listener)).join(', ');
     report.warning('admin_listen', `the Admin API on ${where} is open to everyone who can reach it (admin_auth = off)`);
     return;
   }
@@ -53,6 +58,55 @@ export function checkAdminAccess({ admin_listen, admin_auth, admin_plain_http }:
       'give the listener the flag ssl, or set admin_plain_http = on where nobody listens',
     expected: 'addresses with TLS, such as 0.0.0.0:8444 ssl, or of this machine alone, such as 127.0.0.1:8001',
   });
+}
+
+/** Certificates of callers: undefined where none are asked for. */
+export function checkAdminClients(values: Values, report: Report): Config['adminClients'] {
+  const { admin_ssl_client_ca, admin_ssl_client_crl, admin_ssl_verify_client, admin_ssl_client_role } = values;
+  if (admin_ssl_client_ca.length === 0) {
+    const useless = {
+      admin_ssl_client_crl: admin_ssl_client_crl.length > 0,
+      admin_ssl_verify_client: admin_ssl_verify_client !== 'optional',
+      admin_ssl_client_role: admin_ssl_client_role !== 'admin',
+    };
+    for (const [name, isUseless] of Object.entries(useless) as [keyof typeof useless, boolean][]) {
+      if (!isUseless) continue;
+      // Whoever set one of these takes the API for closed to others.
+      report.problem(name, {
+        message: `${name} has no effect without admin_ssl_client_ca`,
+        expected: 'authorities in admin_ssl_client_ca',
+      });
+    }
+    return undefined;
+  }
+  if (values.admin_listen.every(({ ssl }) => !ssl)) {
+    report.problem('admin_ssl_client_ca', {
+      message: 'admin_ssl_client_ca: no listener in admin_listen has TLS, and without it there are no certificates',
+      expected: 'an admin_listen with the flag ssl, such as 0.0.0.0:8444 ssl',
+    });
+  }
+  for (const { pem, shown } of admin_ssl_client_ca) {
+    if (pem !== undefined && areAuthorities(pem)) continue;
+    report.problem('admin_ssl_client_ca', {
+      message: `admin_ssl_client_ca: failed loading certificates of authorities from ${shown}`,
+      expected: 'PEM certificates of authorities, up to their roots: paths, texts, or base64',
+    });
+  }
+  const revocations = admin_ssl_client_crl.flatMap(({ pem, shown }) => {
+    const lists = pem?.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];
+    if (lists.length > 0 && lists.every(isRevocationList)) return lists;
+    report.problem('admin_ssl_client_crl', {
+      message: `admin_ssl_client_crl: failed loading a CRL from ${shown}`,
+      expected: 'PEM CRLs: paths, texts, or base64',
+    });
+    return [];
+  });
+  return {
+    roots: admin_ssl_client_ca.map(({ pem = '' }) => pem).join('\n'),
+    revocations,
+    isDemanded: admin_ssl_verify_client === 'on',
+    role: admin_ssl_client_role,
+  };
 }
 
 export type TlsSettings = Pick<Config, 'sslCertificates' | 'sslMinVersion' | 'sslMaxVersion' | 'sslCiphers'>;
@@ -118,6 +172,24 @@ export function checkRoots(
 export function checkKeyring({ keyring }: Values, env: NodeJS.ProcessEnv, report: Report): void {
   if (keyring !== 'env' || (env['PORTUNUS_KEYRING_KEYS'] ?? '') !== '') return;
   report.problem('keyring', { value: 'env', expected: 'keys in the environment variable PORTUNUS_KEYRING_KEYS' });
+}
+
+function areAuthorities(pem: string): boolean {
+  const blocks = pem.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END[^-]+-----/g) ?? [];
+  try {
+    return blocks.length > 0 && blocks.every((block) => new X509Certificate(block).ca);
+  } catch {
+    return false;
+  }
+}
+
+function isRevocationList(pem: string): boolean {
+  try {
+    createSecureContext({ crl: pem });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isCertificate(pem: string): boolean {

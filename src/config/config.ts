@@ -41,6 +41,16 @@ export interface PostgresTls {
   readonly trustedCertificates: string | undefined;
 }
 
+/** What the Admin API makes of the certificates of its callers. */
+export interface AdminClients {
+  /** PEM. */
+  readonly roots: string;
+  /** PEM of a CRL each. */
+  readonly revocations: readonly string[];
+  readonly isDemanded: boolean;
+  readonly role: 'admin' | 'certificates' | 'read' | 'none';
+}
+
 export interface Config {
   /** The data directory, absolute. */
   readonly prefix: string;
@@ -54,6 +64,8 @@ export interface Config {
   readonly adminAuthFailuresMax: number;
   /** Of its listeners with TLS; empty: the store's default certificate. Never sent to a worker. */
   readonly adminCertificates: readonly StaticCertificate[];
+  /** Undefined: its callers are not asked for certificates. Never sent to a worker. */
+  readonly adminClients: AdminClients | undefined;
   readonly adminPrivateKeys: 'sealed' | 'visible';
   readonly adminBodyMaxBytes: number;
 

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import {
   checkAdminAccess,
+  checkAdminClients,
   checkCertificates,
   checkKeyring,
   checkListeners,
@@ -158,6 +159,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     statusListen: values.status_listen,
     adminAuth: values.admin_auth,
     adminCertificates: checkCertificates('admin_ssl_cert', values, report),
+    adminClients: checkAdminClients(values, report),
     adminAuthFailuresMax: values.admin_auth_failures_max,
     adminPrivateKeys: values.admin_private_keys,
     adminBodyMaxBytes: values.admin_body_max_size,

@@ -133,6 +133,30 @@ export const settings = {
     default: '',
     description: 'The private keys of admin_ssl_cert, in the same order.',
   },
+  admin_ssl_client_ca: {
+    kind: 'pem-sources',
+    default: '',
+    description:
+      'The authorities whose certificates let callers in on listeners of the Admin API with the flag ssl; none asks for no certificate.',
+  },
+  admin_ssl_client_crl: {
+    kind: 'pem-sources',
+    default: '',
+    description: 'What these authorities have revoked: one CRL of each.',
+  },
+  admin_ssl_verify_client: {
+    kind: 'choice',
+    choices: ['optional', 'on'],
+    default: 'optional',
+    description:
+      'Whether such a certificate is one way in, beside a token, or demanded of every caller on listeners with the flag ssl.',
+  },
+  admin_ssl_client_role: {
+    kind: 'choice',
+    choices: ['admin', 'certificates', 'read', 'none'],
+    default: 'admin',
+    description: 'What a caller with such a certificate and no token may do; none demands a token as well.',
+  },
   admin_private_keys: {
     kind: 'choice',
     choices: ['sealed', 'visible'],

@@ -29,7 +29,10 @@ const readAtStart = {
 
 /** @returns names as in the configuration, of settings that differ */
 export function waitsForRestart(running: Config, changed: Config): readonly SettingName[] {
-  return (Object.keys(readAtStart) as (keyof typeof readAtStart)[])
+  const names: SettingName[] = (Object.keys(readAtStart) as (keyof typeof readAtStart)[])
     .filter((key) => JSON.stringify(running[key]) !== JSON.stringify(changed[key]))
     .map((key) => readAtStart[key]);
+  // Who they are is read again; whether a listener asks for certificates is fixed while it listens.
+  const asks = (config: Config): boolean => config.adminClients !== undefined;
+  return asks(running) === asks(changed) ? names : [...names, 'admin_ssl_client_ca'];
 }

@@ -105,7 +105,15 @@ const table = {
   ADMIN_ORIGIN_REFUSED: client(403, 'A web page of another origin tried to change something.'),
   ADMIN_TOKEN_MISSING: client(401, 'The listener takes requests with a token only, and none was sent.'),
   ADMIN_TOKEN_INVALID: client(401, 'The token that was sent is none of this gateway, was revoked, or has expired.'),
-  ADMIN_ROLE_INSUFFICIENT: client(403, 'The role of the token that was sent does not permit the request.'),
+  ADMIN_CERTIFICATE_MISSING: client(
+    403,
+    'The listener takes requests with a client certificate only, and none was sent.',
+  ),
+  ADMIN_CERTIFICATE_INVALID: client(
+    403,
+    'The client certificate is not one of an authority in `admin_ssl_client_ca`, or is out of its time, or revoked.',
+  ),
+  ADMIN_ROLE_INSUFFICIENT: client(403, 'The role of the token or certificate does not permit the request.'),
   ADMIN_FAILURES_TOO_MANY: {
     status: 429,
     blame: 'client',

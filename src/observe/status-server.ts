@@ -3,8 +3,10 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { boundConnections } from '../lib/bounded-connections.ts';
 import type { Log } from './contract.ts';
 import { metricsContentType } from './metrics.ts';
+import { createSparingLog } from './sparing-log.ts';
 
 export interface StatusServerOptions {
   /** Text of the Prometheus exposition format. */
@@ -32,7 +34,8 @@ interface Answer {
   readonly body: string;
 }
 
-const requestTimeoutMs = 10_000;
+/** To send a request, to be idle, to read nothing of an answer. */
+const timeoutMs = 10_000;
 const connectionsMax = 256;
 const jsonType = 'application/json; charset=utf-8';
 
@@ -46,14 +49,24 @@ export function createStatusServer(options: StatusServerOptions): StatusServer {
     },
   };
   const servers: ReturnType<typeof createServer>[] = [];
+  const tellOfRoom = createSparingLog(
+    (fields) => options.log.warn(fields, 'the status listener has no room for more connections: idle ones are ended'),
+    () => performance.now(),
+  );
 
   return {
     async listen({ host, port, backlog }) {
       const server = createServer(
-        { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, keepAliveTimeout: requestTimeoutMs },
+        {
+          requestTimeout: timeoutMs,
+          headersTimeout: timeoutMs,
+          keepAliveTimeout: timeoutMs,
+          connectionsCheckingInterval: 1000,
+        },
         (request, response) => void serve(request, response),
       );
-      server.maxConnections = connectionsMax;
+      server.setTimeout(timeoutMs);
+      boundConnections(server, connectionsMax, () => tellOfRoom('full', { connectionsMax }));
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
         server.listen({ host, port, ...(backlog === undefined ? {} : { backlog }) }, resolve);

@@ -1,5 +1,6 @@
 // What the server does whatever the resource: methods, bodies, browsers, revisions, dry runs, failures.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -365,4 +366,13 @@ test('closing lets a request in flight finish, and a server that never listened 
   });
   await idle.close();
   await idle.close();
+});
+
+test('clients that say nothing do not hold up its end', async (t) => {
+  const { port, base, server } = await startAdmin(t);
+  const silent = connect(port, '127.0.0.1');
+  await once(silent, 'connect');
+  assert.equal((await fetch(`${base}/apis`)).status, 200);
+  silent.resume();
+  await Promise.all([once(silent, 'close'), server.close()]);
 });

@@ -11,7 +11,7 @@ import { loadConfig } from '../../src/config/load-config.ts';
 import type { ConfigInputs } from '../../src/config/load-config.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { settings } from '../../src/config/settings.ts';
-import { makeSelfSigned } from '../support/certificates.ts';
+import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'portunus-config-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -220,6 +220,39 @@ test('an Admin API with TLS may be reached, and its certificate is read as that 
   assert.deepEqual([adminCertificates, sslCertificates], [[{ chain: cert, key }], []]);
   const [missing] = refused({ flags: { admin_ssl_cert: cert } });
   assert.deepEqual([missing?.name, missing?.message], ['admin_ssl_cert_key', 'admin_ssl_cert_key must be specified']);
+});
+
+test('authorities of callers of the Admin API are read, and refused where they would let in nobody or be of no use', () => {
+  const root = makeAuthority();
+  const leaf = root.issue({ names: ['a.test'] });
+  const tls = { admin_listen: '0.0.0.0:8444 ssl' };
+  assert.equal(loaded({ flags: tls }).adminClients, undefined);
+  const list = root.revoke([leaf.cert]);
+  const flags = { ...tls, admin_ssl_client_ca: root.certificate, admin_ssl_client_crl: list };
+  assert.deepEqual(
+    loaded({ flags: { ...flags, admin_ssl_verify_client: 'on', admin_ssl_client_role: 'read' } }).adminClients,
+    {
+      roots: root.certificate,
+      revocations: [list.trim()],
+      isDemanded: true,
+      role: 'read',
+    },
+  );
+  const refusals: readonly (readonly [Readonly<Record<string, string>>, RegExp])[] = [
+    [{ admin_ssl_client_ca: root.certificate }, /no listener in admin_listen has TLS/],
+    [{ ...tls, admin_ssl_client_ca: leaf.cert }, /failed loading certificates of authorities/],
+    [{ ...tls, admin_ssl_client_ca: 'nowhere.pem' }, /from nowhere\.pem/],
+    [{ ...flags, admin_ssl_client_crl: root.certificate }, /failed loading a CRL/],
+    [{ ...tls, admin_ssl_verify_client: 'on' }, /no effect without admin_ssl_client_ca/],
+    [{ ...tls, admin_ssl_client_role: 'read' }, /no effect without admin_ssl_client_ca/],
+  ];
+  for (const [wrong, message] of refusals) assert.match(refused({ flags: wrong })[0]?.message ?? '', message);
+  const proven = { ...flags, admin_auth: 'off', admin_ssl_verify_client: 'on' };
+  assert.deepEqual(load({ flags: proven }).warnings, []);
+  assert.match(
+    load({ flags: { ...proven, admin_ssl_verify_client: 'optional' } }).warnings[0]?.message ?? '',
+    /open to/,
+  );
 });
 
 test('TLS on the status listener is refused with what to do', () => {

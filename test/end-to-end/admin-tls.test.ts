@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { makeSelfSigned } from '../support/certificates.ts';
+import { type Authority, makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { command, succeed } from '../support/command.ts';
 import { type Gateway, main, startGateway } from '../support/gateway.ts';
 import { servedCertificate } from '../support/served-certificate.ts';
@@ -62,6 +62,30 @@ test('its own certificate is read again on SIGHUP, and one that cannot be read c
   write('two.test');
   gateway.kill('SIGHUP');
   await until('the new one is served', async () => /CN=two\.test/.test(await subject()));
+});
+
+test('callers are let in by certificates, whose authorities are read again on SIGHUP, and no token is needed to start', async () => {
+  await using site = temporarySite();
+  const [first, second] = [makeAuthority(), makeAuthority()];
+  writeFileSync(site.file('ca.crt'), first.certificate);
+  await using gateway = await startGateway({
+    prefix: site.prefix,
+    settings: { ...tlsOnly, admin_ssl_client_ca: site.file('ca.crt'), admin_ssl_verify_client: 'on' },
+  });
+  const status = async (authority: Authority): Promise<string> => {
+    const { chain, key } = authority.issue({ names: ['ops.test'] });
+    writeFileSync(site.file('ops.crt'), chain);
+    writeFileSync(site.file('ops.key'), key);
+    const proof = ['--cert', site.file('ops.crt'), '--key', site.file('ops.key')];
+    const out = ['-sk', '-o', site.file('answer'), '-w', '%{http_code}'];
+    return succeed('curl', [...out, ...proof, `https://localhost:${adminPort(gateway)}/apis`]);
+  };
+  assert.equal(await status(first), '200');
+  assert.equal(await status(second), '403');
+  writeFileSync(site.file('ca.crt'), second.certificate);
+  gateway.kill('SIGHUP');
+  await until('the other authority is taken', async () => (await status(second)) === '200');
+  assert.equal(await status(first), '403');
 });
 
 const adminPort = (gateway: Gateway): number => Number(new URL(gateway.admin).port);

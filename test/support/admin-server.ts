@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { createAdminServer } from '../../src/admin/admin-server.ts';
+import { type AdminServer, type AdminTls, createAdminServer } from '../../src/admin/admin-server.ts';
 import type { AdminConfig, AdminDeps } from '../../src/admin/contract.ts';
 import type { Sealer } from '../../src/store/sealer.ts';
 import type { Store } from '../../src/store/contract.ts';
@@ -27,6 +27,7 @@ export interface AdminFixture {
   /** Fields and message of every line logged as an error, and as a warning. */
   readonly errors: readonly unknown[];
   readonly warnings: readonly unknown[];
+  readonly server: AdminServer;
   readonly send: (method: string, path: string, options?: SendOptions) => Promise<Answered>;
 }
 
@@ -52,13 +53,14 @@ export interface FixtureOptions {
   readonly config?: Partial<AdminConfig>;
   readonly deps?: Partial<AdminDeps>;
   readonly demandsToken?: boolean;
+  readonly tls?: AdminTls;
 }
 
 const silent = (): void => undefined;
 
 export async function startAdmin(
   t: TestContext,
-  { config = {}, deps = {}, demandsToken = false }: FixtureOptions = {},
+  { config = {}, deps = {}, demandsToken = false, tls }: FixtureOptions = {},
 ): Promise<AdminFixture> {
   const directory = await mkdtemp(path.join(tmpdir(), 'portunus-admin-'));
   const sealer = createSealer(await createKeyringFile(path.join(directory, 'keyring')));
@@ -106,7 +108,7 @@ export async function startAdmin(
     version: '0.0.0-test',
     ...deps,
   });
-  const port = await server.listen({ host: '127.0.0.1', port: 0, demandsToken, tls: undefined });
+  const port = await server.listen({ host: '127.0.0.1', port: 0, demandsToken, tls });
   t.after(async () => {
     await server.close();
     await store[Symbol.asyncDispose]();
@@ -124,6 +126,7 @@ export async function startAdmin(
     refusals,
     errors,
     warnings,
+    server,
     send: (...args) => send(base, ...args),
   };
 }

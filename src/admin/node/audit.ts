@@ -12,7 +12,9 @@ const entry = Type.Object({
   sequence: Type.Integer(),
   revision: Type.Integer(),
   at: Type.Integer({ description: 'Milliseconds since the epoch.' }),
-  actor: Type.String({ description: '`token:<name>`, `admin:<address>`, or a command.' }),
+  actor: Type.String({
+    description: '`token:<name>`, `certificate:<subject> sha256:<fingerprint>`, `admin:<address>`, or a command.',
+  }),
   entity: Type.Enum(['api', 'plugin', 'certificate', 'sni', 'token', 'ca_certificate', 'host_policy']),
   id: Type.String(),
   operation: Type.Enum(['create', 'update', 'delete']),
