@@ -7,6 +7,7 @@ import { demandsToken } from './config/admin-access.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { formatAddress } from './config/listeners.ts';
 import { waitsForRestart } from './config/waits-for-restart.ts';
+import { beginAs, isRoot } from './lib/become-user.ts';
 import { keyringSource, openKeyring } from './keyring-source.ts';
 import { PortunusError, reasonOf } from './lib/errors.ts';
 import { within } from './lib/within.ts';
@@ -22,7 +23,7 @@ import { joinCluster } from './replica/cluster.ts';
 import { follow } from './replica/follower.ts';
 import { loadIdentity, renewId } from './replica/node-identity.ts';
 import { openRunDirectory, type RunningPort } from './run-file.ts';
-import { type Serving, startServing } from './serving.ts';
+import { type Serving, startServing, workerModule } from './serving.ts';
 import { pageSizeMax } from './store/contract.ts';
 import type { Keyring } from './store/keyring.ts';
 import { createReloadableSealer } from './store/reloadable-sealer.ts';
@@ -49,9 +50,12 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   const log = createLog({ level: config.logLevel, name: 'portunus' });
   await using stack = new AsyncDisposableStack();
   const signals = stack.use(listenForSignals(log));
+  const becoming = beginAs(config.user, config.prefix);
   const directory = stack.use(openRunDirectory(config.prefix));
-  const sockets = bindListeningSockets(config.proxyListen, Math.max(1, config.workers));
+  const sockets = becoming.asRoot(() => bindListeningSockets(config.proxyListen, Math.max(1, config.workers)));
   for (const socket of sockets.flat()) stack.use(socket);
+  becoming.forGood([process.execPath, workerModule]);
+  tellWhoItIs(config, log);
 
   const keyring = await openKeyring(config, env, (file) =>
     log.info({ keyring: file }, 'made a keyring; keep a copy of it apart from copies of the store'),
@@ -162,6 +166,14 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   // What hangs on a lock that others hold, say, is cut: stores survive that.
   await within(closeTimeoutMs, stack.disposeAsync());
   log.info({}, 'stopped');
+}
+
+function tellWhoItIs({ user }: Config, log: Log): void {
+  if (isRoot()) {
+    log.warn({}, 'this gateway runs as root: name another user with the setting user, or start it as one');
+  } else if (user !== undefined && process.getuid?.() !== user.uid) {
+    log.warn({ uid: process.getuid?.() }, 'the setting user has no effect: only root can become another user');
+  }
 }
 
 /** An Admin API that demands tokens when there is none would answer nobody. @throws ADMIN_NOBODY_PERMITTED */

@@ -70,7 +70,7 @@ function orUnusable<T>(prefix: string, use: () => T): T {
     if (isPortunusError(error)) throw error;
     const reason = reasonOf(error);
     throw new PortunusError('STORE_UNAVAILABLE', `the data directory ${prefix} cannot be used: ${reason}`, {
-      hint: 'Give a directory that this user can write with prefix, on a disk with room.',
+      hint: `Give a directory that this user can write with prefix, on a disk with room; or make it this user's: chown -R ${process.geteuid?.()} ${prefix}`,
       cause: error,
     });
   }

@@ -10,6 +10,10 @@ import type { Sealer } from './store/sealer.ts';
 import type { ListeningSocket } from './workers/listening-socket.ts';
 import { startWorkerPool } from './workers/worker-pool.ts';
 
+const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
+/** The file that worker processes run. */
+export const workerModule = fileURLToPath(new URL(`./worker.${extension}`, import.meta.url));
+
 export interface Serving extends AsyncDisposable {
   /** Resolves when it accepts connections. @throws WORKER_FAILED */
   readonly ready: Promise<void>;
@@ -56,9 +60,8 @@ function forWorkers(config: Config): Config {
 
 function serveInWorkers(options: ServingOptions): Serving {
   const { config, keyring, storePath, fetchCertificate, ticketSecret, sockets, acknowledgements, log } = options;
-  const extension = import.meta.filename.endsWith('.ts') ? 'ts' : 'js';
   const pool = startWorkerPool<DataPlaneReport>({
-    module: fileURLToPath(new URL(`./worker.${extension}`, import.meta.url)),
+    module: workerModule,
     sockets,
     // Workers do not talk to PostgreSQL, and do not hear its password.
     start: {

@@ -7,9 +7,11 @@ import { cipherString } from './cipher-suites.ts';
 import type { Config, ListenAddress, StaticCertificate } from './config.ts';
 import { isLoopback } from './ip-range.ts';
 import { formatAddress } from './listeners.ts';
+import type { User } from '../lib/become-user.ts';
 import type { Values } from './read-setting.ts';
 import type { SettingName } from './settings.ts';
 import { type CertificateSetting, readStaticCertificates } from './static-certificates.ts';
+import { findUser, readUserFiles } from './system-user.ts';
 
 export interface Report {
   problem(name: SettingName, facts: { value?: string; message?: string; expected: string }): void;
@@ -107,6 +109,18 @@ export function checkAdminClients(values: Values, report: Report): Config['admin
     isDemanded: admin_ssl_verify_client === 'on',
     role: admin_ssl_client_role,
   };
+}
+
+export function checkUser({ user }: Values, report: Report): User | undefined {
+  if (user === '') return undefined;
+  const found = findUser(user, readUserFiles());
+  if (found === undefined) {
+    report.problem('user', {
+      value: user,
+      expected: 'a user of this machine other than root, such as portunus, portunus:www-data or 1000:1000',
+    });
+  }
+  return found;
 }
 
 export type TlsSettings = Pick<Config, 'sslCertificates' | 'sslMinVersion' | 'sslMaxVersion' | 'sslCiphers'>;

@@ -1,6 +1,8 @@
 // The configuration as the rest of Portunus sees it: checked, with units in the names. Names, defaults and how each is
 // read are in settings.ts.
 
+import type { User } from '../lib/become-user.ts';
+
 export interface ListenAddress {
   /** `0.0.0.0`, `::`, an address; no host names. */
   readonly host: string;
@@ -54,6 +56,8 @@ export interface AdminClients {
 export interface Config {
   /** The data directory, absolute. */
   readonly prefix: string;
+  /** Whom root becomes; undefined: nobody else. */
+  readonly user: User | undefined;
   /** 0: the data plane runs inside the primary. */
   readonly workers: number;
   readonly proxyListen: readonly ListenAddress[];

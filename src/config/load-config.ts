@@ -10,6 +10,7 @@ import {
   checkListeners,
   checkRoots,
   checkTls,
+  checkUser,
 } from './check-settings.ts';
 import type { Report } from './check-settings.ts';
 import { closestName } from './closest-name.ts';
@@ -148,6 +149,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
   checkKeyring(values, env, report);
   return {
     prefix: values.prefix,
+    user: checkUser(values, report),
     workers: values.workers,
     drainTimeoutMs: values.drain_timeout,
     drainingWorkersMax: values.draining_workers_max,

@@ -43,6 +43,12 @@ export const settings = {
     default: './portunus-data',
     description: 'The data directory: store, keyring, process id; made at first start.',
   },
+  user: {
+    kind: 'text',
+    default: '',
+    description:
+      'Who a gateway that was started as root becomes once its ports are bound: a name, name:group, or uid:gid; without it, it stays root.',
+  },
   workers: {
     kind: 'workers',
     default: 'auto',

@@ -4,6 +4,7 @@ import type { SettingName } from './settings.ts';
 
 const readAtStart = {
   prefix: 'prefix',
+  user: 'user',
   workers: 'workers',
   proxyListen: 'proxy_listen',
   adminListen: 'admin_listen',

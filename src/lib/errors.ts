@@ -187,6 +187,7 @@ const table = {
   // process
   LISTEN_FAILED: { blame: 'operator', retry: true, summary: 'A listener could not be opened.' },
   WORKER_FAILED: { blame: 'portunus', retry: true, summary: 'A worker process ended before it accepted connections.' },
+  USER_REFUSED: { blame: 'operator', retry: false, summary: 'Root cannot become the user that it is told to become.' },
   ALREADY_RUNNING: { blame: 'operator', retry: false, summary: 'Another gateway runs on the same data directory.' },
 } as const satisfies Record<string, CodeFacts>;
 

@@ -99,7 +99,7 @@ async function readKeyringFile(file: string): Promise<string> {
     if (isPortunusError(error)) throw error;
     const code = codeOf(error);
     if (code === 'ENOENT') throw unreadable('missing', `${file} does not exist`, error, restoreHint);
-    throw unreadable('unreadable', `${file} cannot be read (${code})`, error);
+    throw unreadable('unreadable', `${file} cannot be read (${code})`, error, ownerHint);
   }
 }
 
@@ -126,6 +126,7 @@ function parseKeyring(text: string, where: string): Keyring {
   return { keys: [first, ...rest] };
 }
 
+const ownerHint = 'It belongs to the user that runs the gateway: chown it, and keep its mode.';
 const restoreHint = 'Put back the copy you kept of it: no other keyring opens the store that is there.';
 
 function unreadable(reason: string, message: string, cause?: unknown, hint?: string): PortunusError {
