@@ -51,6 +51,7 @@ export const field = {
   xClientCertFingerprint: 44,
   xClientCertSerial: 45,
   xClientCertSan: 46,
+  strictTransportSecurity: 47,
 } as const;
 
 /** Their names in lower case, by number; `` for the first two. */

@@ -153,7 +153,7 @@ export class ClientConnection implements Downstream, Timed {
     this.#writer.text(`${forwardResponse(head, 'none')}\r\n`);
   }
 
-  sendHead(head: Response, added: string): void {
+  sendHead(head: Response, added: string, endsHsts: boolean): void {
     if (head.status === 101) {
       this.#switched = true;
       this.#closeAfter = true;
@@ -161,12 +161,12 @@ export class ClientConnection implements Downstream, Timed {
       this.#framing = 'until-close';
       this.#decoder.begin('until-close', 0);
       const upgrade = head.upgrade === undefined ? '' : `Upgrade: ${head.upgrade}\r\n`;
-      this.#writer.text(`${forwardResponse(head, 'none')}${added}Connection: Upgrade\r\n${upgrade}\r\n`);
+      this.#writer.text(`${forwardResponse(head, 'none', endsHsts)}${added}Connection: Upgrade\r\n${upgrade}\r\n`);
       return;
     }
     this.#framing = responseFraming(head, this.#request.version);
     if (this.#framing === 'until-close') this.#closeAfter = true;
-    this.#writer.text(`${forwardResponse(head, this.#framing)}${added}${this.#persistence('')}\r\n`);
+    this.#writer.text(`${forwardResponse(head, this.#framing, endsHsts)}${added}${this.#persistence('')}\r\n`);
   }
 
   sendData(bytes: Buffer, from: number, to: number): void {
@@ -182,12 +182,12 @@ export class ClientConnection implements Downstream, Timed {
     }
   }
 
-  sendOwn({ statusText, fields, body }: OwnResponse, requestId: string): void {
+  sendOwn({ statusText, fields, hsts, body }: OwnResponse, requestId: string): void {
     const { method } = this.#request;
     this.#writer.text(
       `HTTP/1.1 ${statusText}\r\nServer: portunus\r\n${this.#services.dateLine()}Content-Type: application/json; charset=utf-8\r\nContent-Length: ${
         body.length
-      }\r\nX-Portunus-Request-Id: ${requestId}\r\n${fields}${this.#persistence(fields === '' ? '' : 'Upgrade')}\r\n${
+      }\r\nX-Portunus-Request-Id: ${requestId}\r\n${hsts}${fields}${this.#persistence(fields === '' ? '' : 'Upgrade')}\r\n${
         method === 'HEAD' ? '' : body
       }`,
     );

@@ -113,9 +113,9 @@ export class ClientStream implements Downstream, Timed {
     this.#stream.additionalHeaders({ ':status': head.status, ...fieldsObject(forwardedFields(head, 'frames')) });
   }
 
-  sendHead(head: Response, added: string): void {
+  sendHead(head: Response, added: string, endsHsts: boolean): void {
     this.#switched = head.status === 101;
-    const text = `${forwardedFields(head, 'frames')}${added}`;
+    const text = `${forwardedFields(head, 'frames', endsHsts)}${added}`;
     this.#head = pushFields(
       this.#switched ? withoutAccept(text) : text,
       // RFC 8441 section 5: the change of protocol succeeds as CONNECT does.
@@ -143,13 +143,14 @@ export class ClientStream implements Downstream, Timed {
     else this.#stream.end(last);
   }
 
-  sendOwn({ status, body }: OwnResponse, requestId: string): void {
+  sendOwn({ status, hsts, body }: OwnResponse, requestId: string): void {
     if (!this.#isOpen) return;
     const text = Buffer.from(body);
     this.#head = [':status', String(status), 'server', 'portunus'];
     pushFields(this.#services.dateLine(), this.#head);
     this.#head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(text.length));
     this.#head.push('x-portunus-request-id', requestId);
+    pushFields(hsts, this.#head);
     this.#headOptions = this.#request.method === 'HEAD' ? withoutBody : withBody;
     this.#respond();
     if (this.#request.method !== 'HEAD') this.#stream.end(text);

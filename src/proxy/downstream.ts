@@ -12,8 +12,12 @@ export interface Downstream {
   /** The client may send its body (RFC 9110 section 10.1.1). */
   sendContinue(): void;
   sendInterim(head: Response): void;
-  /** A final response, or a 101 that changes the protocol. @param added field lines */
-  sendHead(head: Response, added: string): void;
+  /**
+   * A final response, or a 101 that changes the protocol.
+   * @param added field lines
+   * @param endsHsts the upstream's Strict-Transport-Security is not forwarded
+   */
+  sendHead(head: Response, added: string, endsHsts: boolean): void;
   sendData(bytes: Buffer, from: number, to: number): void;
   /** The response's body is whole. */
   sendEnd(trailers: FieldLines | undefined): void;

@@ -12,7 +12,7 @@ import type { Downstream } from './downstream.ts';
 import type { UpstreamFailureReport } from './failure-log.ts';
 import { allowedUpgrade, forwardRequest, type ForwardSettings, isAskedFor, realAddress } from './forward-request.ts';
 import { ownResponse } from './own-responses.ts';
-import { demandsTls } from './policies.ts';
+import { demandsTls, hstsLine } from './policies.ts';
 import type { ProxySettings } from './settings.ts';
 import { type Failure, failure, type UpstreamSink } from './upstream-connection.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
@@ -164,6 +164,11 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#waited = true;
   }
 
+  get #hsts(): string {
+    const route = this.#match?.route;
+    return route?.hsts === undefined ? '' : hstsLine(route, this.#downstream.connection, this.#request);
+  }
+
   /** Could the upstream read another API's path in this one, and so pass by what that API demands? */
   #leadsElsewhere(loosePath: string, { route, prefix }: RouteMatch): boolean {
     // An API whose own path is spelled that way means it.
@@ -177,7 +182,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     if (this.#over) return;
     this.#dropUpstream();
     if (this.status !== 0) return this.#abort();
-    const response = ownResponse(code, this.requestId, this.#request);
+    const response = ownResponse(code, this.requestId, this.#request, this.#hsts);
     this.status = response.status;
     this.errorCode = code;
     this.responseBodyBytes = this.#request.method === 'HEAD' ? 0 : response.body.length;
@@ -267,7 +272,8 @@ export class Exchange implements UpstreamSink, AccessEntry {
       head,
       `X-Portunus-Upstream-Latency: ${upstreamMs}\r\nX-Portunus-Proxy-Latency: ${proxyMs}\r\nX-Portunus-Request-Id: ${this.requestId}\r\n${
         head.hasDate ? '' : this.#services.dateLine()
-      }`,
+      }${this.#hsts}`,
+      this.#match?.route.hsts !== undefined,
     );
     if (this.#switched) this.#downstream.resumeBody();
   }

@@ -16,10 +16,25 @@ const endsHere: readonly number[] = [
   field.xPortunusProxyLatency,
 ];
 
-const withTrailers = fieldSet(endsHere);
-const withoutTrailers = fieldSet([...endsHere, field.trailer]);
-/** RFC 9110 section 8.6: no Content-Length in 1xx and 204. */
-const withoutLength = fieldSet([...endsHere, field.trailer, field.contentLength]);
+/** Those that end here, by what else does. */
+interface Ending {
+  readonly withTrailers: Uint8Array;
+  readonly withoutTrailers: Uint8Array;
+  /** RFC 9110 section 8.6: no Content-Length in 1xx and 204. */
+  readonly withoutLength: Uint8Array;
+}
+
+const upstreamsHsts = endings(endsHere);
+/** Of an API that says itself what browsers are to do. */
+const ownHsts = endings([...endsHere, field.strictTransportSecurity]);
+
+function endings(ids: readonly number[]): Ending {
+  return {
+    withTrailers: fieldSet(ids),
+    withoutTrailers: fieldSet([...ids, field.trailer]),
+    withoutLength: fieldSet([...ids, field.trailer, field.contentLength]),
+  };
+}
 
 /** How the body reaches the client; `frames` is HTTP/2's way. */
 export type ResponseFraming = 'none' | 'length' | 'chunked' | 'until-close' | 'frames';
@@ -33,18 +48,19 @@ export function responseFraming(head: Response, clientVersion: 10 | 11): Respons
 }
 
 /** Status line and `forwardedFields`; the caller adds its own and the empty line. */
-export function forwardResponse(head: Response, framing: ResponseFraming): string {
-  return `HTTP/1.1 ${head.statusText}${head.statusText.length === 3 ? ' ' : ''}\r\n${forwardedFields(head, framing)}`;
+export function forwardResponse(head: Response, framing: ResponseFraming, endsHsts = false): string {
+  return `HTTP/1.1 ${head.statusText}${head.statusText.length === 3 ? ' ' : ''}\r\n${forwardedFields(head, framing, endsHsts)}`;
 }
 
-/** The upstream's field lines. */
-export function forwardedFields(head: Response, framing: ResponseFraming): string {
+/** The upstream's field lines. @param endsHsts its Strict-Transport-Security is not forwarded */
+export function forwardedFields(head: Response, framing: ResponseFraming, endsHsts = false): string {
+  const ending = endsHsts ? ownHsts : upstreamsHsts;
   const dropped =
     head.status < 200 || head.status === 204
-      ? withoutLength
+      ? ending.withoutLength
       : framing === 'chunked' || framing === 'frames'
-        ? withTrailers
-        : withoutTrailers;
+        ? ending.withTrailers
+        : ending.withoutTrailers;
   const via = head.fields.findAll(field.via);
   const protocol = head.version === 20 ? '2' : '1.1';
   return `${head.fields.serialize(dropped, head.connectionNames)}${

@@ -32,6 +32,8 @@ export interface OwnResponse {
   readonly statusText: string;
   /** Field lines beside Server, Date, Content-Type, Content-Length and the request id. */
   readonly fields: string;
+  /** A field line, or none: Strict-Transport-Security of the API. */
+  readonly hsts: string;
   /** JSON. */
   readonly body: string;
 }
@@ -41,6 +43,7 @@ export function ownResponse(
   code: ErrorCode | undefined,
   requestId: string,
   request: { readonly host: string; readonly path: string },
+  hsts = '',
 ): OwnResponse {
   const status = code === undefined ? 500 : (errorCodes[code].status ?? 500);
   const { reason, message } = texts[status] ?? unexpected;
@@ -49,6 +52,7 @@ export function ownResponse(
     statusText: `${status} ${reason}`,
     // RFC 9110 section 7.8: the protocol to change to, and that it concerns this connection.
     fields: code === 'HTTP_TLS_REQUIRED' ? 'Upgrade: TLS/1.2, HTTP/1.1\r\n' : '',
+    hsts,
     body: JSON.stringify(bodyOf(code, message, requestId, request)),
   };
 }

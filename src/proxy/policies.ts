@@ -17,6 +17,18 @@ export function demandsTls(
 ): boolean {
   if (connection.tls) return false;
   if (!route.httpIfTerminated || !(connection.trusted || settings.trustedIps.length === 0)) return true;
-  const { fields } = request;
-  return fields.countOf(field.xForwardedProto) !== 1 || fields.find(field.xForwardedProto)?.toLowerCase() !== 'https';
+  return !saysHttps(request);
+}
+
+/**
+ * Strict-Transport-Security of the route as a field line. Nothing where it has none, and over plain HTTP (RFC 6797 section
+ * 7.2), unless a trusted proxy in front says that it terminated TLS.
+ */
+export function hstsLine({ hsts }: Route, connection: Connection, request: Request): string {
+  if (hsts === undefined || !(connection.tls || (connection.trusted && saysHttps(request)))) return '';
+  return `Strict-Transport-Security: ${hsts}\r\n`;
+}
+
+function saysHttps({ fields }: Request): boolean {
+  return fields.countOf(field.xForwardedProto) === 1 && fields.find(field.xForwardedProto)?.toLowerCase() === 'https';
 }
