@@ -1,0 +1,195 @@
+// A gateway that is reloaded or stopped under load: what can be served is served, and the rest ends in time.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import net from 'node:net';
+import { describe, test } from 'node:test';
+import { expectOk } from '../support/admin.ts';
+import { type Gateway, isAlive, startGateway } from '../support/gateway.ts';
+import { type Load, startLoad } from '../support/load.ts';
+import { startUpstream, type Upstream } from '../support/upstream.ts';
+import { until } from '../support/until.ts';
+
+const host = 'drain.test';
+const workers = 2;
+
+/** Of new connections and of kept ones, plain and over TLS. */
+function startLoads(gateway: Gateway): readonly Load[] {
+  return [
+    startLoad({ host, port: gateway.plainPort }),
+    startLoad({ host, port: gateway.plainPort, kept: true }),
+    startLoad({ host, port: gateway.tlsPort, tls: true, clients: 2 }),
+    startLoad({ host, port: gateway.tlsPort, tls: true, kept: true, clients: 2 }),
+  ];
+}
+
+async function someAnswered(loads: readonly Load[]): Promise<void> {
+  const targets = loads.map(({ answered }) => answered + 20);
+  await until('each load gets answers', () => loads.every(({ answered }, at) => answered >= (targets[at] ?? 0)));
+}
+
+/** `/held` waits for `release`; a download gives its first part before, an upload is counted. A WebSocket says what it hears. */
+async function startHeldUpstream(): Promise<Upstream & { readonly release: () => void; readonly held: () => number }> {
+  const released = Promise.withResolvers<void>();
+  let held = 0;
+  const upstream = await startUpstream((request, response) => {
+    if (request.url !== '/held') {
+      request.resume().on('end', () => response.end('ok'));
+      return;
+    }
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => (bytes += chunk.length));
+    response.writeHead(200, { 'content-length': 100_000 + 10 });
+    response.write(Buffer.alloc(100_000));
+    held += 1;
+    const uploaded = new Promise((resolve) => request.on('end', resolve));
+    void Promise.all([released.promise, uploaded]).then(() => response.end(String(bytes).padStart(10)));
+  });
+  return Object.assign(upstream, { release: () => released.resolve(), held: () => held });
+}
+
+async function publish(gateway: Gateway, upstreamUrl: string): Promise<void> {
+  await expectOk(gateway.admin, 'POST', '/apis', { name: 'drain', request_host: host, upstream_url: upstreamUrl });
+}
+
+/** @returns what came behind the first 100,000 bytes, or why it ended before */
+function heldRequest(gateway: Gateway, upload?: Promise<void>): Promise<string> {
+  return new Promise((resolve) => {
+    const request = http.request(
+      { host: '127.0.0.1', port: gateway.plainPort, path: '/held', headers: { host }, method: 'POST', agent: false },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', (error) => resolve(error.message));
+        response.on('end', () => resolve(Buffer.concat(chunks).toString('latin1', 100_000).trim()));
+      },
+    );
+    request.on('error', (error) => resolve(error.message));
+    request.write(Buffer.alloc(50_000));
+    void (upload ?? Promise.resolve()).then(() => request.end(Buffer.alloc(50_000)));
+  });
+}
+
+describe('SIGHUP', () => {
+  test('under load loses no request and resets no connection, however often', async () => {
+    await using upstream = await startUpstream();
+    await using gateway = await startGateway({ workers });
+    await publish(gateway, upstream.url);
+    const loads = startLoads(gateway);
+    for (let reload = 1; reload <= 3; reload += 1) {
+      await someAnswered(loads);
+      gateway.kill('SIGHUP');
+      await until('the workers are renewed', () => gateway.output().split('workers renewed').length > reload);
+    }
+    await someAnswered(loads);
+    await Promise.all(loads.map((load) => load.stop()));
+    for (const { cutNew, lost, refused } of loads)
+      assert.deepEqual({ cutNew, lost, refused }, { cutNew: [], lost: [], refused: 0 });
+    await until('the old workers are gone', () => gateway.workerPids().length === workers);
+  });
+
+  test('lets downloads and uploads go on in the old workers while the new ones serve', async () => {
+    await using upstream = await startHeldUpstream();
+    await using gateway = await startGateway({ workers: 1 });
+    await publish(gateway, upstream.url);
+    const whole = Promise.withResolvers<void>();
+    const transfers = [heldRequest(gateway), heldRequest(gateway, whole.promise)];
+    await until('both are under way', () => upstream.held() === 2);
+    const [old] = gateway.workerPids();
+    assert.ok(old !== undefined);
+    gateway.kill('SIGHUP');
+    await until('the workers are renewed', () => gateway.output().includes('workers renewed'));
+    const load = startLoad({ host, port: gateway.plainPort, clients: 1 });
+    await someAnswered([load]);
+    await load.stop();
+    assert.ok(isAlive(old));
+    whole.resolve();
+    upstream.release();
+    assert.deepEqual(await Promise.all(transfers), ['100000', '100000']);
+    await until('the old worker is gone', () => !isAlive(old));
+  });
+});
+
+describe('SIGTERM', () => {
+  test('under load loses no request on a kept connection, and serves what waits in the queue of a socket', async () => {
+    await using upstream = await startUpstream();
+    await using gateway = await startGateway({ workers });
+    await publish(gateway, upstream.url);
+    const loads = startLoads(gateway);
+    await someAnswered(loads);
+    gateway.kill('SIGTERM');
+    assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+    await until('all are refused', () => loads.every(({ refused }) => refused > 0));
+    await Promise.all(loads.map((load) => load.stop()));
+    const cutNew = loads.flatMap((load) => load.cutNew);
+    const lost = loads.flatMap((load) => load.lost);
+    assert.deepEqual(lost, []);
+    // Of each socket one may come between the last look into its queue and its end.
+    assert.ok(cutNew.length <= workers * 2, cutNew.join());
+  });
+
+  test('lets downloads and uploads finish', async () => {
+    await using upstream = await startHeldUpstream();
+    await using gateway = await startGateway({ workers });
+    await publish(gateway, upstream.url);
+    const whole = Promise.withResolvers<void>();
+    const transfers = [heldRequest(gateway), heldRequest(gateway, whole.promise)];
+    await until('both are under way', () => upstream.held() === 2);
+    gateway.kill('SIGTERM');
+    await until('new connections are refused', () => isRefused(gateway.plainPort));
+    whole.resolve();
+    upstream.release();
+    assert.deepEqual(await Promise.all(transfers), ['100000', '100000']);
+    assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+  });
+
+  test('leaves a WebSocket open until it ends, and cuts it when drain_timeout is over', async () => {
+    for (const ends of [true, false]) {
+      await using echo = await startWebSocketUpstream();
+      await using gateway = await startGateway({ workers: 1, settings: { drain_timeout: ends ? '30s' : '500ms' } });
+      await publish(gateway, `http://127.0.0.1:${echo.port}`);
+      const socket = net.connect(gateway.plainPort, '127.0.0.1');
+      socket.on('error', () => undefined);
+      let heard = '';
+      socket.setEncoding('latin1').on('data', (text: string) => (heard += text));
+      socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+      await until('it is open', () => heard.includes('\r\n\r\n'));
+      gateway.kill('SIGTERM');
+      await until('new connections are refused', () => isRefused(gateway.plainPort));
+      if (ends) {
+        socket.write('still there');
+        await until('an echo', () => heard.endsWith('still there'));
+        socket.end();
+      }
+      await until('it is closed', () => socket.closed);
+      assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+    }
+  });
+});
+
+async function startWebSocketUpstream(): Promise<AsyncDisposable & { readonly port: number }> {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+      socket.pipe(socket);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function isRefused(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, '127.0.0.1', () => resolve(false));
+    socket.on('error', () => resolve(true));
+    socket.on('connect', () => socket.destroy());
+  });
+}
