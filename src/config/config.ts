@@ -104,6 +104,8 @@ export interface Config {
   readonly clientBodyTimeoutMs: number;
   readonly clientIdleTimeoutMs: number;
   readonly clientSendTimeoutMs: number;
+  /** Bytes a second. 0: no limit. */
+  readonly clientRateMin: number;
   readonly clientConnectionsMax: number;
   /** 0: no limit. */
   readonly clientConnectionsPerAddress: number;

@@ -198,6 +198,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     clientBodyTimeoutMs: values.client_body_timeout,
     clientIdleTimeoutMs: values.client_idle_timeout,
     clientSendTimeoutMs: values.client_send_timeout,
+    clientRateMin: values.client_rate_min,
     clientConnectionsMax: values.client_connections_max,
     clientConnectionsPerAddress: values.client_connections_per_address,
     clientAddressesMax: values.client_addresses_max,

@@ -478,6 +478,14 @@ export const settings = {
     max: day,
     description: 'How long a client may pause while it reads a response.',
   },
+  client_rate_min: {
+    kind: 'size',
+    default: '240',
+    min: 0,
+    max: 1024 * mib,
+    description:
+      'Bytes a second that a client sends of a body, or reads of a response, over client_body_timeout and client_send_timeout while it is waited for; 0 is no limit.',
+  },
   client_connections_max: {
     kind: 'integer',
     default: '16384',

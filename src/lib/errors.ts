@@ -168,6 +168,17 @@ const table = {
   HTTP_EXPECTATION_UNKNOWN: client(417, 'Expect names something other than 100-continue.'),
   HTTP_BODY_TOO_LARGE: client(413, 'The request body is larger than client_max_body_size.'),
   HTTP_REQUEST_TIMEOUT: { status: 408, blame: 'client', retry: true, summary: 'The request did not arrive in time.' },
+  HTTP_BODY_TOO_SLOW: {
+    status: 408,
+    blame: 'client',
+    retry: true,
+    summary: 'The request body came more slowly than client_rate_min.',
+  },
+  HTTP_RESPONSE_TOO_SLOW: {
+    blame: 'client',
+    retry: true,
+    summary: 'The client read its response more slowly than client_rate_min, or not at all for client_send_timeout.',
+  },
   HTTP_TLS_REQUIRED: client(426, 'The API is served over HTTPS only.'),
   HTTP_ROUTE_NOT_FOUND: client(404, 'No API takes this host, path and method.'),
 

@@ -32,7 +32,11 @@ export type ClientLimit =
   | 'client_connections_max'
   | 'client_connections_per_address'
   | 'handshake_rate'
-  | 'handshake_rate_per_address';
+  | 'handshake_rate_per_address'
+  | 'client_header_timeout'
+  | 'client_body_timeout'
+  | 'client_send_timeout'
+  | 'client_rate_min';
 
 export type UpstreamFailure = 'connect' | 'tls' | 'timeout' | 'reset' | 'malformed' | 'exhausted';
 
@@ -75,7 +79,7 @@ export interface AccessEntry {
   readonly apiName: string | undefined;
   readonly requestId: string;
   readonly userAgent: string | undefined;
-  /** Of docs/errors.md, where Portunus answered itself. */
+  /** Of docs/errors.md, where Portunus answered itself or cut the answer off. */
   readonly errorCode: string | undefined;
 }
 

@@ -60,6 +60,10 @@ const clientLimits = {
   client_connections_per_address: 1,
   handshake_rate: 2,
   handshake_rate_per_address: 3,
+  client_header_timeout: 4,
+  client_body_timeout: 5,
+  client_send_timeout: 6,
+  client_rate_min: 7,
 } as const satisfies Record<ClientLimit, number>;
 const upstreamFailures = {
   connect: 0,

@@ -22,7 +22,9 @@ import { Exchange, type ExchangeServices } from './exchange.ts';
 import { peerFields } from './forward-request.ts';
 import { forwardResponse, type ResponseFraming, responseFraming } from './forward-response.ts';
 import type { OwnResponse } from './own-responses.ts';
+import { Pace } from './pace.ts';
 import { copyIfShared, readInto, ReadRoom } from './read-room.ts';
+import { bytesTaken } from './stream-binding.ts';
 
 /** How long, and for how many bytes, a client that still sends is listened to after our last response, so that it can read it. */
 const lingerMs = 5000;
@@ -65,6 +67,9 @@ export class ClientConnection implements Downstream, Timed {
   #pumping = false;
   #paused = false;
   #sendBlocked = false;
+  /** What the client is waited for: to send a body, or to read. */
+  #waitsFor: 'body' | 'reading' | undefined;
+  readonly #pace = new Pace();
   /** The request's body is not whole yet. */
   #bodyOpen = false;
   #framing: ResponseFraming = 'none';
@@ -128,17 +133,26 @@ export class ClientConnection implements Downstream, Timed {
   onDeadline(): void {
     switch (this.#phase) {
       case 'idle':
-        if (this.#sending) return this.destroy();
+        if (this.#sending) return this.#readsOn() ? undefined : this.destroy();
         this.deadline = Number.POSITIVE_INFINITY;
         this.#destroySoon();
         return;
       case 'head':
+        this.#services.counters.limitReached('client_header_timeout');
         return this.#refuse('HTTP_REQUEST_TIMEOUT');
       case 'exchange':
-        if (this.#sendBlocked || this.#exchange === undefined) return this.abort();
+        if (this.#exchange === undefined) return this.abort();
+        if (this.#sendBlocked) {
+          if (this.#readsOn()) return;
+          this.#exchange.errorCode = 'HTTP_RESPONSE_TOO_SLOW';
+          return this.abort();
+        }
+        this.#services.counters.limitReached('client_body_timeout');
         this.#exchange.refuse('HTTP_REQUEST_TIMEOUT');
         return;
       case 'linger':
+        if (!this.#readsOn()) this.#socket.destroy();
+        return;
       case 'closed':
         this.#socket.destroy();
     }
@@ -196,7 +210,7 @@ export class ClientConnection implements Downstream, Timed {
   flush(): boolean {
     if (this.#phase === 'closed' || this.#writer.flush()) return true;
     this.#sendBlocked = true;
-    this.deadline = this.#services.deadlines.now() + this.#services.settings.clientSendTimeoutMs;
+    this.#waitForReading(this.#services.deadlines.now());
     return false;
   }
 
@@ -219,8 +233,8 @@ export class ClientConnection implements Downstream, Timed {
     if (this.#closeAfter || this.#bodyOpen || this.#owner.draining) return this.#linger();
     this.#parser.reset();
     this.#phase = 'idle';
-    const { clientIdleTimeoutMs, clientSendTimeoutMs } = this.#services.settings;
-    this.deadline = now + (flushed ? clientIdleTimeoutMs : clientSendTimeoutMs);
+    if (flushed) this.deadline = now + this.#services.settings.clientIdleTimeoutMs;
+    else this.#waitForReading(now);
     this.#pump();
   }
 
@@ -333,6 +347,7 @@ export class ClientConnection implements Downstream, Timed {
     }
     this.#phase = 'exchange';
     this.deadline = Number.POSITIVE_INFINITY;
+    this.#waitsFor = undefined;
     this.#bodyOpen = request.bodyKind !== 'none';
     if (this.#bodyOpen) this.#decoder.begin(request.bodyKind, request.contentLength);
     const exchange = new Exchange(this.#services, this, request, this.#startedAt, now);
@@ -381,28 +396,70 @@ export class ClientConnection implements Downstream, Timed {
       if (hold) this.#socket.pause();
       else this.#socket.resume();
     }
-    if (this.#bodyOpen && this.#phase === 'exchange' && !this.#sendBlocked && !this.#switched) {
-      this.deadline =
-        hold || this.#exchange?.takesBody !== true
-          ? Number.POSITIVE_INFINITY
-          : this.#services.deadlines.now() + this.#services.settings.clientBodyTimeoutMs;
+    if (!this.#bodyOpen || this.#phase !== 'exchange' || this.#sendBlocked || this.#switched) return;
+    const exchange = this.#exchange;
+    if (hold || exchange?.takesBody !== true) {
+      this.#waitsFor = undefined;
+      this.deadline = Number.POSITIVE_INFINITY;
+    } else {
+      this.#waitForBody(exchange);
     }
+  }
+
+  #waitForBody(exchange: Exchange): void {
+    const { settings, deadlines, counters } = this.#services;
+    const now = deadlines.now();
+    this.deadline = now + settings.clientBodyTimeoutMs;
+    if (this.#waitsFor !== 'body') {
+      this.#waitsFor = 'body';
+      this.#pace.begin(now, exchange.requestBodyBytes);
+    } else if (this.#pace.lasts(now, settings.clientBodyTimeoutMs)) {
+      if (exchange.maySendSlowly || this.#pace.keeps(now, exchange.requestBodyBytes, settings.clientRateMin)) {
+        return this.#pace.begin(now, exchange.requestBodyBytes);
+      }
+      counters.limitReached('client_rate_min');
+      exchange.refuse('HTTP_BODY_TOO_SLOW');
+    }
+  }
+
+  #waitForReading(now: number): void {
+    this.#waitsFor = 'reading';
+    this.deadline = now + this.#services.settings.clientSendTimeoutMs;
+    this.#pace.begin(now, bytesTaken(this.#socket));
+  }
+
+  /** The time for reading is over. Has the client read as much as it had to in it? Then it has the same time again. */
+  #readsOn(): boolean {
+    if (this.#waitsFor !== 'reading') return false;
+    const { settings, deadlines, counters } = this.#services;
+    const now = deadlines.now();
+    const taken = bytesTaken(this.#socket);
+    const moved = this.#pace.moved(taken) > 0;
+    if (moved && this.#pace.keeps(now, taken, settings.clientRateMin)) {
+      this.#waitForReading(now);
+      return true;
+    }
+    counters.limitReached(moved ? 'client_rate_min' : 'client_send_timeout');
+    return false;
   }
 
   #linger(): void {
     this.#phase = 'linger';
-    this.deadline = this.#services.deadlines.now() + this.#services.settings.clientSendTimeoutMs;
+    this.#waitForReading(this.#services.deadlines.now());
     this.#end();
     this.#pump();
   }
 
   /** Everything has been handed to the system: what remains is to let the client read it. */
   #onFinish(): void {
-    if (this.#phase === 'linger') this.deadline = this.#services.deadlines.now() + lingerMs;
+    if (this.#phase !== 'linger') return;
+    this.#waitsFor = undefined;
+    this.deadline = this.#services.deadlines.now() + lingerMs;
   }
 
   #onDrain(): void {
     this.#sendBlocked = false;
+    this.#waitsFor = undefined;
     if (this.#phase === 'idle') {
       this.deadline = this.#services.deadlines.now() + this.#services.settings.clientIdleTimeoutMs;
       this.#pump();

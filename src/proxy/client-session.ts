@@ -6,6 +6,7 @@ import { ClientStream, type ClientStreamOwner } from './client-stream.ts';
 import type { Timed } from './deadlines.ts';
 import type { ExchangeServices } from './exchange.ts';
 import { peerFields } from './forward-request.ts';
+import { bytesTaken } from './stream-binding.ts';
 
 /** How long a client may take to end its connection once its last stream is over. */
 const goawayGraceMs = 1000;
@@ -24,12 +25,12 @@ export class ClientSession implements ClientStreamOwner, Timed {
   readonly connection: Connection;
   readonly peerFields: string;
   deadline: number;
+  streams = 0;
 
   readonly #services: ExchangeServices;
   readonly #owner: ClientSessionOwner;
   readonly #limits: HeadLimits;
   readonly #session: ServerHttp2Session;
-  #streams = 0;
   #requests = 0;
   #cutStreams = 0;
   #state: State = 'open';
@@ -63,13 +64,13 @@ export class ClientSession implements ClientStreamOwner, Timed {
     if (this.#state !== 'open' || this.#session.destroyed) return;
     this.#state = 'closing';
     this.#session.close();
-    if (this.#streams === 0) this.#watch(goawayGraceMs);
+    if (this.streams === 0) this.#watch(goawayGraceMs);
     else this.deadline = Number.POSITIVE_INFINITY;
   }
 
   /** No stream is under way. */
   get isIdle(): boolean {
-    return this.#state === 'open' && this.#streams === 0;
+    return this.#state === 'open' && this.streams === 0;
   }
 
   destroy(): void {
@@ -84,20 +85,24 @@ export class ClientSession implements ClientStreamOwner, Timed {
     else this.destroy();
   }
 
+  get bytesTaken(): number {
+    return bytesTaken(this.connection.socket);
+  }
+
   cut(): void {
     this.#cutStreams += 1;
   }
 
   gone(): void {
-    this.#streams -= 1;
-    if (this.#streams > 0) return;
+    this.streams -= 1;
+    if (this.streams > 0) return;
     if (this.#state === 'open') this.#watch(this.#services.settings.clientIdleTimeoutMs);
     else this.#watch(goawayGraceMs);
   }
 
   #onStream(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
     const served = new ClientStream(stream, this.#services, this);
-    this.#streams += 1;
+    this.streams += 1;
     this.#requests += 1;
     if (this.#state === 'open') this.deadline = Number.POSITIVE_INFINITY;
     const whole = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;

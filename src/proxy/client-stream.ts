@@ -15,6 +15,7 @@ import type { Downstream } from './downstream.ts';
 import { Exchange, type ExchangeServices } from './exchange.ts';
 import { forwardedFields } from './forward-response.ts';
 import type { OwnResponse } from './own-responses.ts';
+import { Pace } from './pace.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 const never = Number.POSITIVE_INFINITY;
@@ -30,6 +31,10 @@ const freeRequestsMax = 256;
 export interface ClientStreamOwner {
   readonly connection: Connection;
   readonly peerFields: string;
+  /** Streams that are open. */
+  readonly streams: number;
+  /** Of the connection. */
+  readonly bytesTaken: number;
   /** It ends before its response does. `gone` follows. */
   cut(): void;
   /** Its exchange is over and nothing of it is left to send, or it was cut. */
@@ -60,6 +65,8 @@ export class ClientStream implements Downstream, Timed {
   #reading = false;
   #listens = false;
   #sendBlocked = false;
+  #waitsForBody = false;
+  readonly #pace = new Pace();
   #switched = false;
   #closed = false;
 
@@ -100,8 +107,14 @@ export class ClientStream implements Downstream, Timed {
 
   onDeadline(): void {
     this.deadline = never;
-    if (this.#exchange === undefined || this.#sendBlocked) return this.#cut(NGHTTP2_CANCEL);
-    this.#exchange.refuse('HTTP_REQUEST_TIMEOUT');
+    const exchange = this.#exchange;
+    if (exchange === undefined || this.#sendBlocked) {
+      if (this.#readsOn()) return;
+      if (exchange !== undefined) exchange.errorCode = 'HTTP_RESPONSE_TOO_SLOW';
+      return this.#cut(NGHTTP2_CANCEL);
+    }
+    this.#services.counters.limitReached('client_body_timeout');
+    exchange.refuse('HTTP_REQUEST_TIMEOUT');
   }
 
   sendContinue(): void {
@@ -164,7 +177,7 @@ export class ClientStream implements Downstream, Timed {
     if (!this.#stream.writableNeedDrain) return true;
     if (!this.#sendBlocked) this.#stream.once('drain', () => this.#onDrain());
     this.#sendBlocked = true;
-    this.#watch(this.#services.settings.clientSendTimeoutMs);
+    this.#waitForReading();
     return false;
   }
 
@@ -187,7 +200,7 @@ export class ClientStream implements Downstream, Timed {
     if (this.#closed) return;
     // RFC 9113 section 8.1: the client need not send the rest.
     if (this.#bodyOpen && !this.#waitsForTrailers) this.#stopRequest();
-    if (!this.#closed) this.#watch(this.#services.settings.clientSendTimeoutMs);
+    if (!this.#closed) this.#waitForReading();
   }
 
   abort(): void {
@@ -248,8 +261,46 @@ export class ClientStream implements Downstream, Timed {
     this.#reading = takes;
     // Once the exchange is over, the time for its response runs.
     if (this.#sendBlocked || this.#exchange === undefined) return;
-    if (takes && !this.#switched) this.#watch(this.#services.settings.clientBodyTimeoutMs);
-    else this.deadline = never;
+    if (takes && !this.#switched) return this.#waitForBody(this.#exchange);
+    this.#waitsForBody = false;
+    this.deadline = never;
+  }
+
+  #waitForBody(exchange: Exchange): void {
+    const { settings, counters } = this.#services;
+    const now = this.#watch(settings.clientBodyTimeoutMs);
+    if (!this.#waitsForBody) {
+      this.#waitsForBody = true;
+      this.#pace.begin(now, exchange.requestBodyBytes);
+    } else if (this.#pace.lasts(now, settings.clientBodyTimeoutMs)) {
+      if (exchange.maySendSlowly || this.#pace.keeps(now, exchange.requestBodyBytes, settings.clientRateMin)) {
+        return this.#pace.begin(now, exchange.requestBodyBytes);
+      }
+      counters.limitReached('client_rate_min');
+      exchange.refuse('HTTP_BODY_TOO_SLOW');
+    }
+  }
+
+  #waitForReading(): void {
+    this.#waitsForBody = false;
+    this.#pace.begin(this.#watch(this.#services.settings.clientSendTimeoutMs), this.#owner.bytesTaken);
+  }
+
+  /**
+   * The time for reading is over. Has the client read as much as it had to in it? Then it has the same time again. How much
+   * has left of each stream nobody tells, and slow lines have many streams to share: so the connection has to read as
+   * much as all of its streams together.
+   */
+  #readsOn(): boolean {
+    const { settings, deadlines, counters } = this.#services;
+    const { bytesTaken, streams } = this.#owner;
+    const moved = this.#pace.moved(bytesTaken) > 0;
+    if (moved && this.#pace.keeps(deadlines.now(), bytesTaken, settings.clientRateMin * streams)) {
+      this.#waitForReading();
+      return true;
+    }
+    counters.limitReached(moved ? 'client_rate_min' : 'client_send_timeout');
+    return false;
   }
 
   #onData(bytes: Buffer): void {
@@ -285,10 +336,13 @@ export class ClientStream implements Downstream, Timed {
     this.#regulate();
   }
 
-  #watch(milliseconds: number): void {
+  /** @returns the present time */
+  #watch(milliseconds: number): number {
     const { deadlines } = this.#services;
+    const now = deadlines.now();
     if (this.deadline === never) deadlines.add(this);
-    this.deadline = deadlines.now() + milliseconds;
+    this.deadline = now + milliseconds;
+    return now;
   }
 
   #cut(code: number): void {

@@ -121,6 +121,11 @@ export class Exchange implements UpstreamSink, AccessEntry {
     return this.#upstream?.holdsBytes !== false;
   }
 
+  /** Streams of few bytes that go on for long are usual in gRPC, and each holds a stream upstream, not a connection. */
+  get maySendSlowly(): boolean {
+    return this.#match?.route.upstream.http2 === true;
+  }
+
   get holdsResponse(): boolean {
     return this.#downstream.holdsBytes;
   }
@@ -181,7 +186,10 @@ export class Exchange implements UpstreamSink, AccessEntry {
   refuse(code: ErrorCode): void {
     if (this.#over) return;
     this.#dropUpstream();
-    if (this.status !== 0) return this.#abort();
+    if (this.status !== 0) {
+      this.errorCode = code;
+      return this.#abort();
+    }
     const response = ownResponse(code, this.requestId, this.#request, this.#hsts);
     this.status = response.status;
     this.errorCode = code;
@@ -190,7 +198,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#downstream.exchangeEnded(this.#record());
   }
 
-  /** The client has gone, or its connection must end. */
+  /** The client has gone, or its connection must end; `errorCode` may say why. */
   abandon(): void {
     if (this.#over) return;
     if (this.status === 0) this.status = clientClosed;

@@ -14,6 +14,8 @@ export interface ProxySettings {
   readonly clientBodyTimeoutMs: number;
   readonly clientIdleTimeoutMs: number;
   readonly clientSendTimeoutMs: number;
+  /** Bytes a second of a body or a response, over the timeout; 0: no limit. */
+  readonly clientRateMin: number;
   readonly requestsPerConnectionMax: number;
   /** Of one HTTP/2 connection, at once. */
   readonly http2StreamsMax: number;

@@ -12,6 +12,11 @@ export interface Handle {
   onread?: (this: Handle, memory: unknown) => Uint8Array | undefined;
   readonly useUserBuffer?: (memory: Uint8Array) => void;
   readonly writeLatin1String?: (request: WriteRequest, text: string) => number;
+  /** Given to it, and of that still waiting here. */
+  readonly bytesWritten?: number;
+  readonly writeQueueSize?: number;
+  /** Of TLS: the handle that it writes to. */
+  readonly _parent?: Handle;
 }
 
 export interface StreamBinding {
@@ -39,4 +44,11 @@ function read(): StreamBinding | undefined {
 
 export function handleOf(socket: object): Handle | undefined {
   return (socket as { readonly _handle?: Handle | null })._handle ?? undefined;
+}
+
+/** How many bytes the system has taken of a socket, as far as this Node tells; with TLS those that were encrypted. */
+export function bytesTaken(socket: object): number {
+  const handle = handleOf(socket);
+  const lowest = handle?._parent ?? handle;
+  return (lowest?.bytesWritten ?? 0) - (lowest?.writeQueueSize ?? 0);
 }
