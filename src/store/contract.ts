@@ -11,6 +11,7 @@ import type {
   CaCertificate,
   Certificate,
   Change,
+  EntityKind,
   HostPolicy,
   Plugin,
   Sni,
@@ -31,6 +32,22 @@ export interface AuditLimits {
 
 /** Where the configuration says nothing else. */
 export const auditLimits: AuditLimits = { keptForMs: 90 * 24 * 3_600_000, rowsMax: 100_000 };
+
+/** Joined by AND. Times are milliseconds since the epoch, `until` is not among them. */
+export interface AuditFilter {
+  readonly entity?: EntityKind | undefined;
+  readonly id?: string | undefined;
+  readonly actor?: string | undefined;
+  readonly revision?: number | undefined;
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+}
+
+export interface AuditPage {
+  readonly entries: readonly AuditEntry[];
+  /** The sequence before which to go on, also when there were few or no entries so far; undefined at the end. */
+  readonly next: number | undefined;
+}
 
 /** The largest page of a list. */
 export const pageSizeMax = 1000;
@@ -155,7 +172,7 @@ export interface StoreReader {
   /** As it is stored, sealed under the keyring; undefined until it is first used. */
   sealedSecret(name: 'ticket'): Promise<string | undefined>;
   /** The latest first, those before that sequence, at most `limit`. A replica has none. */
-  audit(before: number | undefined, limit: number): Promise<readonly AuditEntry[]>;
+  audit(before: number | undefined, limit: number, filter?: AuditFilter): Promise<AuditPage>;
   revision(): Promise<number>;
   /**
    * In order, those after `revision`: at most `limit` rows, save that a revision is never cut, its last rows come along.

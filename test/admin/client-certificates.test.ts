@@ -83,7 +83,7 @@ test('a certificate of the authority lets in, and the audit trail has its subjec
   const { ask, store } = await start(t);
   const ops = root.intermediate().issue({ names: [], commonName: 'ops, on call\nrole=x' });
   assert.deepEqual(await ask(ops, { method: 'POST' }), [201]);
-  const [entry] = await store.audit(undefined, 1);
+  const [entry] = (await store.audit(undefined, 1)).entries;
   const fingerprint = new X509Certificate(ops.cert).fingerprint256.replaceAll(':', '').toLowerCase();
   assert.equal(entry?.actor, `certificate:CN=ops\\, on call\\0Arole=x sha256:${fingerprint}`);
 });

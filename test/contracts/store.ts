@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
 import type { ClientCertificateRule } from '../../src/model/entities.ts';
-import type { CertificateFilter, Intermediate, Store, StoreTransaction } from '../../src/store/contract.ts';
+import type {
+  AuditFilter,
+  CertificateFilter,
+  Intermediate,
+  Store,
+  StoreTransaction,
+} from '../../src/store/contract.ts';
 import type { Sealer } from '../../src/store/sealer.ts';
 import {
   certificateIdOf,
@@ -209,7 +215,8 @@ export function storeContract(name: string, openStore: OpenStore): void {
         await tx.certificates.delete('c');
         await tx.tokens.insert(fakeToken('t'));
       });
-      const trail = await store.audit(undefined, 100);
+      const { entries: trail, next } = await store.audit(undefined, 100);
+      assert.equal(next, undefined);
       assert.deepEqual(
         trail.map(({ revision, actor, operation, entity, id }) => `${revision} ${actor} ${operation} ${entity} ${id}`),
         [
@@ -231,9 +238,21 @@ export function storeContract(name: string, openStore: OpenStore): void {
       assert.notEqual(trail[3]?.before, trail[3]?.after);
       assert.match(trail[0]?.after ?? '', /^[0-9a-f]{64}$/);
       assert.ok(trail.every(({ at }) => at === 1_700_000_000_000));
-      const [first, second] = await store.audit(undefined, 2);
-      assert.deepEqual([first, second], trail.slice(0, 2));
-      assert.deepEqual(await store.audit(second?.sequence, 100), trail.slice(2));
+      const first = await store.audit(undefined, 2);
+      assert.deepEqual(first, { entries: trail.slice(0, 2), next: trail[1]?.sequence });
+      assert.deepEqual(await store.audit(first.next, 100), { entries: trail.slice(2), next: undefined });
+      const found = async (filter: AuditFilter): Promise<readonly number[]> =>
+        (await store.audit(undefined, 100, filter)).entries.map((entry) =>
+          trail.findIndex((each) => each.sequence === entry.sequence),
+        );
+      assert.deepEqual(await found({ actor: 'token:ci' }), [5, 6, 7]);
+      assert.deepEqual(await found({ entity: 'certificate', id: 'c' }), [1, 4, 7]);
+      assert.deepEqual(await found({ revision: 3, entity: 'api' }), [3]);
+      assert.deepEqual(await found({ since: 1_700_000_000_000, until: 1_700_000_000_001, id: 'a' }), [3, 5]);
+      for (const none of [{ since: 1_700_000_000_001 }, { until: 1_700_000_000_000 }, { id: "' OR 1=1 --" }])
+        assert.deepEqual(await found(none), []);
+      const paged = await store.audit(undefined, 1, { entity: 'api' });
+      assert.deepEqual(paged, { entries: [trail[3]], next: trail[3]?.sequence });
     });
 
     test('what is not there is undefined', async () => {

@@ -31,7 +31,7 @@ test('the audit trail is kept for its time and in its rows', async () => {
     now += 1000;
     await store.transact('test', (tx) => tx.apis.insert(fakeApi(id)));
   }
-  const left = async (): Promise<readonly string[]> => (await store.audit(undefined, 100)).map(({ id }) => id);
+  const left = async (): Promise<readonly string[]> => (await store.audit(undefined, 100)).entries.map(({ id }) => id);
   assert.deepEqual(await left(), ['e', 'd', 'c']);
   now += 4500;
   await store.transact('test', (tx) => tx.apis.insert(fakeApi('f')));

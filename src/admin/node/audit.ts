@@ -1,12 +1,24 @@
 // `/portunus/audit`: who changed what, the latest first.
 import { Type } from 'typebox';
 import { PortunusError } from '../../lib/errors.ts';
-import { pageSizeMax } from '../../store/contract.ts';
+import type { EntityKind } from '../../model/entities.ts';
+import { type AuditFilter, pageSizeMax } from '../../store/contract.ts';
 import type { AdminDeps, Route } from '../contract.ts';
 import { nullable } from '../schemas.ts';
-import { readSize } from '../today/lists.ts';
+import { readSize, readTime } from '../today/lists.ts';
 
 const path = '/portunus/audit';
+
+const kinds = [
+  'api',
+  'plugin',
+  'certificate',
+  'sni',
+  'token',
+  'ca_certificate',
+  'host_policy',
+] as const satisfies readonly EntityKind[];
+const kind = Type.Enum([...kinds]);
 
 const entry = Type.Object({
   sequence: Type.Integer(),
@@ -15,7 +27,7 @@ const entry = Type.Object({
   actor: Type.String({
     description: '`token:<name>`, `certificate:<subject> sha256:<fingerprint>`, `admin:<address>`, or a command.',
   }),
-  entity: Type.Enum(['api', 'plugin', 'certificate', 'sni', 'token', 'ca_certificate', 'host_policy']),
+  entity: kind,
   id: Type.String(),
   operation: Type.Enum(['create', 'update', 'delete']),
   before: nullable(
@@ -32,19 +44,52 @@ export function auditRoutes({ store }: AdminDeps): readonly Route[] {
       dialect: 'own',
       summary: 'Who changed what, the latest first',
       query: Type.Object({
+        entity: Type.Optional(kind),
+        id: Type.Optional(Type.String()),
+        actor: Type.Optional(Type.String()),
+        revision: Type.Optional(Type.Integer({ minimum: 1 })),
+        since: Type.Optional(
+          Type.String({ description: 'Then or later: `2027-01-31`, RFC 3339, seconds, or an `at`.' }),
+        ),
+        before: Type.Optional(Type.String({ description: 'Earlier than then.' })),
         size: Type.Optional(Type.Integer({ minimum: 1, maximum: pageSizeMax, default: 100 })),
         offset: Type.Optional(Type.String()),
       }),
       answers: { 200: Type.Object({ data: Type.Array(entry), next: nullable(Type.String()) }) },
       async handle({ query }) {
         const size = readSize(query.get('size'));
-        const data = await store.audit(readOffset(query.get('offset')), size);
-        const offset = data.length < size ? undefined : data.at(-1)?.sequence;
-        const next = offset === undefined ? null : `${path}?offset=${offset}&size=${size}`;
-        return { status: 200, body: { data, next } };
+        const { entries, next } = await store.audit(readOffset(query.get('offset')), size, readFilter(query));
+        if (next === undefined) return { status: 200, body: { data: entries, next: null } };
+        const onwards = new URLSearchParams([...query].filter(([name]) => name !== 'offset'));
+        onwards.set('offset', String(next));
+        return { status: 200, body: { data: entries, next: `${path}?${onwards.toString()}` } };
       },
     },
   ];
+}
+
+/** @throws LIST_FILTER_INVALID */
+function readFilter(query: URLSearchParams): AuditFilter {
+  const entity = query.get('entity');
+  const revision = query.get('revision');
+  if (entity !== null && !isKind(entity)) {
+    throw new PortunusError('LIST_FILTER_INVALID', `entity must be one of ${kinds.join(', ')}`);
+  }
+  if (revision !== null && !/^\d{1,15}$/.test(revision)) {
+    throw new PortunusError('LIST_FILTER_INVALID', 'revision must be a number');
+  }
+  return {
+    entity: entity ?? undefined,
+    id: query.get('id') ?? undefined,
+    actor: query.get('actor') ?? undefined,
+    revision: revision === null ? undefined : Number(revision),
+    since: readTime('since', query.get('since')),
+    until: readTime('before', query.get('before')),
+  };
+}
+
+function isKind(text: string): text is EntityKind {
+  return kinds.some((each) => each === text);
 }
 
 /** @throws CURSOR_INVALID */

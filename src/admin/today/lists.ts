@@ -70,10 +70,15 @@ export function readExpiry(query: URLSearchParams): CertificateFilter['expires']
   return { from: readTime('expires_after', after), before: readTime('expires_before', before) };
 }
 
-/** As answers have it, in seconds; or as people write it. */
-function readTime(name: string, text: string | null): number | undefined {
+/** As answers have it, in seconds or in milliseconds; or as people write it. @throws LIST_FILTER_INVALID */
+export function readTime(name: string, text: string | null): number | undefined {
   if (text === null) return undefined;
-  const time = /^\d{1,12}$/.test(text) ? Number(text) * 1000 : rfc3339.test(text) ? Date.parse(text) : Number.NaN;
+  const digits = /^\d{1,13}$/.test(text);
+  const time = digits
+    ? Number(text) * (text.length < 13 ? 1000 : 1)
+    : rfc3339.test(text)
+      ? Date.parse(text)
+      : Number.NaN;
   if (!Number.isNaN(time)) return time;
   throw new PortunusError(
     'LIST_FILTER_INVALID',

@@ -28,7 +28,7 @@ export const listSql = (query: Query): string => numbered(shared.listSql(query))
 
 export const countSql = (query: Query): string => numbered(shared.countSql(query));
 
-function numbered(sql: string): string {
+export function numbered(sql: string): string {
   let number = 0;
   return sql.replaceAll('?', () => `$${(number += 1)}`);
 }

@@ -1,5 +1,6 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
-import type { AuditEntry, Change } from '../../model/entities.ts';
+import type { Change } from '../../model/entities.ts';
+import { readAudit } from '../audit-sql.ts';
 import type { Collection, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { PgRow, PgStatements } from './client.ts';
@@ -21,6 +22,7 @@ import {
   countSql,
   hostPolicyQuery,
   listSql,
+  numbered,
   pluginQuery,
   type Query,
   sniQuery,
@@ -109,14 +111,8 @@ export function createReader(statements: PgStatements): StoreReader {
       const [row] = await statements.query('SELECT value FROM meta WHERE key = $1', `secret_${name}`);
       return row && String(row['value']);
     },
-    async audit(before, limit) {
-      const rows = await statements.query(
-        'SELECT * FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2',
-        before ?? Number.MAX_SAFE_INTEGER,
-        limit,
-      );
-      return rows as unknown as readonly AuditEntry[];
-    },
+    audit: (before, limit, filter = {}) =>
+      readAudit(({ sql, values }) => statements.query(numbered(sql), ...values), before, limit, filter),
     revision: () => readRevision(statements),
     async changesSince(revision, limit) {
       const rows = await statements.query(

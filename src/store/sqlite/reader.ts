@@ -1,5 +1,6 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
-import type { AuditEntry, Change } from '../../model/entities.ts';
+import type { Change } from '../../model/entities.ts';
+import { readAudit } from '../audit-sql.ts';
 import type { Collection, Intermediate, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
@@ -131,15 +132,8 @@ export function createReader(connection: Connection): StoreReader {
       const row = connection.get('SELECT value FROM meta WHERE key = ?', `secret_${name}`);
       return row && String(row['value']);
     },
-    async audit(before, limit) {
-      return connection
-        .all(
-          'SELECT * FROM audit WHERE sequence < ? ORDER BY sequence DESC LIMIT ?',
-          before ?? Number.MAX_SAFE_INTEGER,
-          limit,
-        )
-        .map((row) => ({ ...(row as unknown as AuditEntry) }));
-    },
+    audit: (before, limit, filter = {}) =>
+      readAudit(async ({ sql, values }) => connection.all(sql, ...values), before, limit, filter),
     async revision() {
       return readRevision(connection);
     },

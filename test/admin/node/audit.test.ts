@@ -36,7 +36,7 @@ test('pages lead from the latest to the earliest', async (t) => {
     await send('POST', '/apis', { json: { name, request_host: `${name}.test`, upstream_url: 'http://u' } });
   }
   const pages: number[][] = [];
-  for (let path: string | null = '/portunus/audit?size=2'; path !== null;) {
+  for (let path: string | null = '/portunus/audit?entity=api&size=2&since=2020-01-01'; path !== null;) {
     const { body }: { body: { data: { revision: number }[]; next: string | null } } = await send('GET', path);
     pages.push(body.data.map(({ revision }) => revision));
     path = body.next;
@@ -44,6 +44,26 @@ test('pages lead from the latest to the earliest', async (t) => {
   assert.deepEqual(pages, [[3, 2], [1]]);
   assert.equal((await send('GET', '/portunus/audit?size=0')).status, 400);
   assert.equal((await send('GET', '/portunus/audit?offset=x')).status, 400);
+});
+
+test('filters find what is asked for, and wrong ones are refused', async (t) => {
+  const { send } = await startAdmin(t);
+  const { cert, key } = certificate();
+  const made = await send('POST', '/certificates', { json: { cert, key, snis: ['a.test'] } });
+  await send('POST', '/apis', { json: { name: 'a', request_host: 'b.test', upstream_url: 'http://u' } });
+  const found = async (query: string): Promise<readonly string[]> => {
+    const { body } = await send('GET', `/portunus/audit?${query}`);
+    return (body.data as { entity: string; at: number }[]).map(({ entity }) => entity);
+  };
+  const at = (await send('GET', '/portunus/audit')).body.data[0].at as number;
+  assert.deepEqual(await found(`id=${made.body.id}`), ['certificate']);
+  assert.deepEqual(await found('revision=1'), ['sni', 'certificate']);
+  assert.deepEqual(await found('actor=admin:127.0.0.1&entity=api'), ['api']);
+  assert.deepEqual(await found('actor=token:x'), []);
+  assert.deepEqual(await found(`since=${at}&entity=api`), ['api']);
+  assert.deepEqual(await found('before=2020-01-01T00:00:00Z'), []);
+  for (const wrong of ['entity=key', 'revision=x', 'since=yesterday', 'before=-1'])
+    assert.equal((await send('GET', `/portunus/audit?${wrong}`)).status, 400, wrong);
 });
 
 function certificate() {
