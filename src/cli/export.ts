@@ -11,8 +11,10 @@ export interface ExportFlags extends JsonOption {
 export interface ExportedCounts {
   readonly certificates: number;
   readonly snis: number;
+  readonly ca_certificates: number;
   readonly apis: number;
   readonly plugins: number;
+  readonly hosts: number;
 }
 
 /** As much of the export as the command needs. @throws PortunusError, and the system's error when it cannot be written */
@@ -54,6 +56,6 @@ export async function exportTo(
   });
 }
 
-function describe({ certificates, snis, apis, plugins }: ExportedCounts): string {
-  return `${certificates} certificates, ${snis} SNIs, ${apis} APIs, ${plugins} plugins`;
+function describe({ certificates, snis, ca_certificates, apis, plugins, hosts }: ExportedCounts): string {
+  return `${certificates} certificates, ${snis} SNIs, ${ca_certificates} CA certificates, ${apis} APIs, ${plugins} plugins, ${hosts} hosts`;
 }

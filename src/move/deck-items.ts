@@ -12,6 +12,8 @@ export type DeckItem =
 
 /** Characters of one certificate with all its names. */
 export const itemMaxLength = 1024 * 1024;
+/** … of one authority with the list of what it has revoked. */
+const authorityMaxLength = 8 * 1024 * 1024;
 /** Characters of a file in flow style, which JSON is too, and of a section that is no list of block style. */
 const wholeMaxLength = 64 * 1024 * 1024;
 
@@ -132,7 +134,8 @@ function createCut() {
   function append(text: string): void {
     if (piece === undefined) return;
     piece.length += text.length + 1;
-    const max = flow || section?.indent === undefined ? wholeMaxLength : itemMaxLength;
+    const ofItem = section?.name === 'ca_certificates' ? authorityMaxLength : itemMaxLength;
+    const max = flow || section?.indent === undefined ? wholeMaxLength : ofItem;
     if (piece.length > max) {
       piece.fault ??= `is longer than ${max} characters`;
       piece.lines.length = 0;

@@ -1,11 +1,14 @@
-// Everything of a store as one text in decK's format, which import-all.ts reads back: certificates with their SNIs, then
-// what decK has no word for, APIs with their plugins and the global plugins, in the fields of the Admin API.
+// Everything of a store as one text in decK's format, which import-all.ts reads back: certificates with their SNIs and CA
+// certificates, then what decK has no word for, APIs with their plugins, the global plugins and policies of hosts, in the
+// fields of the Admin API.
 // Left out: the default certificate, which each store makes for itself, and the times of creation and change.
 import { stringify } from 'yaml';
 import { shownKey, type PairDeps } from '../admin/certificate-input.ts';
 import { showApi } from '../admin/seed/api-fields.ts';
+import { showHost } from '../admin/policies/host-fields.ts';
 import { showPlugin } from '../admin/seed/plugin-fields.ts';
-import type { Api, Certificate, Plugin, Sni } from '../model/entities.ts';
+import { showCaCertificate } from '../admin/today/ca-certificate-fields.ts';
+import type { Api, CaCertificate, Certificate, HostPolicy, Plugin, Sni } from '../model/entities.ts';
 import { pageSizeMax, type StoreReader } from '../store/contract.ts';
 import type { Sealer } from '../store/sealer.ts';
 import { pagesOf } from './pages-of.ts';
@@ -13,9 +16,14 @@ import { pagesOf } from './pages-of.ts';
 export interface ExportCounts {
   readonly certificates: number;
   readonly snis: number;
+  readonly ca_certificates: number;
   readonly apis: number;
   readonly plugins: number;
+  readonly hosts: number;
 }
+
+/** Each may have a list of some megabytes. */
+const authoritiesAtOnce = 10;
 
 export interface ExportOptions {
   /** Of one revision. */
@@ -29,7 +37,7 @@ export interface ExportOptions {
 
 /** The same content gives the same bytes. @throws KEYRING_MISMATCH; what the store and `write` throw */
 export async function exportAll({ reader, sealer, write, progress }: ExportOptions): Promise<ExportCounts> {
-  const counts = { certificates: 0, snis: 0, apis: 0, plugins: 0 };
+  const counts = { certificates: 0, snis: 0, ca_certificates: 0, apis: 0, plugins: 0, hosts: 0 };
   const deps: PairDeps = {
     sealer: sealer ?? noSealer,
     now: () => 0,
@@ -43,9 +51,15 @@ export async function exportAll({ reader, sealer, write, progress }: ExportOptio
     counts.snis += snis.length;
     return certificateItem(deps, certificate, snis);
   });
+  if ((await reader.caCertificates.count()) > 0) {
+    await section('ca_certificates', pagesOf(reader.caCertificates, {}, authoritiesAtOnce), caCertificateItem);
+  }
   if ((await reader.apis.count()) > 0) await section('apis', pagesOf(reader.apis, {}), apiItem);
   if ((await reader.plugins.count({ apiId: null })) > 0) {
     await section('plugins', pagesOf(reader.plugins, { apiId: null }), pluginItem);
+  }
+  if ((await reader.hostPolicies.count()) > 0) {
+    await section('hosts', pagesOf(reader.hostPolicies, undefined), hostItem);
   }
   progress(counts);
   return counts;
@@ -73,6 +87,16 @@ export async function exportAll({ reader, sealer, write, progress }: ExportOptio
     return { ...withoutTimes(showApi(api)), ...(plugins.length > 0 && { plugins }) };
   }
 
+  async function caCertificateItem(authority: CaCertificate): Promise<object> {
+    counts.ca_certificates += 1;
+    return set(withoutTimes(showCaCertificate(authority)));
+  }
+
+  async function hostItem(policy: HostPolicy): Promise<object> {
+    counts.hosts += 1;
+    return set(withoutTimes(showHost(policy)));
+  }
+
   async function pluginItem(plugin: Plugin): Promise<object> {
     const certificate = await reader.certificates.get(plugin.certificateId);
     if (certificate === undefined) throw new TypeError(`plugin ${plugin.id} has no certificate`);
@@ -96,8 +120,12 @@ function certificateItem(deps: PairDeps, certificate: Certificate, snis: readonl
 }
 
 function withoutTimes(shown: object): Readonly<Record<string, unknown>> {
-  const { created_at: _made, ...rest } = shown as Readonly<Record<string, unknown>>;
+  const { created_at: _made, updated_at: _changed, ...rest } = shown as Readonly<Record<string, unknown>>;
   return rest;
+}
+
+function set(fields: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
 function toYaml(item: object): string {

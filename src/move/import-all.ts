@@ -1,4 +1,4 @@
-// Everything of a source into a store: certificates composed on all cores and written in batches, then APIs and plugins.
+// Everything of a source into a store: certificates composed on all cores and written in batches, then whatever else there is.
 import { PortunusError } from '../lib/errors.ts';
 import type { Milliseconds } from '../model/entities.ts';
 import type { Store, StoreTransaction } from '../store/contract.ts';
@@ -9,12 +9,12 @@ import type { ComposedCertificate, ImportProblem } from './compose-entry.ts';
 import { startComposeThreads } from './compose-threads.ts';
 import { createIssuers } from './issuers.ts';
 import type { SourceItem } from './sources.ts';
-import { sectionsTaken, writeApis, type OtherItem } from './write-apis.ts';
+import { sectionsTaken, writeOthers, type OtherItem } from './write-apis.ts';
 import { batchSize, createCertificateWriter, emptyOutcome, type Outcome } from './write-certificates.ts';
 
 /** All or nothing is one transaction, and holds all of it in memory. */
 export const allOrNothingMax = 20_000;
-/** APIs and global plugins of one file. */
+/** Whatever else than certificates of one file. */
 export const othersMax = 20_000;
 
 export interface ImportOptions {
@@ -80,7 +80,8 @@ export async function importAll(options: ImportOptions): Promise<ImportSummary> 
     else if (item.kind === 'refused') refuse(item.problems);
     else refuse([{ where: item.where, code: 'INPUT_INVALID', message: item.message }]);
     if (count.read % batchSize === 0) options.progress(count);
-    if (others.length > othersMax) throw tooMany(othersMax, 'APIs and plugins', 'Import them in several parts.');
+    if (others.length > othersMax)
+      throw tooMany(othersMax, 'APIs, plugins, hosts and CA certificates', 'Import them in several parts.');
     if (keepGoing && certificates.length === batchSize) await writeSome(certificates.splice(0), []);
     if (!keepGoing && certificates.length > allOrNothingMax) {
       const hint = 'Import them with --keep-going, which writes them batch by batch, or in several parts.';
@@ -104,7 +105,7 @@ export async function importAll(options: ImportOptions): Promise<ImportSummary> 
     const outcome = await outcomeOf(async (tx) => {
       const found = emptyOutcome();
       await writer.write(tx, items, found);
-      await writeApis(tx, apis, apiWriting, found);
+      await writeOthers(tx, apis, apiWriting, found);
       const complete = found.problems.length === 0 && count.refused === 0;
       if (!keepGoing && !dryRun && !complete) throw new NothingWritten(found);
       return found;

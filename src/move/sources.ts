@@ -51,7 +51,7 @@ async function isDeck(file: string): Promise<boolean> {
   for await (const { text } of readLines(file, itemMaxLength)) {
     const line = text.trim();
     if (line === '') continue;
-    if (line.startsWith('{')) return line === '{' || /"(certificates|_format_version)"\s*:/.test(line);
+    if (line.startsWith('{')) return line === '{' || /"((ca_)?certificates|_format_version)"\s*:/.test(line);
     return /^(---|%|#|"?[A-Za-z_][\w-]*"?\s*:)/.test(line);
   }
   return false;

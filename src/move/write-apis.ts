@@ -1,4 +1,4 @@
-// APIs and ssl plugins of a file into one transaction, by the rules of the Admin API.
+// What a file holds besides certificates into one transaction, by the rules of the Admin API: here APIs and ssl plugins.
 import { isDeepStrictEqual } from 'node:util';
 import { decodeFields } from '../admin/bodies/decode-fields.ts';
 import { nestJson, type RequestBody } from '../admin/bodies/fields.ts';
@@ -17,11 +17,12 @@ import type { StoreTransaction } from '../store/contract.ts';
 import { violation } from '../store/violation.ts';
 import type { SourceItem } from './sources.ts';
 import type { Outcome } from './write-certificates.ts';
+import { writeCaCertificate, writeHost } from './write-policies.ts';
 
 export type OtherItem = Extract<SourceItem, { readonly kind: 'other' }>;
 
 /** Sections besides `certificates` that are taken. An API has its plugins in it; `plugins` are the global ones. */
-export const sectionsTaken: readonly string[] = ['apis', 'plugins'];
+export const sectionsTaken: readonly string[] = ['ca_certificates', 'apis', 'plugins', 'hosts'];
 
 export interface ApiWriting {
   readonly deps: PairDeps;
@@ -30,13 +31,22 @@ export interface ApiWriting {
 }
 
 /** @throws what the store throws, but for what is wrong with an item: that is among the outcome's problems */
-export async function writeApis(
+export async function writeOthers(
   tx: StoreTransaction,
   items: readonly OtherItem[],
   writing: ApiWriting,
   outcome: Outcome,
 ): Promise<void> {
+  // Rules name authorities, wherever in the file those are.
+  const authorities = items.filter(({ section }) => section === 'ca_certificates');
+  for (const { where, value } of authorities)
+    await attempt(where, () => writeCaCertificate(tx, bodyOf(value), writing));
   for (const { where, section, value } of items) {
+    if (section === 'ca_certificates') continue;
+    if (section === 'hosts') {
+      await attempt(where, () => writeHost(tx, bodyOf(value), writing));
+      continue;
+    }
     if (section === 'plugins') {
       await attempt(where, () => writePlugin(tx, value, undefined, writing));
       continue;
@@ -62,7 +72,7 @@ export async function writeApis(
   }
 }
 
-interface Written<T> {
+export interface Written<T> {
   readonly how: 'written' | 'replaced' | 'unchanged';
   readonly value: T;
 }

@@ -1,6 +1,6 @@
 // An export read back: the same bytes again, from either store into the other; and one without keys.
 import assert from 'node:assert/strict';
-import { createSecretKey, randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -26,6 +26,8 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
   await server?.[Symbol.asyncDispose]();
 });
+
+const authorityId = randomUUID();
 
 const keyring = (): Keyring => ({ keys: [{ id: 'k1', secret: createSecretKey(randomBytes(32)) }] });
 
@@ -72,6 +74,8 @@ function everything(): string {
   const rsa = authority.issue({ names: ['a.test', '*.a.test'], keyType: 'rsa' });
   const bare = makeSelfSigned({ names: ['bare.test'] });
   const plugin = makeSelfSigned({ names: ['api.test'] });
+  const clients = makeAuthority();
+  const rule = { client_certificate: 'required', ca_certificates: [authorityId], client_verify_depth: 2 };
   const document = {
     _format_version: '3.0',
     certificates: [
@@ -86,6 +90,14 @@ function everything(): string {
       },
       { cert: bare.cert, key: bare.key },
     ],
+    // Before the authority that they name.
+    hosts: [
+      { name: '*.a.test', ...rule, ssl_min_version: 'TLSv1.3', ssl_ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' },
+      { name: 'open.a.test' },
+    ],
+    ca_certificates: [
+      { id: authorityId, cert: clients.certificate, cert_digest: 'x', crl: clients.revoke([]), tags: ['t'] },
+    ],
     apis: [
       {
         name: 'new',
@@ -95,6 +107,8 @@ function everything(): string {
         upstream_url: 'http://127.0.0.1:1/x',
         retries: 0,
         https_only: true,
+        ...rule,
+        hsts_max_age: 60,
         plugins: [{ name: 'ssl', config: { ...plugin, only_https: true } }],
       },
       { name: 'old', request_path: '/old', strip_request_path: true, upstream_url: 'http://127.0.0.1:2' },
@@ -108,7 +122,7 @@ test('an export read into another store, and exported from there, is the same by
   const [from, to] = [keyring(), keyring()];
   await using embedded = await temporaryStore({ sealer: createSealer(from) });
   await using shared = await temporaryPostgres(server.port, { sealer: createSealer(to) });
-  const counted = { read: 5, written: 6, replaced: 0, unchanged: 0, refused: 0, problems: [], leftOut: {} };
+  const counted = { read: 8, written: 9, replaced: 0, unchanged: 0, refused: 0, problems: [], leftOut: {} };
   assert.deepEqual(await imported(embedded.store, from, everything()), counted);
   const first = await exported(embedded.store, from);
   assert.deepEqual(await imported(shared.store, to, first), counted);
@@ -126,9 +140,47 @@ test('reading it into the store it came from changes nothing, with keys or witho
   const revision = await opened.store.revision();
   for (const text of [await exported(opened.store, keys), await exported(opened.store)]) {
     const { written, unchanged, problems } = await imported(opened.store, keys, text);
-    assert.deepEqual([written, unchanged, problems], [0, 6, []]);
+    assert.deepEqual([written, unchanged, problems], [0, 9, []]);
   }
   assert.equal(await opened.store.revision(), revision);
+});
+
+test('an authority that is stored keeps what it has revoked where the file does not say, and takes no older list', async () => {
+  const keys = keyring();
+  await using opened = await temporaryStore({ sealer: createSealer(keys) });
+  const authority = makeAuthority();
+  const lists = [3, 2, 1].map((days) => authority.revoke([], { thisUpdate: Date.now() - days * 86_400_000 }));
+  const file = (...fields: readonly object[]): string =>
+    JSON.stringify({ ca_certificates: fields.map((each) => ({ cert: authority.certificate, ...each })) });
+  const crl = async () => (await opened.store.caCertificates.list({ size: 9 })).items.map((each) => each.crl);
+  assert.equal((await imported(opened.store, keys, file({ crl: lists[1] }))).written, 1);
+  // By its fingerprint, since decK may leave ids out.
+  assert.equal((await imported(opened.store, keys, file({}))).unchanged, 1);
+  assert.equal((await imported(opened.store, keys, file({ tags: ['x'] }), { replace: true })).replaced, 1);
+  assert.deepEqual(await crl(), [lists[1]]);
+  const older = await imported(opened.store, keys, file({ crl: lists[0] }), { replace: true });
+  assert.match(older.problems.join(), /crl: The revocation list is older/);
+  assert.match((await imported(opened.store, keys, file({ crl: lists[2] }))).problems.join(), /UNIQUE_VIOLATION/);
+  assert.equal((await imported(opened.store, keys, file({ crl: lists[2] }), { replace: true })).replaced, 1);
+  assert.deepEqual(await crl(), [lists[2]]);
+});
+
+test('a rule whose authority is neither stored nor in the file is refused, of a host and of an API', async () => {
+  const keys = keyring();
+  await using opened = await temporaryStore({ sealer: createSealer(keys) });
+  const rule = { client_certificate: 'required', ca_certificates: [authorityId] };
+  const api = { name: 'a', hosts: ['a.test'], upstream_url: 'http://127.0.0.1:1', ...rule };
+  const text = JSON.stringify({
+    certificates: [],
+    apis: [api],
+    hosts: [{ name: 'a.test', ...rule }, { name: 'b.test' }],
+  });
+  const { written, problems } = await imported(opened.store, keys, text, { keepGoing: true });
+  assert.equal(written, 1);
+  assert.deepEqual(
+    problems.map((each) => each.split(': ').slice(0, 2).join(' ')),
+    ['apis[0] REFERENCE_MISSING', 'hosts[0] REFERENCE_MISSING'],
+  );
 });
 
 test('without keys it holds none, and another store refuses what it names only', async () => {
