@@ -15,6 +15,8 @@ const lentMax = 8;
 /** One for each socket. */
 export class ReadRoom {
   #own: Buffer | undefined;
+  /** The bytes just read went into memory of their own size. */
+  #copied = false;
   /** Rooms of which pieces are on their way. */
   readonly #lent: Buffer[] = [];
 
@@ -39,7 +41,11 @@ export class ReadRoom {
    * ones must not lie in the shared room.
    */
   settle(bytes: Buffer, length: number): Buffer {
-    if (bytes !== shared || length <= gatheredMaxBytes) return bytes;
+    if (length <= gatheredMaxBytes) return bytes;
+    // Whoever takes the pieces is slow, and a room is many times what was read.
+    this.#copied = this.#lent.length > 0 && length < roomBytes / 2;
+    if (this.#copied) return Buffer.from(bytes.subarray(0, length));
+    if (bytes !== shared) return bytes;
     this.#own = take();
     bytes.copy(this.#own, 0, 0, length);
     return this.#own;
@@ -54,6 +60,14 @@ export class ReadRoom {
    */
   after(length: number, held: boolean, more: boolean): void {
     const own = this.#own;
+    if (this.#copied) {
+      this.#copied = false;
+      if (more) return;
+      this.#lent.length = 0;
+      if (own !== undefined) give(own);
+      this.#own = undefined;
+      return;
+    }
     if (own === undefined) {
       // What comes next is another body, whose bytes having left says nothing of these.
       if (!more) this.#lent.length = 0;

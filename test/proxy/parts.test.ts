@@ -90,6 +90,27 @@ test('rooms of a body that is over are not taken back when bytes of the next one
   assert.ok(!room.lends);
 });
 
+test('short reads for one who is slow take memory of their own size, and their room is read into again', () => {
+  const room = new ReadRoom();
+  const kept: Buffer[] = [];
+  for (let count = 0; count < 100; count += 1) {
+    room.next.fill(count, 0, 5000);
+    kept.push(room.settle(room.next, 5000).subarray(0, 5000));
+    room.after(5000, true, true);
+  }
+  const memory = new Set(kept.map(({ buffer }) => buffer));
+  assert.ok([...memory].reduce((sum, { byteLength }) => sum + byteLength, 0) < 2 * 100 * 5000);
+  for (const [count, bytes] of kept.entries()) assert.ok(bytes.equals(Buffer.alloc(5000, count)), `read ${count}`);
+  // What fills half a room or more stays where it is.
+  room.next.fill(200);
+  const large = room.settle(room.next, 40_000);
+  assert.equal(large.length, room.next.length);
+  room.after(40_000, true, true);
+  room.settle(room.next, 5000);
+  room.after(5000, true, false);
+  assert.ok(!room.lends);
+});
+
 test('an upstream connection that still holds bytes of an answered request is not kept for the next', () => {
   using deadlines = createDeadlines(() => 0);
   const gone: string[] = [];
