@@ -104,14 +104,14 @@ export async function createAdminServer(deps: AdminDeps): Promise<AdminServer> {
   const close = (): Promise<void> =>
     (closing ??= Promise.all(listening.map((each) => each.close())).then(() => undefined));
   return {
-    async listen({ host, port, demandsToken, tls }) {
+    async listen(address) {
       // One instance for each address: it owns one socket.
-      const created = createApp(deps, surface, demandsToken, tls);
+      const created = createApp(deps, surface, address);
       const { app } = created;
-      await app.listen({ host, port });
+      await app.listen({ host: address.host, port: address.port });
       listening.push(created);
-      const address = app.server.address();
-      return typeof address === 'object' && address !== null ? address.port : port;
+      const bound = app.server.address();
+      return typeof bound === 'object' && bound !== null ? bound.port : address.port;
     },
     renewTls(tls) {
       for (const each of listening) each.renewTls(tls);
@@ -149,13 +149,12 @@ interface Refused {
 function createApp(
   deps: AdminDeps,
   { routes, callers, tellOfRefusal, tellOfRoom }: Surface,
-  demandsToken: boolean,
-  tls: AdminTls | undefined,
+  { host, demandsToken, tls }: AdminListenAddress,
 ): Listening {
   const { config, log, version } = deps;
   const server = `portunus/${version}`;
   const paths = createPathTable(routes);
-  const names = hostNames(deps);
+  const names = hostNames(config.adminHosts, host);
   let clients = tls?.clients;
 
   const app: FastifyInstance = fastify({
@@ -191,9 +190,12 @@ function createApp(
   const known = new WeakMap<FastifyRequest, Caller>();
   // Before the body is read.
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('server', server);
-    const { host, origin, 'sec-fetch-site': secFetchSite } = request.headers;
-    guardAgainstBrowsers({ method: request.method, host, origin, secFetchSite: secFetchSite?.toString() }, names);
+    reply.headers({ ...confining, server });
+    const { host: asked, origin, 'sec-fetch-site': secFetchSite } = request.headers;
+    guardAgainstBrowsers(
+      { method: request.method, host: asked, origin, secFetchSite: secFetchSite?.toString() },
+      names,
+    );
     const demands = { identity: demandsToken, certificates: clients };
     const caller = await authenticate(callers, credentialsOf(request, callers.now, connections), demands);
     known.set(request, caller);
@@ -271,6 +273,9 @@ function contextOptions({ certificates, clients, minVersion, maxVersion, ciphers
   };
 }
 
+/** What browsers and caches must not do with answers. */
+const confining = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
 interface RouteConfig {
   readonly route?: Route;
 }
@@ -293,16 +298,9 @@ function addressOf({ socket }: FastifyRequest): string {
 }
 
 /** Names that a Host field may have besides those browser-guard takes anyway. */
-function hostNames({ config }: AdminDeps): ReadonlySet<string> | 'any' {
-  const { adminListen, adminHosts = [] } = config;
-  if (
-    adminHosts.length === 0 &&
-    !adminListen.every(({ host }) => loopback.check(host, isIPv6(host) ? 'ipv6' : 'ipv4'))
-  ) {
-    return 'any';
-  }
-  const names = [hostname(), ...adminHosts];
-  return new Set(names.map((name) => name.toLowerCase()));
+function hostNames(configured: readonly string[], listensOn: string): ReadonlySet<string> | 'any' {
+  const isOnLoopback = loopback.check(listensOn, isIPv6(listensOn) ? 'ipv6' : 'ipv4');
+  return configured.length === 0 && !isOnLoopback ? 'any' : new Set([hostname().toLowerCase(), ...configured]);
 }
 
 const loopback = new BlockList();

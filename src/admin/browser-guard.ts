@@ -22,7 +22,7 @@ export function guardAgainstBrowsers(request: RequestOrigin, names: ReadonlySet<
   const name = host === undefined ? undefined : hostWithoutPort(host);
   if (names !== 'any' && name !== undefined && !isTrusted(name, names)) {
     throw new PortunusError('ADMIN_HOST_REFUSED', 'The Admin API does not answer to this Host', {
-      hint: 'Call it by an IP address, by localhost or by the name of its machine.',
+      hint: 'Call it by an IP address, by localhost, by the name of its machine or by one of admin_hosts.',
     });
   }
   if (safeMethods.has(method)) return;

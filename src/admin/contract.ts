@@ -14,12 +14,8 @@ export interface AdminConfig {
   /** Wrong tokens that an address may send within a minute. */
   readonly adminAuthFailuresMax: number;
   readonly adminPrivateKeys: 'sealed' | 'visible';
-  readonly adminListen: readonly { readonly host: string; readonly port: number }[];
-  /**
-   * Names with dots that a Host field may have besides localhost and this machine's own. None: as far as `adminListen` is
-   * loopback only, no others; otherwise any.
-   */
-  readonly adminHosts?: readonly string[] | undefined;
+  /** Names with dots, lower case, that a Host field may have besides localhost and this machine's own. */
+  readonly adminHosts: readonly string[];
   readonly sslMinRsaBits: number;
   readonly trustedIpsConfigured: boolean;
 }

@@ -65,6 +65,8 @@ export interface Config {
   readonly statusListen: readonly ListenAddress[];
   /** `on`: listeners that other machines can reach demand tokens. `always`: all do. */
   readonly adminAuth: 'on' | 'always' | 'off';
+  /** Lower case. */
+  readonly adminHosts: readonly string[];
   readonly adminAuthFailuresMax: number;
   /** Of its listeners with TLS; empty: the store's default certificate. Never sent to a worker. */
   readonly adminCertificates: readonly StaticCertificate[];

@@ -161,6 +161,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     statusListen: values.status_listen,
     adminAuth: values.admin_auth,
     adminCertificates: checkCertificates('admin_ssl_cert', values, report),
+    adminHosts: values.admin_hosts,
     adminClients: checkAdminClients(values, report),
     adminAuthFailuresMax: values.admin_auth_failures_max,
     adminPrivateKeys: values.admin_private_keys,

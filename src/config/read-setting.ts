@@ -22,6 +22,7 @@ interface KindValues {
   readonly path: string;
   readonly output: string;
   readonly 'header-name': string;
+  readonly 'host-names': readonly string[];
   readonly 'ip-ranges': readonly string[];
   readonly text: string;
   readonly secret: string;
@@ -105,6 +106,11 @@ const readers: { readonly [Kind in Setting['kind']]: (setting: SettingOf<Kind>, 
   listeners: ({ flags }, { value }) => {
     const parsed = parseListeners(items(value), flags);
     return parsed.kind === 'listeners' ? read(parsed.listeners) : wrong(parsed.expected, parsed.part);
+  },
+  'host-names': (_, { value }) => {
+    const names = items(value).map((text) => text.toLowerCase().replace(/\.$/, ''));
+    const wrongName = names.find((name) => name.length > 253 || !/^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name));
+    return wrongName === undefined ? read(names) : wrong('host names without ports, commas between them', wrongName);
   },
   'ip-ranges': (_, { value }) => readIpRanges(items(value)),
   'pem-sources': ({ word }, { value, base }) => {

@@ -15,7 +15,9 @@ interface Bounded extends Described {
 }
 
 export type Setting =
-  | (Described & { readonly kind: 'switch' | 'path' | 'output' | 'header-name' | 'ip-ranges' | 'text' | 'secret' })
+  | (Described & {
+      readonly kind: 'switch' | 'path' | 'output' | 'header-name' | 'host-names' | 'ip-ranges' | 'text' | 'secret';
+    })
   | (Bounded & { readonly kind: 'integer' | 'workers' | 'size' | 'duration' })
   /** `aliases`: other words for a choice, which Kong's files have. */
   | (Described & {
@@ -114,6 +116,12 @@ export const settings = {
     default: 'on',
     description:
       'Whether the Admin API demands tokens: on where other machines can reach it, always on loopback too; off leaves it open.',
+  },
+  admin_hosts: {
+    kind: 'host-names',
+    default: '',
+    description:
+      'Names with dots that the Admin API answers to, beside addresses, localhost and the name of the machine; without any, all where other machines can reach it, and none on loopback.',
   },
   admin_auth_failures_max: {
     kind: 'integer',

@@ -10,6 +10,7 @@ const readAtStart = {
   adminListen: 'admin_listen',
   statusListen: 'status_listen',
   adminAuth: 'admin_auth',
+  adminHosts: 'admin_hosts',
   adminAuthFailuresMax: 'admin_auth_failures_max',
   adminPrivateKeys: 'admin_private_keys',
   adminBodyMaxBytes: 'admin_body_max_size',

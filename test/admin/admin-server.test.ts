@@ -193,8 +193,78 @@ test('web pages of other origins are kept out, other clients are not', async (t)
   assert.equal(await store.revision(), 0);
 });
 
+test('no page of another origin changes anything, by form, fetch or beacon, whatever the type of its body', async (t) => {
+  const { port, store, send, refusals } = await startAdmin(t);
+  await send('POST', '/apis', { json: api });
+  const revision = await store.revision();
+  const bodies = {
+    'text/plain': JSON.stringify({ ...api, name: 'm' }),
+    'application/x-www-form-urlencoded': 'name=m&request_host=m.test&upstream_url=http://u',
+    'multipart/form-data; boundary=b':
+      '--b\r\nContent-Disposition: form-data; name="name"\r\n\r\nm\r\n--b\r\nContent-Disposition: form-data; name="request_host"\r\n\r\nm.test\r\n--b--\r\n',
+    'application/json': JSON.stringify({ ...api, name: 'm' }),
+  };
+  const marks = [
+    { origin: 'https://evil.example.com' },
+    { origin: 'null' },
+    { origin: `http://127.0.0.1:${port + 1}` },
+    { origin: `http://evil.example.com:${port}` },
+    { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' },
+    { 'sec-fetch-site': 'same-site', origin: `http://127.0.0.1:${port}` },
+  ];
+  let asked = 0;
+  for (const [type, body] of Object.entries(bodies)) {
+    for (const mark of marks) {
+      for (const [method, path] of [
+        ['POST', '/apis'],
+        ['PUT', '/apis'],
+        ['PATCH', '/apis/n'],
+        ['DELETE', '/apis/n'],
+      ] as const) {
+        const headers = { host: `127.0.0.1:${port}`, 'content-type': type, 'content-length': body.length, ...mark };
+        const request = http.request({ port, method, path, headers });
+        request.end(body);
+        const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+        response.resume();
+        assert.equal(response.statusCode, 403, `${method} ${type} ${JSON.stringify(mark)}`);
+        asked += 1;
+      }
+    }
+  }
+  assert.equal(refusals.filter((code) => code === 'ADMIN_ORIGIN_REFUSED').length, asked);
+  assert.equal(await store.revision(), revision);
+});
+
+test('a listener on loopback takes no other names than it was told, though another listener is reached by others', async (t) => {
+  const { port, server } = await startAdmin(t);
+  const reached = await server.listen({ host: '0.0.0.0', port: 0, demandsToken: false, tls: undefined });
+  const status = async (to: number): Promise<number | undefined> => {
+    const request = http.request({ port: to, path: '/apis', headers: { host: 'rebound.example.com' } }).end();
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    response.resume();
+    return response.statusCode;
+  };
+  assert.equal(await status(port), 403);
+  assert.equal(await status(reached), 200);
+});
+
+test('with names that were told a node that other machines reach takes no others', async (t) => {
+  const { port } = await startAdmin(t, { host: '0.0.0.0', config: { adminHosts: ['gateway.example.com'] } });
+  for (const [host, status] of [
+    ['gateway.example.com', 200],
+    ['other.example.com', 403],
+  ] as const) {
+    const request = http.request({ port, path: '/apis', headers: { host } }).end();
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    response.resume();
+    assert.equal(response.statusCode, status);
+    assert.equal(response.headers['cache-control'], 'no-store');
+    assert.equal(response.headers['x-content-type-options'], 'nosniff');
+  }
+});
+
 test('a node that other machines reach is called by whatever name they know, but not by foreign pages', async (t) => {
-  const { port } = await startAdmin(t, { config: { adminListen: [{ host: '0.0.0.0', port: 8001 }] } });
+  const { port } = await startAdmin(t, { host: '0.0.0.0' });
   const host = 'gateway.example.com';
   for (const [headers, status] of [
     [{ host }, 200],
@@ -349,7 +419,7 @@ test('closing lets a request in flight finish, and a server that never listened 
       adminAuthFailuresMax: 1,
       adminBodyMaxBytes: 1,
       adminPrivateKeys: 'sealed',
-      adminListen: [],
+      adminHosts: [],
       sslMinRsaBits: 2048,
       trustedIpsConfigured: false,
     },

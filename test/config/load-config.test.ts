@@ -352,6 +352,15 @@ test('old versions of TLS are refused', () => {
   assert.deepEqual([problem?.name, problem?.value], ['ssl_protocols', 'TLSv1.1']);
 });
 
+test('admin_hosts are names, read in one spelling', () => {
+  assert.deepEqual(loaded({ flags: { admin_hosts: 'Gateway.Example.com., a.test' } }).adminHosts, [
+    'gateway.example.com',
+    'a.test',
+  ]);
+  for (const wrong of ['gateway.example.com:8001', 'https://a.test', '*.a.test', 'a..test'])
+    assert.match(refused({ flags: { admin_hosts: wrong } })[0]?.expected ?? '', /host names without ports/);
+});
+
 test('trusted_ips that are no addresses are refused', () => {
   const [problem] = refused({ flags: { trusted_ips: '10.0.0.0/8, proxy.test' } });
   assert.match(problem?.message ?? '', /^trusted_ips must be a comma separated list in the form of/);

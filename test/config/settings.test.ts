@@ -74,5 +74,6 @@ const words: Partial<Record<Setting['kind'], string>> = {
   workers: '`auto`, or number',
   output: '`stdout`, `off`, or path',
   'header-name': 'name of a header',
+  'host-names': 'host names',
   'ip-ranges': 'addresses',
 };

@@ -53,6 +53,8 @@ export interface FixtureOptions {
   readonly config?: Partial<AdminConfig>;
   readonly deps?: Partial<AdminDeps>;
   readonly demandsToken?: boolean;
+  /** By default 127.0.0.1. */
+  readonly host?: string;
   readonly tls?: AdminTls;
 }
 
@@ -60,7 +62,7 @@ const silent = (): void => undefined;
 
 export async function startAdmin(
   t: TestContext,
-  { config = {}, deps = {}, demandsToken = false, tls }: FixtureOptions = {},
+  { config = {}, deps = {}, demandsToken = false, host = '127.0.0.1', tls }: FixtureOptions = {},
 ): Promise<AdminFixture> {
   const directory = await mkdtemp(path.join(tmpdir(), 'portunus-admin-'));
   const sealer = createSealer(await createKeyringFile(path.join(directory, 'keyring')));
@@ -78,7 +80,7 @@ export async function startAdmin(
       adminAuthFailuresMax: 20,
       adminBodyMaxBytes: 10 * 1024 * 1024,
       adminPrivateKeys: 'sealed',
-      adminListen: [{ host: '127.0.0.1', port: 0 }],
+      adminHosts: [],
       sslMinRsaBits: 2048,
       trustedIpsConfigured: false,
       ...config,
@@ -108,7 +110,7 @@ export async function startAdmin(
     version: '0.0.0-test',
     ...deps,
   });
-  const port = await server.listen({ host: '127.0.0.1', port: 0, demandsToken, tls });
+  const port = await server.listen({ host, port: 0, demandsToken, tls });
   t.after(async () => {
     await server.close();
     await store[Symbol.asyncDispose]();
