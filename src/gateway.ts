@@ -2,6 +2,7 @@
 // sockets and the workers. Everything is disposed in the reverse order of its making.
 import { isIPv6 } from 'node:net';
 import { createAdminServer } from './admin/admin-server.ts';
+import { findRunningGateway } from './cli/running-gateway.ts';
 import { adminTls } from './admin-tls.ts';
 import { demandsToken } from './config/admin-access.ts';
 import type { Config, ListenAddress } from './config/config.ts';
@@ -22,7 +23,7 @@ import { createAcknowledgements } from './replica/acknowledgements.ts';
 import { joinCluster } from './replica/cluster.ts';
 import { follow } from './replica/follower.ts';
 import { loadIdentity, renewId } from './replica/node-identity.ts';
-import { openRunDirectory, type RunningPort } from './run-file.ts';
+import { forgetLeaving, type RunningPort, takeRunDirectory } from './run-file.ts';
 import { type Serving, startServing, workerModule } from './serving.ts';
 import { pageSizeMax } from './store/contract.ts';
 import type { Keyring } from './store/keyring.ts';
@@ -40,20 +41,30 @@ export interface GatewayOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** After the drain. */
+/** For closing files, sockets and processes that have nothing to do any more. */
 const closeTimeoutMs = 1000;
+/** How long a request of the Admin API that is under way may hold up the end of everything but the data plane. */
+const adminCloseTimeoutMs = 10_000;
+const tellEveryMs = 5000;
+const lookForSuccessorEveryMs = 100;
 
 /** Resolves when the gateway has stopped. @throws PortunusError when it cannot start */
 export async function runGateway(options: GatewayOptions): Promise<void> {
   const { config, version, env } = options;
   const startedAt = Date.now();
   const log = createLog({ level: config.logLevel, name: 'portunus' });
+  // The data plane may outlive the rest: what is in flight finishes while a successor has the data directory already.
+  await using dataPlane = new AsyncDisposableStack();
   await using stack = new AsyncDisposableStack();
-  const signals = stack.use(listenForSignals(log));
+  const signals = dataPlane.use(listenForSignals(log));
   const becoming = beginAs(config.user, config.prefix);
-  const directory = stack.use(openRunDirectory(config.prefix));
-  const sockets = becoming.asRoot(() => bindListeningSockets(config.proxyListen, Math.max(1, config.workers)));
-  for (const socket of sockets.flat()) stack.use(socket);
+  const { directory, besideOther } = await takeRunDirectory(config.prefix);
+  dataPlane.defer(() => forgetLeaving(config.prefix));
+  stack.use(directory);
+  const sockets = becoming.asRoot(() =>
+    bindListeningSockets(config.proxyListen, Math.max(1, config.workers), besideOther),
+  );
+  for (const socket of sockets.flat()) dataPlane.use(socket);
   becoming.forGood([process.execPath, workerModule]);
   tellWhoItIs(config, log);
 
@@ -83,7 +94,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   );
   const revision = await changes.revision();
   const serves = { config, keyring, storePath, sealer, ticketSecret, sockets, acknowledgements, log };
-  const serving = stack.use(startServing({ ...serves, fetchCertificate: nodeStore.fetchCertificate }));
+  const serving = dataPlane.use(startServing({ ...serves, fetchCertificate: nodeStore.fetchCertificate }));
   stack.use(
     follow(
       changes,
@@ -146,6 +157,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     },
     'portunus serves',
   );
+  let { drainTimeoutMs, drainDelayMs } = config;
   signals.onReload(async () => {
     // With either of them refused nothing is taken: a key that seals here must open in the workers.
     const changed = options.reload();
@@ -154,18 +166,37 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
     if (taken === undefined) return;
     admin.renewTls(await adminTls(changed, nodeStore.local, sealer));
     await renew(serving, config, changed, taken, log);
+    drainTimeoutMs = changed.drainTimeoutMs;
+    drainDelayMs = changed.drainDelayMs;
   });
   signals.onReopen(() => serving.reopenLogs());
 
   const signal = await signals.stopRequested;
-  log.info({ signal }, 'stopping: no new connections, what is in flight finishes');
-  const over = timeLimit(config.drainTimeoutMs);
-  const drained = Promise.all([Promise.race([admin.close(), over.reached]), serving.drain(config.drainTimeoutMs)]);
-  await Promise.race([drained, signals.stopInsisted]);
-  over.clear();
+  log.info({ signal, drain_delay_ms: drainDelayMs }, 'stopping: what is in flight finishes');
+  directory.leave();
+  const over = timeLimit(Math.min(drainTimeoutMs, adminCloseTimeoutMs));
   // What hangs on a lock that others hold, say, is cut: stores survive that.
-  await within(closeTimeoutMs, stack.disposeAsync());
+  const left = Promise.race([admin.close(), over.reached]).then(() => within(closeTimeoutMs, stack.disposeAsync()));
+  const delay = timeLimit(drainDelayMs);
+  const succeeded = whenSucceeded(config.prefix);
+  const drained = Promise.race([delay.reached, succeeded.reached]).then(() => {
+    succeeded.clear();
+    return serving.drain(drainTimeoutMs);
+  });
+  const telling = setInterval(() => void tellOpen(serving, log), tellEveryMs);
+  await Promise.race([Promise.all([left, drained]), signals.stopInsisted]);
+  clearInterval(telling);
+  over.clear();
+  delay.clear();
+  succeeded.clear();
+  await Promise.all([within(closeTimeoutMs, stack.disposeAsync()), within(closeTimeoutMs, dataPlane.disposeAsync())]);
   log.info({}, 'stopped');
+}
+
+async function tellOpen(serving: Serving, log: Log): Promise<void> {
+  const reports = await serving.reports();
+  const connections = reports.reduce((sum, { report }) => sum + report.connections, 0);
+  log.info({ connections }, 'stopping: connections are still open');
 }
 
 function tellWhoItIs({ user }: Config, log: Log): void {
@@ -204,7 +235,22 @@ async function renew(serving: Serving, running: Config, changed: Config, keyring
   log.info({}, 'the configuration was read again and the workers renewed');
 }
 
-function timeLimit(ms: number): { readonly reached: Promise<void>; clear(): void } {
+/** Reached when another gateway serves from the data directory. */
+function whenSucceeded(prefix: string): TimeLimit {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setInterval(() => {
+    const other = findRunningGateway(prefix);
+    if (other.kind === 'serving' && other.pid !== process.pid) resolve();
+  }, lookForSuccessorEveryMs);
+  return { reached: promise, clear: () => clearInterval(timer) };
+}
+
+interface TimeLimit {
+  readonly reached: Promise<void>;
+  clear(): void;
+}
+
+function timeLimit(ms: number): TimeLimit {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
   return { reached: promise, clear: () => clearTimeout(timer) };

@@ -1,10 +1,16 @@
 // What a running gateway leaves in its data directory for the other commands: portunus.pid, portunus.json with its actual
 // ports, and the lock that keeps a second gateway out.
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { isGateway } from './cli/running-gateway.ts';
 import { isPortunusError, PortunusError, reasonOf } from './lib/errors.ts';
 import { replaceFile } from './lib/replace-file.ts';
 import { takeFileLock } from './store/sqlite/file-lock.ts';
+
+/** How long a start waits for a gateway that is stopping to close its Admin API and store. */
+const letGoMaxMs = 15_000;
+const letGoPollMs = 20;
 
 export interface RunningPort {
   readonly host: string;
@@ -23,6 +29,8 @@ export interface RunFacts {
 export interface RunDirectory extends Disposable {
   /** Tells the other commands that the gateway serves, and where. */
   publish(facts: RunFacts): void;
+  /** Tells a successor that this gateway is about to let go of the directory, and may serve for a while beyond that. */
+  leave(): void;
 }
 
 /**
@@ -46,12 +54,58 @@ export function openRunDirectory(prefix: string): RunDirectory {
     publish(facts) {
       replaceFile(factsFile, `${JSON.stringify(facts)}\n`);
     },
+    leave() {
+      replaceFile(leavingFile(prefix), `${process.pid}\n`);
+    },
     [Symbol.dispose]() {
       rmSync(factsFile, { force: true });
       rmSync(pidFile, { force: true });
       lock[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * As `openRunDirectory`, and waits until a gateway that is stopping has let go of the directory.
+ *
+ * @returns with `besideOther` where it may still be serving
+ */
+export async function takeRunDirectory(
+  prefix: string,
+): Promise<{ readonly directory: RunDirectory; readonly besideOther: boolean }> {
+  const endsAt = performance.now() + letGoMaxMs;
+  for (;;) {
+    const besideOther = isBeingLeft(prefix);
+    try {
+      return { directory: openRunDirectory(prefix), besideOther };
+    } catch (error) {
+      if (!isPortunusError(error, 'ALREADY_RUNNING') || !besideOther || performance.now() > endsAt) throw error;
+    }
+    await pause(letGoPollMs);
+  }
+}
+
+/** The gateway that left it has ended. */
+export function forgetLeaving(prefix: string): void {
+  if (leavingPid(prefix) === process.pid) rmSync(leavingFile(prefix), { force: true });
+}
+
+function isBeingLeft(prefix: string): boolean {
+  const pid = leavingPid(prefix);
+  return pid !== undefined && pid !== process.pid && isGateway(pid);
+}
+
+function leavingPid(prefix: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(leavingFile(prefix), 'utf8').trim());
+    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function leavingFile(prefix: string): string {
+  return path.join(prefix, 'portunus.leaving');
 }
 
 /** Whoever can put files there can put in the keyring and the store. */

@@ -39,7 +39,7 @@ export function isAlive(pid: number): boolean {
 }
 
 /** The id of a process that has ended may be another's by now, so the command line has to be one of ours. */
-function isGateway(pid: number): boolean {
+export function isGateway(pid: number): boolean {
   if (!isAlive(pid)) return false;
   if (!existsSync('/proc/self/cmdline')) return true;
   const words = readText(`/proc/${pid}/cmdline`)?.split('\0') ?? [];

@@ -128,6 +128,7 @@ export interface Config {
   readonly upstreamTrustedCertificates: string | undefined;
 
   readonly drainTimeoutMs: number;
+  readonly drainDelayMs: number;
   readonly drainingWorkersMax: number;
   readonly applyTimeoutMs: number;
   readonly workerTimeoutMs: number;

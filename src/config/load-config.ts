@@ -152,6 +152,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     user: checkUser(values, report),
     workers: values.workers,
     drainTimeoutMs: values.drain_timeout,
+    drainDelayMs: values.drain_delay,
     drainingWorkersMax: values.draining_workers_max,
     applyTimeoutMs: values.apply_timeout,
     workerTimeoutMs: values.worker_timeout,

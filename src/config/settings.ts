@@ -65,6 +65,14 @@ export const settings = {
     max: day,
     description: 'How long requests in flight may take after a stop before their connections are cut.',
   },
+  drain_delay: {
+    kind: 'duration',
+    default: '0s',
+    min: 0,
+    max: 10 * minute,
+    description:
+      'How long new connections are still taken after a stop: until balancers notice it, or, at the longest, until a successor serves.',
+  },
   draining_workers_max: {
     kind: 'integer',
     default: '3',

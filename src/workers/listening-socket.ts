@@ -30,15 +30,17 @@ const { _createServerHandle: createServerHandle } = net as unknown as {
  * One set of sockets for each of `workers`, over which the kernel spreads connections; where the system cannot, the
  * workers share one set.
  *
+ * @param besideOther a gateway of ours that is stopping still listens there
  * @throws LISTEN_FAILED with nothing left bound
  */
 export function bindListeningSockets(
   addresses: readonly ListenAddress[],
   workers: number,
+  besideOther = false,
 ): readonly (readonly ListeningSocket[])[] {
   const sets: ListeningSocket[][] = Array.from({ length: workers }, () => []);
   try {
-    for (const address of addresses) bindOne(address, sets);
+    for (const address of addresses) bindOne(address, sets, besideOther);
     return sets;
   } catch (error) {
     for (const socket of sets.flat()) socket[Symbol.dispose]();
@@ -46,15 +48,12 @@ export function bindListeningSockets(
   }
 }
 
-function bindOne(address: ListenAddress, sets: ListeningSocket[][]): void {
+function bindOne(address: ListenAddress, sets: ListeningSocket[][], besideOther: boolean): void {
   const [first, ...others] = sets;
   if (first === undefined) return;
-  if (others.length === 0) {
-    first.push(bind(address, address.port, false));
-    return;
-  }
   // A socket that shares its port binds beside any other that does: only one that does not finds a stranger there.
-  bind(address, address.port, false)[Symbol.dispose]();
+  if (!besideOther) bind(address, address.port, false)[Symbol.dispose]();
+  // Also where there is but one: a successor binds beside it.
   const leading = bindShared(address, address.port);
   first.push(leading);
   for (const set of others) set.push(leading.shared ? bind(address, leading.port, true) : leading);

@@ -1,7 +1,10 @@
 // A gateway that is reloaded or stopped under load: what can be served is served, and the rest ends in time.
 import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import { expectOk } from '../support/admin.ts';
 import { type Gateway, isAlive, startGateway } from '../support/gateway.ts';
@@ -163,6 +166,57 @@ describe('SIGTERM', () => {
       await until('it is closed', () => socket.closed);
       assert.deepEqual(await gateway.exited, { code: 0, signal: null });
     }
+  });
+});
+
+describe('a successor on the same data directory and ports', () => {
+  for (const count of [1, 2]) {
+    test(`takes over from ${count} ${count === 1 ? 'worker' : 'workers'} with no connection refused and no request lost, while the old gateway finishes`, async (t) => {
+      const prefix = mkdtempSync(path.join(os.tmpdir(), 'portunus-test-'));
+      t.after(() => rmSync(prefix, { recursive: true, force: true }));
+      await using upstream = await startHeldUpstream();
+      const settings = { drain_delay: '60s' };
+      await using before = await startGateway({ workers: count, prefix, settings });
+      await publish(before, upstream.url);
+      const transfer = heldRequest(before);
+      await until('it is under way', () => upstream.held() === 1);
+      const loads = startLoads(before);
+      await someAnswered(loads);
+      before.kill('SIGTERM');
+      await using after = await startGateway({
+        workers: count,
+        prefix,
+        settings: {
+          ...settings,
+          proxy_listen: `127.0.0.1:${before.plainPort}, 127.0.0.1:${before.tlsPort} ssl`,
+        },
+      });
+      await until('the old one has logged that it drains', () => before.output().includes('stopping'));
+      await someAnswered(loads);
+      upstream.release();
+      assert.equal(await transfer, '100000');
+      assert.deepEqual(await before.exited, { code: 0, signal: null });
+      await someAnswered(loads);
+      await Promise.all(loads.map((load) => load.stop()));
+      assert.deepEqual(
+        loads.flatMap(({ lost }) => lost),
+        [],
+      );
+      assert.ok(loads.every(({ refused }) => refused === 0));
+      assert.ok(loads.flatMap(({ cutNew }) => cutNew).length <= count * 2);
+      const apis = (await (await fetch(`${after.admin}/apis`)).json()) as { readonly total: number };
+      assert.equal(apis.total, 1);
+      assert.ok(!existsSync(path.join(prefix, 'portunus.leaving')));
+    });
+  }
+
+  test('is not let onto ports that a stranger has, nor onto a data directory that nobody leaves', async () => {
+    await using gateway = await startGateway({ workers: 1 });
+    await assert.rejects(startGateway({ workers: 1, prefix: gateway.prefix }), /another gateway/);
+    await assert.rejects(
+      startGateway({ workers: 1, settings: { proxy_listen: `127.0.0.1:${gateway.plainPort}` } }),
+      /EADDRINUSE/,
+    );
   });
 });
 
