@@ -105,7 +105,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       unusableApis: catalog.unusableApis,
       unusablePlugins: catalog.unusablePlugins,
       counters: counters.snapshot(),
-      residentBytes: process.memoryUsage.rss(),
+      residentBytes: residentBytes(),
     }),
     reopenLogs() {
       accessLog?.reopen();
@@ -147,4 +147,13 @@ function openAccessLog(destination: string, counters: CountersWithSnapshot, log:
     dropped: (lines) => counters.accessLinesDropped(lines),
     failed: (error) => log.error({ destination, reason: error.message }, 'the access log cannot be written'),
   });
+}
+
+/** 0 where the system cannot say: without a descriptor left it has no file to read it from. */
+function residentBytes(): number {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return 0;
+  }
 }

@@ -8,6 +8,7 @@ import { demandsToken } from './config/admin-access.ts';
 import type { Config, ListenAddress } from './config/config.ts';
 import { formatAddress } from './config/listeners.ts';
 import { waitsForRestart } from './config/waits-for-restart.ts';
+import { tellOfFileLimit } from './file-limit.ts';
 import { beginAs, isRoot } from './lib/become-user.ts';
 import { keyringSource, openKeyring } from './keyring-source.ts';
 import { PortunusError, reasonOf } from './lib/errors.ts';
@@ -67,6 +68,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   for (const socket of sockets.flat()) dataPlane.use(socket);
   becoming.forGood([process.execPath, workerModule]);
   tellWhoItIs(config, log);
+  tellOfFileLimit(config, log);
 
   const keyring = await openKeyring(config, env, (file) =>
     log.info({ keyring: file }, 'made a keyring; keep a copy of it apart from copies of the store'),

@@ -29,6 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const composition = new Set([
   'main.ts',
   'admin-tls.ts',
+  'file-limit.ts',
   'gateway.ts',
   'export-command.ts',
   'import-command.ts',

@@ -191,6 +191,12 @@ const table = {
     'The upstream answered with something that is not a valid HTTP/1.x response.',
   ),
   UPSTREAM_EXHAUSTED: upstream(503, 'All upstream_connections_max connections are in use.'),
+  UPSTREAM_FILES_EXHAUSTED: {
+    status: 503,
+    blame: 'operator',
+    retry: true,
+    summary: 'This gateway may open no more files, so no connection to the upstream: raise the limit (ulimit -n).',
+  },
   UPSTREAM_CONNECT_TIMEOUT: upstream(504, 'The upstream did not accept the connection in time.'),
   UPSTREAM_SEND_TIMEOUT: upstream(504, 'The upstream did not take the request in time.'),
   UPSTREAM_READ_TIMEOUT: upstream(504, 'The upstream did not answer in time.'),

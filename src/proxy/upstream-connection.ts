@@ -29,7 +29,13 @@ export const failure = {
   sendTimeout: { code: 'UPSTREAM_SEND_TIMEOUT', kind: 'timeout' },
   readTimeout: { code: 'UPSTREAM_READ_TIMEOUT', kind: 'timeout' },
   exhausted: { code: 'UPSTREAM_EXHAUSTED', kind: 'exhausted' },
+  noFiles: { code: 'UPSTREAM_FILES_EXHAUSTED', kind: 'exhausted' },
 } as const satisfies Record<string, Failure>;
+
+/** What an error before the connection was made means. @param otherwise when it is the upstream's */
+export function connectFailure({ code }: NodeJS.ErrnoException, otherwise: Failure): Failure {
+  return code === 'EMFILE' || code === 'ENFILE' ? failure.noFiles : otherwise;
+}
 
 /** Who is told what comes back. Any of these may close or release the connection. */
 export interface UpstreamSink {
@@ -141,7 +147,10 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
     });
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => this.#onEnd());
-    socket.on('error', () => this.#onClose());
+    socket.on('error', (error) => {
+      this.#connectFailure = connectFailure(error, this.#connectFailure);
+      this.#onClose();
+    });
     socket.on('close', () => this.#onClose());
   }
 

@@ -8,7 +8,13 @@ import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Counters } from '../observe/contract.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { ProxySettings } from './settings.ts';
-import { type Failure, failure, type UpstreamSink, type UpstreamTimeouts } from './upstream-connection.ts';
+import {
+  connectFailure,
+  type Failure,
+  failure,
+  type UpstreamSink,
+  type UpstreamTimeouts,
+} from './upstream-connection.ts';
 import { UpstreamStream } from './upstream-stream.ts';
 
 /** Until the upstream has said how many streams it takes (RFC 9113 section 6.5.2 recommends that it be no fewer). */
@@ -56,6 +62,7 @@ export function createUpstreamSessions(
       this.#upstream = upstream;
       this.deadline = deadlines.now() + timeouts.connectTimeoutMs;
       const socket = openSocket(upstream);
+      socket.once('error', (error) => (this.#connectFailure = connectFailure(error, this.#connectFailure)));
       if (upstream.tls) socket.once('connect', () => (this.#connectFailure = failure.tls));
       // The types do not know `strictSingleValueFields`; the documentation does.
       const options: ClientSessionOptions & { strictSingleValueFields: boolean } = {

@@ -151,13 +151,19 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
     };
     workers.set(worker.id, worker);
     child.on('message', (message) => receive(worker, message as FromWorker<Report>));
-    child.on('error', (error) => log.error({ worker: worker.id, reason: error.message }, 'worker process error'));
-    child.on('exit', (code, signal) => {
-      ended(worker, code, signal);
-      exit.resolve();
+    child.on('error', (error) => {
+      log.error({ worker: worker.id, reason: error.message }, 'worker process error');
+      // There never was a process, for want of descriptors or memory say: nothing else tells of its end.
+      if (child.pid === undefined) over(null, null);
     });
+    child.on('exit', over);
     send(worker, { kind: 'start', ...start });
     return worker;
+
+    function over(code: number | null, signal: NodeJS.Signals | null): void {
+      ended(worker, code, signal);
+      exit.resolve();
+    }
   }
 
   function receive(worker: Worker<Report>, message: FromWorker<Report>): void {
@@ -194,7 +200,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
   }
 
   function ended(worker: Worker<Report>, code: number | null, signal: NodeJS.Signals | null): void {
-    workers.delete(worker.id);
+    if (!workers.delete(worker.id)) return;
     acknowledgements.leave(worker.id);
     if (stopping || worker.state === 'draining') return;
     log.error({ worker: worker.id, pid: worker.child.pid, code, signal }, 'worker ended unexpectedly');
