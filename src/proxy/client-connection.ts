@@ -196,15 +196,16 @@ export class ClientConnection implements Downstream, Timed {
     }
   }
 
-  sendOwn({ statusText, fields, hsts, body }: OwnResponse, requestId: string): void {
-    const { method } = this.#request;
+  sendOwn({ statusText, fields, hsts, body }: OwnResponse, requestId: string): number {
+    const bodiless = this.#request.method === 'HEAD';
     this.#writer.text(
       `HTTP/1.1 ${statusText}\r\nServer: portunus\r\n${this.#services.dateLine()}Content-Type: application/json; charset=utf-8\r\nContent-Length: ${
         body.length
       }\r\nX-Portunus-Request-Id: ${requestId}\r\n${hsts}${fields}${this.#persistence(fields === '' ? '' : 'Upgrade')}\r\n${
-        method === 'HEAD' ? '' : body
+        bodiless ? '' : body
       }`,
     );
+    return bodiless ? 0 : body.length;
   }
 
   flush(): boolean {

@@ -2,6 +2,7 @@
 // request is exchange.ts's; frames, flow control and HPACK are node:http2's.
 import { constants, type ServerHttp2Stream, type ServerStreamResponseOptions } from 'node:http2';
 import type { FieldLines } from '../http1/field-lines.ts';
+import { field } from '../http1/field-names.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Response } from '../http1/message.ts';
 import { fieldsObject, pushFields } from '../http2/fields.ts';
@@ -19,6 +20,8 @@ import { Pace } from './pace.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 const never = Number.POSITIVE_INFINITY;
+/** Not gRPC-Web, which is HTTP to a proxy. */
+const grpcRequest = /^application\/grpc(?:[+;]|$)/i;
 
 const withBody: ServerStreamResponseOptions & { readonly sendDate: boolean } = { sendDate: false };
 const withTrailers = { ...withBody, waitForTrailers: true };
@@ -156,17 +159,31 @@ export class ClientStream implements Downstream, Timed {
     else this.#stream.end(last);
   }
 
-  sendOwn({ status, hsts, body }: OwnResponse, requestId: string): void {
-    if (!this.#isOpen) return;
+  sendOwn({ status, hsts, body, grpcStatus, grpcMessage }: OwnResponse, requestId: string): number {
+    if (!this.#isOpen) return 0;
+    const grpc = grpcRequest.test(this.#request.fields.find(field.contentType) ?? '');
     const text = Buffer.from(body);
-    this.#head = [':status', String(status), 'server', 'portunus'];
+    this.#head = [':status', grpc ? '200' : String(status), 'server', 'portunus'];
     pushFields(this.#services.dateLine(), this.#head);
-    this.#head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(text.length));
+    // Its clients read an error from trailers, or from a response that is nothing else.
+    if (grpc)
+      this.#head.push(
+        'content-type',
+        'application/grpc',
+        'grpc-status',
+        String(grpcStatus),
+        'grpc-message',
+        grpcMessage,
+      );
+    else this.#head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(text.length));
     this.#head.push('x-portunus-request-id', requestId);
     pushFields(hsts, this.#head);
-    this.#headOptions = this.#request.method === 'HEAD' ? withoutBody : withBody;
+    const bodiless = grpc || this.#request.method === 'HEAD';
+    this.#headOptions = bodiless ? withoutBody : withBody;
     this.#respond();
-    if (this.#request.method !== 'HEAD') this.#stream.end(text);
+    if (bodiless) return 0;
+    this.#stream.end(text);
+    return text.length;
   }
 
   flush(): boolean {

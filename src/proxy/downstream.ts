@@ -22,7 +22,7 @@ export interface Downstream {
   /** The response's body is whole. */
   sendEnd(trailers: FieldLines | undefined): void;
   /** A whole response of our own. */
-  sendOwn(response: OwnResponse, requestId: string): void;
+  sendOwn(response: OwnResponse, requestId: string): number;
   /** False: wait for `onDownstreamDrain` before giving more. */
   flush(): boolean;
   /** Bytes that were sent may not have left yet. */

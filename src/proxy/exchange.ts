@@ -193,8 +193,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     const response = ownResponse(code, this.requestId, this.#request, this.#hsts);
     this.status = response.status;
     this.errorCode = code;
-    this.responseBodyBytes = this.#request.method === 'HEAD' ? 0 : response.body.length;
-    this.#downstream.sendOwn(response, this.requestId);
+    this.responseBodyBytes = this.#downstream.sendOwn(response, this.requestId);
     this.#downstream.exchangeEnded(this.#record());
   }
 

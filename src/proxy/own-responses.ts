@@ -36,7 +36,25 @@ export interface OwnResponse {
   readonly hsts: string;
   /** JSON. */
   readonly body: string;
+  /** What a gRPC client gets in its place. */
+  readonly grpcStatus: number;
+  readonly grpcMessage: string;
 }
+
+/**
+ * The status of gRPC for one of HTTP: as its clients take it from a server that does not speak gRPC
+ * (grpc/doc/http-grpc-status-mapping.md), and RESOURCE_EXHAUSTED for what is too large. Else UNKNOWN.
+ */
+const grpcStatuses: Readonly<Record<number, number>> = {
+  400: 13,
+  404: 12,
+  413: 8,
+  431: 8,
+  502: 14,
+  503: 14,
+  504: 14,
+};
+const grpcUnknown = 2;
 
 /** @param request for HTTP_ROUTE_NOT_FOUND, which tells what was asked */
 export function ownResponse(
@@ -54,6 +72,8 @@ export function ownResponse(
     fields: code === 'HTTP_TLS_REQUIRED' ? 'Upgrade: TLS/1.2, HTTP/1.1\r\n' : '',
     hsts,
     body: JSON.stringify(bodyOf(code, message, requestId, request)),
+    grpcStatus: grpcStatuses[status] ?? grpcUnknown,
+    grpcMessage: code === undefined ? message : `${code}: ${message}`,
   };
 }
 

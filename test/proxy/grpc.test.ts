@@ -202,9 +202,40 @@ test('without a server the call is unavailable, and with it back the next one su
   await gone[Symbol.asyncDispose]();
   await using gateway = await startGateway({ upstreamPort: gone.port, ...http2 });
   using client = connect(gateway.port);
-  assert.equal((await unary(client, 'hello')).error?.code, grpc.status.UNAVAILABLE);
+  const { error, metadata } = await unary(client, 'hello');
+  assert.equal(error?.code, grpc.status.UNAVAILABLE);
+  assert.equal(error?.details, 'UPSTREAM_CONNECT_FAILED: An invalid response was received from the upstream server');
+  assert.equal(metadata.get('x-portunus-request-id').length, 0, 'all of it is in one head');
   assert.deepEqual(gateway.counted, ['failed:connect', 'request:502']);
 });
+
+for (const [name, options, code, details] of [
+  ['that no API takes', { match: () => undefined }, grpc.status.UNIMPLEMENTED, 'HTTP_ROUTE_NOT_FOUND: Not found'],
+  [
+    'with more fields than are allowed',
+    { settings: { requestHeadersMax: 6 } },
+    grpc.status.RESOURCE_EXHAUSTED,
+    'HTTP_FIELDS_TOO_MANY: Request header fields too large',
+  ],
+  [
+    'that must come over TLS',
+    { route: { httpsOnly: true } },
+    grpc.status.UNKNOWN,
+    'HTTP_TLS_REQUIRED: Please use HTTPS protocol',
+  ],
+] as const) {
+  test(`a call ${name} gets a status of gRPC, and the log that of HTTP`, async () => {
+    await using gateway = await startGateway({ ...http2, ...options });
+    using client = connect(gateway.port);
+    const metadata = new grpc.Metadata();
+    for (const key of ['one', 'two']) metadata.set(key, 'x');
+    const { error } = await unary(client, 'hello', metadata);
+    assert.equal(error?.code, code);
+    assert.equal(error?.details, details);
+    assert.ok((gateway.entries[0]?.status ?? 0) >= 400);
+    assert.equal(gateway.entries[0]?.responseBodyBytes, 0);
+  });
+}
 
 test('over TLS the upstream must speak HTTP/2, and its certificate counts', async () => {
   const { cert, key } = makeSelfSigned({ names: ['localhost'] });
