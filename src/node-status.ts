@@ -76,10 +76,11 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
     },
 
     async metrics() {
-      const [reports, storeRevision, certificates] = await Promise.all([
+      const [reports, storeRevision, certificates, authorities] = await Promise.all([
         serving.reports(),
         store.revision(),
         store.soonestToExpire(metricsCertificatesMax),
+        store.authoritiesSoonestToExpire(metricsCertificatesMax),
       ]);
       return metrics.render({
         version,
@@ -95,6 +96,7 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
         storeReachable: trouble() === undefined,
         appliedRevision: acknowledgements.applied(),
         certificates,
+        authorities,
       });
     },
   };

@@ -64,9 +64,16 @@ export interface CaCertificate {
   readonly notAfter: Milliseconds;
   /** The certificates it has revoked: PEM, one block, signed by it. */
   readonly crl: string | null;
+  /** From then on its list may not be believed; null: there is none, or it says nothing. */
+  readonly crlNextUpdate: Milliseconds | null;
   readonly tags: readonly string[];
   readonly createdAt: Milliseconds;
   readonly updatedAt: Milliseconds;
+}
+
+/** From then on nobody's certificate stands on it: it has expired, or its list may not be believed. */
+export function expiryOf({ notAfter, crlNextUpdate }: CaCertificate): Milliseconds {
+  return Math.min(notAfter, crlNextUpdate ?? Infinity);
 }
 
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';

@@ -120,6 +120,7 @@ const emptyAuthority: CaCertificate = {
   notBefore: 0,
   notAfter: 0,
   crl: null,
+  crlNextUpdate: null,
   tags: [],
   createdAt: 0,
   updatedAt: 0,

@@ -21,6 +21,8 @@ export interface MetricsFacts {
   /** By error code. */
   readonly adminRefusals: Readonly<Record<string, number>>;
   readonly certificates: readonly CertificateFacts[];
+  /** By their subjects. */
+  readonly authorities: readonly CertificateFacts[];
 }
 
 export interface WorkerFacts {
@@ -189,6 +191,13 @@ export const metrics = {
     labels: ['id', 'name'],
     read: ({ certificates }) =>
       certificates.map(({ id, name, notAfter }) => ({ labels: { id, name }, value: notAfter / 1000 })),
+  },
+  portunus_ca_certificate_not_after_timestamp_seconds: {
+    help: 'From when on a CA certificate vouches for nobody: it or its revocation list runs out, in seconds since 1970.',
+    type: 'gauge',
+    labels: ['id', 'subject'],
+    read: ({ authorities }) =>
+      authorities.map(({ id, name, notAfter }) => ({ labels: { id, subject: name }, value: notAfter / 1000 })),
   },
   portunus_store_revision: {
     help: 'The last revision of the store, as far as this node knows.',

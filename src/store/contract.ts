@@ -105,7 +105,7 @@ export interface Expiry {
   readonly id: string;
   /** One of the names bound to it, else its subject. */
   readonly name: string;
-  /** Of the sooner of its pairs, milliseconds since the epoch. */
+  /** Of the sooner of its pairs, or of an authority and its list; milliseconds since the epoch. */
   readonly notAfter: number;
 }
 
@@ -165,6 +165,8 @@ export interface StoreReader {
   rememberedIntermediates(after: Intermediate | undefined, limit: number): Promise<readonly Intermediate[]>;
   /** The `limit` certificates that expire first, whoever owns them. */
   soonestToExpire(limit: number): Promise<readonly Expiry[]>;
+  /** The `limit` authorities that run out first, by their subjects: they, or their lists. */
+  authoritiesSoonestToExpire(limit: number): Promise<readonly Expiry[]>;
   /** Every master key under which something is sealed, the store's own secrets included; in the order of their ids. */
   keysInUse(): Promise<readonly KeyUse[]>;
   /** Certificates of any owner with a private key that is sealed under another key, at most `limit`. */

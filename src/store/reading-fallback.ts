@@ -51,6 +51,7 @@ export function withFallback(store: Store, replica: StoreReader, isUsable: () =>
       'intermediates',
       'rememberedIntermediates',
       'soonestToExpire',
+      'authoritiesSoonestToExpire',
       'keysInUse',
       'certificatesNotSealedUnder',
       'sealedSecret',

@@ -32,6 +32,8 @@ export interface AuthorityFacts {
   readonly notAfter: number;
   /** PEM. */
   readonly crl: string | undefined;
+  /** Undefined: there is no list, or it does not say. */
+  readonly crlNextUpdate: number | undefined;
 }
 
 export type AuthorityResult =
@@ -53,7 +55,15 @@ export function intakeAuthority(input: AuthorityInput): AuthorityResult {
   const { pem, fingerprint, subject, notBefore, notAfter } = certificate;
   return {
     kind: 'accepted',
-    authority: { certificate: pem, fingerprint, subject, notBefore, notAfter, crl: crl?.pem },
+    authority: {
+      certificate: pem,
+      fingerprint,
+      subject,
+      notBefore,
+      notAfter,
+      crl: crl?.pem,
+      crlNextUpdate: crl?.list.nextUpdate,
+    },
     warnings,
   };
 }

@@ -103,6 +103,7 @@ export function fakeCaCertificate(id: string, fields: Partial<CaCertificate> = {
     notBefore: 1_600_000_000_000,
     notAfter: 1_900_000_000_000,
     crl: null,
+    crlNextUpdate: null,
     tags: [],
     createdAt: 1_700_000_000_000,
     updatedAt: 1_700_000_000_000,

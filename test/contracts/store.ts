@@ -332,6 +332,22 @@ export function storeContract(name: string, openStore: OpenStore): void {
       ]);
     });
 
+    test('the authorities that run out first come by their subjects, as they or their lists do', async () => {
+      await using opened = await openStore();
+      await opened.store.transact('test', async (tx) => {
+        await tx.caCertificates.insert(fakeCaCertificate('a', { notAfter: 3 }));
+        await tx.caCertificates.insert(fakeCaCertificate('b', { notAfter: 9, crlNextUpdate: 2 }));
+        await tx.caCertificates.insert(fakeCaCertificate('c', { notAfter: 1 }));
+        await tx.caCertificates.replace(fakeCaCertificate('c', { notAfter: 4, crlNextUpdate: 5 }));
+      });
+      assert.deepEqual(await opened.store.authoritiesSoonestToExpire(9), [
+        { id: 'b', name: 'CN=b', notAfter: 2 },
+        { id: 'a', name: 'CN=a', notAfter: 3 },
+        { id: 'c', name: 'CN=c', notAfter: 4 },
+      ]);
+      assert.equal((await opened.store.authoritiesSoonestToExpire(1)).length, 1);
+    });
+
     test('certificates by expiry come soonest first, page by page, those of their owner only', async () => {
       await using opened = await openStore();
       const { store } = opened;

@@ -145,5 +145,6 @@ function facts(): NodeFacts {
     storeReachable: true,
     appliedRevision: 6,
     certificates: [{ id: 'a', name: 'a.test', notAfter: 1000 }],
+    authorities: [{ id: 'b', name: 'CN=b', notAfter: 2000 }],
   };
 }

@@ -230,7 +230,14 @@ class Source implements ReplicaSource {
       } else if (dice < 0.68) {
         const id = `a${pick(3)}`;
         if (this.#random() < 0.5) drop('ca_certificates', id);
-        else put('ca_certificates', id, { fingerprint: `print ${id}`, doc: `authority ${serial}`, tags });
+        else
+          put('ca_certificates', id, {
+            fingerprint: `print ${id}`,
+            subject: id,
+            doc: `authority ${serial}`,
+            not_after: serial,
+            tags,
+          });
       } else if (dice < 0.72) {
         const id = `h${pick(3)}`;
         const clientCertificate = { mode: 'required', authorities: [`a${pick(3)}`], depth: 1 };

@@ -50,6 +50,8 @@ export function nodeRoutes(deps: AdminDeps): readonly Route[] {
               plugins: await store.plugins.count(),
               certificates: await store.certificates.count({ owner: 'any' }),
               snis: await store.snis.count(),
+              ca_certificates: await store.caCertificates.count(),
+              hosts: await store.hostPolicies.count(),
             },
           },
         };

@@ -1,6 +1,6 @@
 // A CA certificate as today's dialect spells it, and its revocation list, which Kong has no field for.
 import { Type, type Static } from 'typebox';
-import type { CaCertificate } from '../../model/entities.ts';
+import { expiryOf, type CaCertificate } from '../../model/entities.ts';
 import { certificateBytes, ignored, nullable, uuid } from '../schemas.ts';
 import { tagList } from './certificate-fields.ts';
 
@@ -17,6 +17,7 @@ export const caCertificateBody = Type.Object(
     crl: Type.Optional(nullable(crlBytes)),
     tags: Type.Optional(nullable(tagList)),
     cert_digest: Type.Optional(ignored),
+    expires_at: Type.Optional(ignored),
     created_at: Type.Optional(ignored),
     updated_at: Type.Optional(ignored),
   },
@@ -34,6 +35,7 @@ export const caCertificateAnswer = Type.Object({
   tags: nullable(tagList),
   created_at: seconds,
   updated_at: seconds,
+  expires_at: Type.Integer({ description: 'When it, or its list, runs out: seconds since the epoch.' }),
 });
 
 export function showCaCertificate(authority: CaCertificate): Static<typeof caCertificateAnswer> {
@@ -46,5 +48,6 @@ export function showCaCertificate(authority: CaCertificate): Static<typeof caCer
     tags: tags.length === 0 ? null : [...tags],
     created_at: Math.floor(createdAt / 1000),
     updated_at: Math.floor(updatedAt / 1000),
+    expires_at: Math.floor(expiryOf(authority) / 1000),
   };
 }

@@ -35,7 +35,8 @@ export function composeCaCertificate(
   const changed = values.cert !== undefined || values.crl !== undefined;
   const result = intakeAuthority({
     certificate,
-    crl: (Object.hasOwn(values, 'crl') ? values.crl : kept?.crl) ?? undefined,
+    // Kong's clients know no such field: what it has revoked stays so until somebody says otherwise, also with PUT.
+    crl: (Object.hasOwn(values, 'crl') ? values.crl : stored?.crl) ?? undefined,
     crlBefore: stored?.crl ?? undefined,
     now,
     minRsaBits: sslMinRsaBits,
@@ -50,12 +51,13 @@ export function composeCaCertificate(
     );
   }
   if (result.kind === 'refused' || problems.length > 0) throw inputInvalid(problems);
-  const { crl, ...facts } = result.authority;
+  const { crl, crlNextUpdate, ...facts } = result.authority;
   return {
     authority: {
       id,
       ...facts,
       crl: crl ?? null,
+      crlNextUpdate: crlNextUpdate ?? null,
       tags: values.tags === undefined ? (kept?.tags ?? []) : [...new Set(values.tags)],
       createdAt: stored?.createdAt ?? now,
       updatedAt: now,

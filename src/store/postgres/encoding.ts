@@ -1,5 +1,15 @@
 // Entities ↔ rows. The columns and their values are those of the embedded store, so its encoding is used.
-import type { Api, Binding, CaCertificate, Certificate, HostPolicy, Plugin, Sni, Token } from '../../model/entities.ts';
+import {
+  expiryOf,
+  type Api,
+  type Binding,
+  type CaCertificate,
+  type Certificate,
+  type HostPolicy,
+  type Plugin,
+  type Sni,
+  type Token,
+} from '../../model/entities.ts';
 import type { Expiry } from '../contract.ts';
 import * as sqlite from '../sqlite/encoding.ts';
 import type { PgRow } from './client.ts';
@@ -61,8 +71,15 @@ export function fromToken(token: Token): NewRow {
 }
 
 export function fromCaCertificate(authority: CaCertificate): NewRow {
-  const { id, fingerprint, tags } = authority;
-  return { id, fingerprint, doc: JSON.stringify(authority), tags: JSON.stringify(tags) };
+  const { id, fingerprint, subject, tags } = authority;
+  return {
+    id,
+    fingerprint,
+    subject,
+    doc: JSON.stringify(authority),
+    not_after: expiryOf(authority),
+    tags: JSON.stringify(tags),
+  };
 }
 
 export function fromHostPolicy(policy: HostPolicy): NewRow {

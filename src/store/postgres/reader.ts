@@ -1,7 +1,7 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
 import type { Change } from '../../model/entities.ts';
 import { readAudit } from '../audit-sql.ts';
-import type { Collection, StoreReader } from '../contract.ts';
+import type { Collection, Expiry, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { PgRow, PgStatements } from './client.ts';
 import {
@@ -105,6 +105,13 @@ export function createReader(statements: PgStatements): StoreReader {
         limit,
       );
       return rows.map(toExpiry);
+    },
+    async authoritiesSoonestToExpire(limit) {
+      const rows = await statements.query(
+        'SELECT id, not_after AS "notAfter", subject AS name FROM ca_certificates ORDER BY not_after LIMIT $1',
+        limit,
+      );
+      return rows as unknown as readonly Expiry[];
     },
     ...keyUse(statements),
     async sealedSecret(name) {

@@ -15,7 +15,7 @@ const columns: Readonly<Record<EntityTable, string>> = {
     created_at, updated_at, revision`,
   snis: 'sequence, id, name, certificate_id, tags, created_at, updated_at, revision',
   tokens: 'sequence, id, name, prefix, doc, revision',
-  ca_certificates: 'sequence, id, fingerprint, doc, tags, revision',
+  ca_certificates: 'sequence, id, fingerprint, subject, doc, not_after, tags, revision',
   host_policies: 'sequence, id, name, doc, revision',
 };
 const bindingColumns = 'name, certificate_id, holder, holder_id';

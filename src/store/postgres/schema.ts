@@ -150,11 +150,13 @@ export const migrations: readonly Migration[] = [
   -- Authorities that clients' certificates may stand on, and which names and APIs demand such certificates.
   CREATE TABLE ca_certificates (
     sequence bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    id text COLLATE "C" NOT NULL UNIQUE, fingerprint text COLLATE "C" NOT NULL UNIQUE,
+    id text COLLATE "C" NOT NULL UNIQUE, fingerprint text COLLATE "C" NOT NULL UNIQUE, subject text NOT NULL,
     doc text NOT NULL,                       -- the CaCertificate as JSON
+    not_after bigint NOT NULL,               -- of it or of its list, the sooner, milliseconds
     tags text NOT NULL,                      -- JSON array
     revision bigint NOT NULL
   );
+  CREATE INDEX ca_certificates_not_after ON ca_certificates (not_after);
   CREATE TABLE ca_certificate_tags (tag text COLLATE "C" NOT NULL, sequence bigint NOT NULL, PRIMARY KEY (tag, sequence));
   CREATE INDEX ca_certificate_tags_sequence ON ca_certificate_tags (sequence);
   CREATE TABLE host_policies (

@@ -1,7 +1,7 @@
 // The store's questions in SQL. Each is one statement, so that each answer is of one revision.
 import type { Change } from '../../model/entities.ts';
 import { readAudit } from '../audit-sql.ts';
-import type { Collection, Intermediate, StoreReader } from '../contract.ts';
+import type { Collection, Expiry, Intermediate, StoreReader } from '../contract.ts';
 import { pageBounds, toPaged } from '../cursor.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import {
@@ -126,6 +126,11 @@ export function createReader(connection: Connection): StoreReader {
           limit,
         )
         .map(toExpiry);
+    },
+    async authoritiesSoonestToExpire(limit) {
+      return connection
+        .all('SELECT id, not_after AS notAfter, subject AS name FROM ca_certificates ORDER BY not_after LIMIT ?', limit)
+        .map((row) => ({ ...(row as unknown as Expiry) }));
     },
     ...keyUse(connection),
     async sealedSecret(name) {

@@ -111,11 +111,13 @@ export const migrations: readonly string[] = [
   `
   CREATE TABLE ca_certificates (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE, fingerprint TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL UNIQUE, fingerprint TEXT NOT NULL UNIQUE, subject TEXT NOT NULL,
     doc TEXT NOT NULL,                       -- the CaCertificate as JSON
+    not_after INTEGER NOT NULL,              -- of it or of its list, the sooner, milliseconds
     tags TEXT NOT NULL,                      -- JSON array
     revision INTEGER NOT NULL
   ) STRICT;
+  CREATE INDEX ca_certificates_not_after ON ca_certificates (not_after);
   CREATE TABLE ca_certificate_tags (tag TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (tag, sequence))
     STRICT, WITHOUT ROWID;
   CREATE TABLE host_policies (

@@ -1,13 +1,14 @@
 // Insert, update and delete of each entity, with the tables that its lists are looked up by.
-import type {
-  Api,
-  CaCertificate,
-  Certificate,
-  ClientCertificateRule,
-  HostPolicy,
-  Plugin,
-  Sni,
-  Token,
+import {
+  expiryOf,
+  type Api,
+  type CaCertificate,
+  type Certificate,
+  type ClientCertificateRule,
+  type HostPolicy,
+  type Plugin,
+  type Sni,
+  type Token,
 } from '../../model/entities.ts';
 import type { Table } from '../rows.ts';
 import type { Connection } from './connection.ts';
@@ -85,10 +86,12 @@ export function caCertificateTable(connection: Connection): Table<CaCertificate>
   return {
     async insert(authority, revision) {
       connection.run(
-        'INSERT INTO ca_certificates (id, fingerprint, doc, tags, revision) VALUES (?, ?, ?, ?, ?)',
+        'INSERT INTO ca_certificates (id, fingerprint, subject, doc, not_after, tags, revision) VALUES (?, ?, ?, ?, ?, ?, ?)',
         authority.id,
         authority.fingerprint,
+        authority.subject,
         JSON.stringify(authority),
+        expiryOf(authority),
         JSON.stringify(authority.tags),
         revision,
       );
@@ -97,9 +100,11 @@ export function caCertificateTable(connection: Connection): Table<CaCertificate>
     async update(authority, revision) {
       tags.drop(authority.id);
       connection.run(
-        'UPDATE ca_certificates SET fingerprint = ?, doc = ?, tags = ?, revision = ? WHERE id = ?',
+        'UPDATE ca_certificates SET fingerprint = ?, subject = ?, doc = ?, not_after = ?, tags = ?, revision = ? WHERE id = ?',
         authority.fingerprint,
+        authority.subject,
         JSON.stringify(authority),
+        expiryOf(authority),
         JSON.stringify(authority.tags),
         revision,
         authority.id,

@@ -19,6 +19,7 @@ test('a CA certificate is added, answered as Kong 3 does, listed by tags, change
     tags: ['a'],
     created_at: body.created_at,
     updated_at: body.created_at,
+    expires_at: Math.floor(new X509Certificate(root.certificate).validToDate.getTime() / 1000),
   });
   assert.equal(waitedFor.length, 1);
   const path = `/ca_certificates/${body.id}`;
@@ -112,9 +113,14 @@ test('a revocation list is put beside its authority, replaced by a newer one onl
   assert.equal((await send('PATCH', `${path}?force=true`, { json: { crl: older } })).body.crl, older);
   // It stays with what else changes, and goes no further than its own authority.
   assert.equal((await send('PATCH', path, { json: { tags: ['x'] } })).body.crl, older);
+  // Kong's clients know no such field: by them nobody is let in again.
+  assert.equal((await send('PUT', path, { json: { cert: root.certificate } })).body.crl, older);
   const moved = await send('PATCH', path, { json: { cert: makeAuthority().certificate } });
   assert.deepEqual([moved.status, moved.body.reason], [400, 'CRL_NOT_SIGNED']);
-  assert.equal((await send('PATCH', path, { json: { crl: null } })).body.crl, null);
+  const { expires_at: withList } = (await send('GET', path)).body;
+  const without = await send('PATCH', path, { json: { crl: null } });
+  assert.equal(without.body.crl, null);
+  assert.ok(withList < without.body.expires_at);
 });
 
 test('it is not removed while a rule names it, and who names it is said', async (t) => {
