@@ -1,7 +1,7 @@
 // Private keys and tokens never leave: everything the gateway says and writes is searched for those it was given.
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { call } from '../support/admin.ts';
@@ -9,6 +9,7 @@ import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { succeed } from '../support/command.ts';
 import { pkcs12By } from '../support/containers.ts';
 import { main, startGateway } from '../support/gateway.ts';
+import { filesUnder, needlesOf } from '../support/key-needles.ts';
 import { servedCertificate } from '../support/served-certificate.ts';
 
 const passphrase = 'a passphrase that nobody would write by chance';
@@ -132,31 +133,3 @@ test('the data directory and what is in it are for their owner alone', async () 
   assert.ok(secret.some((file) => file.endsWith('keyring')));
   for (const file of secret) assert.equal(statSync(file).mode & 0o077, 0, path.basename(file));
 });
-
-/** What of a key would betray it: its bytes, and any stretch of its base64, whatever the line length. */
-function needlesOf(pem: string): readonly (readonly [string, Buffer | string])[] {
-  const key = createPrivateKey(pem);
-  const der = key.export({ type: 'pkcs8', format: 'der' });
-  const { d } = key.export({ format: 'jwk' });
-  const secret = Buffer.from(d ?? '', 'base64url');
-  const lines = pem.split('\n').filter((line) => line.length === 64);
-  // The first line is the algorithm's, alike in all keys; an RSA key then has its modulus, which is public.
-  const first = lines.length > 10 ? 7 : 1;
-  return [
-    ['DER', secret],
-    ['the whole DER', der],
-    ['base64 of the whole DER', der.toString('base64')],
-    ['the whole PEM', pem.trim()],
-    ['base64 of the secret', secret.subarray(0, 30).toString('base64')],
-    ['hex of the secret', secret.toString('hex')],
-    ['base64url', (d ?? '').slice(0, 40)],
-    ['base64 of the DER', der.subarray(-96, -48).toString('base64')],
-    ...lines.slice(first).map((line, at): readonly [string, string] => [`PEM line ${at + first}`, line.slice(8, 40)]),
-  ];
-}
-
-function filesUnder(folder: string): readonly string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8', withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => path.join(entry.parentPath, entry.name));
-}
