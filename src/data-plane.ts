@@ -7,6 +7,7 @@ import { type AccessLogFile, createAccessLog } from './observe/access-log.ts';
 import type { Log } from './observe/contract.ts';
 import { createCounters, type CountersSnapshot, type CountersWithSnapshot } from './observe/counters.ts';
 import { createClientLimits } from './proxy/client-limits.ts';
+import { createLimitReports } from './proxy/limit-reports.ts';
 import { createHttpServer } from './proxy/http-server.ts';
 import { createListener, type Listener } from './proxy/listener.ts';
 import type { Sealer } from './store/sealer.ts';
@@ -57,7 +58,9 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
   const catalog = openSqliteCatalog(storePath);
   const accessLog = config.proxyAccessLog === 'off' ? undefined : openAccessLog(config.proxyAccessLog, counters, log);
   const listeners: Listener[] = [];
-  const limits = createClientLimits(config, counters, log, () => performance.now(), makeRoom);
+  const now = (): number => performance.now();
+  const reached = createLimitReports(counters, log, now);
+  const limits = createClientLimits(config, reached, now, makeRoom);
   const tls = createTlsAcceptor({
     config,
     catalog,
@@ -68,7 +71,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     counters,
     log,
   });
-  const http = createHttpServer({ config, routes: catalog, counters, accessLog, log });
+  const http = createHttpServer({ config, routes: catalog, counters, accessLog, reached, log });
 
   return {
     get revision() {

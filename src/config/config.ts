@@ -108,6 +108,7 @@ export interface Config {
   readonly clientSendTimeoutMs: number;
   /** Bytes a second. 0: no limit. */
   readonly clientRateMin: number;
+  readonly clientPendingMaxBytes: number;
   readonly clientConnectionsMax: number;
   /** 0: no limit. */
   readonly clientConnectionsPerAddress: number;

@@ -201,6 +201,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     clientIdleTimeoutMs: values.client_idle_timeout,
     clientSendTimeoutMs: values.client_send_timeout,
     clientRateMin: values.client_rate_min,
+    clientPendingMaxBytes: values.client_pending_max_size,
     clientConnectionsMax: values.client_connections_max,
     clientConnectionsPerAddress: values.client_connections_per_address,
     clientAddressesMax: values.client_addresses_max,

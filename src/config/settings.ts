@@ -502,6 +502,14 @@ export const settings = {
     description:
       'Bytes a second that a client sends of a body, or reads of a response, over client_body_timeout and client_send_timeout while it is waited for; 0 is no limit.',
   },
+  client_pending_max_size: {
+    kind: 'size',
+    default: '256m',
+    min: mib,
+    max: 1024 * 1024 * mib,
+    description:
+      'What all clients together may make a worker hold of requests and responses on their way; beyond it those that have been waited for longest are cut off.',
+  },
   client_connections_max: {
     kind: 'integer',
     default: '16384',

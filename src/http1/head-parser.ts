@@ -90,6 +90,11 @@ export class HeadParser {
     return this.fields.text;
   }
 
+  /** Memory that the message takes. */
+  get heldBytes(): number {
+    return (this.#kept?.length ?? 0) + this.fields.text.length;
+  }
+
   reset(): void {
     this.#state = firstState(this.#kind);
     this.#emptyLines = 0;
@@ -122,6 +127,7 @@ export class HeadParser {
     }
     if (this.#state === state.done) {
       this.fields.text = source.toString('latin1', base, base + this.#position);
+      this.#kept = undefined;
       return from + this.#position - before;
     }
     if (end === this.#limits.maxBytes) {

@@ -15,6 +15,11 @@ export class GatheredPieces {
     stream.push = (piece: Buffer | null) => this.#take(piece);
   }
 
+  /** Of the block that is being filled. */
+  get heldBytes(): number {
+    return this.#block?.length ?? 0;
+  }
+
   /** Somebody reads. */
   pass(): void {
     if (this.#passes) return;

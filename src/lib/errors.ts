@@ -179,6 +179,12 @@ const table = {
     retry: true,
     summary: 'The client read its response more slowly than client_rate_min, or not at all for client_send_timeout.',
   },
+  HTTP_CLIENTS_HOLD_TOO_MUCH: {
+    status: 503,
+    blame: 'operator',
+    retry: true,
+    summary: 'All clients together made a worker hold more than client_pending_max_size, this one for longest.',
+  },
   HTTP_TLS_REQUIRED: client(426, 'The API is served over HTTPS only.'),
   HTTP_ROUTE_NOT_FOUND: client(404, 'No API takes this host, path and method.'),
 

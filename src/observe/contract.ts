@@ -36,7 +36,8 @@ export type ClientLimit =
   | 'client_header_timeout'
   | 'client_body_timeout'
   | 'client_send_timeout'
-  | 'client_rate_min';
+  | 'client_rate_min'
+  | 'client_pending_max_size';
 
 export type UpstreamFailure = 'connect' | 'tls' | 'timeout' | 'reset' | 'malformed' | 'exhausted';
 

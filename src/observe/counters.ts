@@ -64,6 +64,7 @@ const clientLimits = {
   client_body_timeout: 5,
   client_send_timeout: 6,
   client_rate_min: 7,
+  client_pending_max_size: 8,
 } as const satisfies Record<ClientLimit, number>;
 const upstreamFailures = {
   connect: 0,

@@ -15,7 +15,6 @@ import { MessageWriter } from '../http1/message-writer.ts';
 import { RequestHead } from '../http1/request-head.ts';
 import type { Response } from '../http1/message.ts';
 import type { Connection } from '../tls/connection.ts';
-import type { Timed } from './deadlines.ts';
 import { DirectWrites } from './direct-writes.ts';
 import type { Downstream } from './downstream.ts';
 import { Exchange, type ExchangeServices } from './exchange.ts';
@@ -23,8 +22,9 @@ import { peerFields } from './forward-request.ts';
 import { forwardResponse, type ResponseFraming, responseFraming } from './forward-response.ts';
 import type { OwnResponse } from './own-responses.ts';
 import { Pace } from './pace.ts';
+import type { Holder } from './pending-limit.ts';
 import { copyIfShared, readInto, ReadRoom } from './read-room.ts';
-import { bytesTaken } from './stream-binding.ts';
+import { bytesTaken, bytesWaiting } from './stream-binding.ts';
 
 /** How long, and for how many bytes, a client that still sends is listened to after our last response, so that it can read it. */
 const lingerMs = 5000;
@@ -43,7 +43,7 @@ export interface ClientConnectionOwner {
 
 type Phase = 'idle' | 'head' | 'exchange' | 'linger' | 'closed';
 
-export class ClientConnection implements Downstream, Timed {
+export class ClientConnection implements Downstream, Holder {
   readonly connection: Connection;
   readonly peerFields: string;
   deadline: number;
@@ -67,8 +67,8 @@ export class ClientConnection implements Downstream, Timed {
   #pumping = false;
   #paused = false;
   #sendBlocked = false;
-  /** What the client is waited for: to send a body, or to read. */
-  #waitsFor: 'body' | 'reading' | undefined;
+  /** The client to send a body, or to read; or the upstream, to take what it has sent. */
+  #waitsFor: 'body' | 'reading' | 'upstream' | undefined;
   readonly #pace = new Pace();
   /** The request's body is not whole yet. */
   #bodyOpen = false;
@@ -217,6 +217,23 @@ export class ClientConnection implements Downstream, Timed {
 
   get holdsBytes(): boolean {
     return this.#socket.writableLength > 0;
+  }
+
+  get heldBytes(): number {
+    const input = this.#input === undefined ? 0 : this.#inputEnd - this.#inputAt;
+    if (this.#phase === 'idle' && !this.#sending) return input;
+    return input + this.#parser.heldBytes + bytesWaiting(this.#socket) + (this.#exchange?.heldBytes ?? 0);
+  }
+
+  get heldSince(): number {
+    if (this.#phase === 'head') return this.#startedAt;
+    return this.#waitsFor === undefined || this.#waitsFor === 'body' ? Number.POSITIVE_INFINITY : this.#pace.since;
+  }
+
+  shed(): void {
+    if (this.#exchange !== undefined) this.#exchange.refuse('HTTP_CLIENTS_HOLD_TOO_MUCH');
+    else if (this.#phase === 'head') this.#refuse('HTTP_CLIENTS_HOLD_TOO_MUCH');
+    else this.destroy();
   }
 
   get usesAtOnce(): boolean {
@@ -380,7 +397,7 @@ export class ClientConnection implements Downstream, Timed {
   }
 
   /** The message that was being read is not one: answered, and nothing more is read as a request. */
-  #refuse(code: HttpCode): void {
+  #refuse(code: HttpCode | 'HTTP_CLIENTS_HOLD_TOO_MUCH'): void {
     this.#closeAfter = true;
     this.#phase = 'exchange';
     this.deadline = Number.POSITIVE_INFINITY;
@@ -400,7 +417,8 @@ export class ClientConnection implements Downstream, Timed {
     if (!this.#bodyOpen || this.#phase !== 'exchange' || this.#sendBlocked || this.#switched) return;
     const exchange = this.#exchange;
     if (hold || exchange?.takesBody !== true) {
-      this.#waitsFor = undefined;
+      if (this.#waitsFor !== 'upstream') this.#pace.begin(this.#services.deadlines.now(), 0);
+      this.#waitsFor = 'upstream';
       this.deadline = Number.POSITIVE_INFINITY;
     } else {
       this.#waitForBody(exchange);

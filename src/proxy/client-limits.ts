@@ -1,8 +1,7 @@
 // The limits on connections and handshakes of a process, over all its listeners. Each process counts for itself.
-import type { Counters, Log } from '../observe/contract.ts';
 import { type AddressLimits, createAddressLimits, type Visitor } from './address-limits.ts';
 import { createConnectionLimit } from './connection-limit.ts';
-import { createLimitReports } from './limit-reports.ts';
+import type { LimitReports } from './limit-reports.ts';
 import { rateOf, takeOne } from './rate.ts';
 
 export interface ClientLimitSettings {
@@ -46,13 +45,11 @@ const burstMs = 1000;
  */
 export function createClientLimits(
   settings: ClientLimitSettings,
-  counters: Pick<Counters, 'limitReached'>,
-  log: Pick<Log, 'warn'>,
+  reached: LimitReports,
   now: () => number,
   makeRoom: (most: number) => number = () => 0,
 ): ClientLimits {
   const { clientConnectionsMax, clientConnectionsPerAddress, handshakeRate, handshakeRatePerAddress } = settings;
-  const reached = createLimitReports(counters, log, now);
   const connections = createConnectionLimit(clientConnectionsMax, (most) => {
     const ended = makeRoom(most);
     for (let count = 0; count < ended; count += 1) reached('client_connections_max', undefined);

@@ -11,12 +11,12 @@ import { Pieces } from '../http2/pieces.ts';
 import { readTrailers, trailersObject } from '../http2/trailers.ts';
 import { StreamRequest } from '../http2/stream-request.ts';
 import type { Connection } from '../tls/connection.ts';
-import type { Timed } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
 import { Exchange, type ExchangeServices } from './exchange.ts';
 import { forwardedFields } from './forward-response.ts';
 import type { OwnResponse } from './own-responses.ts';
 import { Pace } from './pace.ts';
+import type { Holder } from './pending-limit.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 const never = Number.POSITIVE_INFINITY;
@@ -44,7 +44,7 @@ export interface ClientStreamOwner {
   gone(): void;
 }
 
-export class ClientStream implements Downstream, Timed {
+export class ClientStream implements Downstream, Holder {
   readonly connection: Connection;
   readonly peerFields: string;
   deadline = never;
@@ -97,6 +97,9 @@ export class ClientStream implements Downstream, Timed {
     const code = this.#request.read(raw, whole, limits);
     this.#bodyOpen = !whole;
     if (!whole) {
+      // What comes of it is held from now on.
+      this.#services.deadlines.add(this);
+      this.#pace.begin(now, 0);
       this.#unread = new GatheredPieces(this.#stream);
       // They may come before there is an upstream to take the body, and are told of once.
       this.#stream.on('trailers', (_headers: object, _flags: number, trailers: string[]) => this.#onTrailers(trailers));
@@ -206,6 +209,23 @@ export class ClientStream implements Downstream, Timed {
     return this.#stream.writableLength > 0;
   }
 
+  get heldBytes(): number {
+    const unsent = this.#stream.writableLength;
+    // With TLS it is there as it came, and encrypted.
+    const unread = this.#bodyOpen ? this.#stream.readableLength + (this.#unread?.heldBytes ?? 0) : 0;
+    return (this.connection.tls ? 2 * unsent : unsent) + unread + (this.#exchange?.heldBytes ?? 0);
+  }
+
+  get heldSince(): number {
+    const waits = this.#sendBlocked || this.#exchange === undefined || (this.#bodyOpen && !this.#waitsForBody);
+    return waits ? this.#pace.since : never;
+  }
+
+  shed(): void {
+    if (this.#exchange === undefined) this.#cut(NGHTTP2_CANCEL);
+    else this.#exchange.refuse('HTTP_CLIENTS_HOLD_TOO_MUCH');
+  }
+
   resumeBody(): void {
     this.#regulate();
     // The request's head goes with the data that is here already, and does not wait for more: the client may.
@@ -279,6 +299,7 @@ export class ClientStream implements Downstream, Timed {
     // Once the exchange is over, the time for its response runs.
     if (this.#sendBlocked || this.#exchange === undefined) return;
     if (takes && !this.#switched) return this.#waitForBody(this.#exchange);
+    if (this.#waitsForBody) this.#pace.begin(this.#services.deadlines.now(), 0);
     this.#waitsForBody = false;
     this.deadline = never;
   }

@@ -17,8 +17,15 @@ export interface Deadlines extends Disposable {
 /** How late a deadline may be noticed. */
 const sweepIntervalMs = 200;
 
-/** @param now monotonic milliseconds */
-export function createDeadlines(now: () => number, intervalMs = sweepIntervalMs): Deadlines {
+/**
+ * @param now monotonic milliseconds
+ * @param swept called after each look at all deadlines, with all that have one
+ */
+export function createDeadlines(
+  now: () => number,
+  intervalMs = sweepIntervalMs,
+  swept?: (all: Iterable<Timed>) => void,
+): Deadlines {
   const all = new Set<Timed>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -41,6 +48,7 @@ export function createDeadlines(now: () => number, intervalMs = sweepIntervalMs)
   function sweep(): void {
     const time = now();
     for (const timed of all) if (timed.deadline <= time) timed.onDeadline();
+    swept?.(all);
   }
 
   function stop(): void {

@@ -126,6 +126,11 @@ export class Exchange implements UpstreamSink, AccessEntry {
     return this.#match?.route.upstream.http2 === true;
   }
 
+  /** Of the request, what the upstream has not taken yet. */
+  get heldBytes(): number {
+    return this.#upstream?.heldBytes ?? 0;
+  }
+
   get holdsResponse(): boolean {
     return this.#downstream.holdsBytes;
   }

@@ -8,10 +8,12 @@ import { ClientSession } from './client-session.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { ExchangeServices } from './exchange.ts';
 import { createHttpDate } from './http-date.ts';
+import type { LimitReports } from './limit-reports.ts';
 import { createRequestIds } from './request-ids.ts';
 import type { ProxySettings } from './settings.ts';
 import { createTrustedPeers } from './trusted-peers.ts';
 import { createFailureLog } from './failure-log.ts';
+import { createPendingLimit } from './pending-limit.ts';
 import { createUpstreamPool } from './upstream-pool.ts';
 
 export interface HttpServerOptions {
@@ -19,6 +21,7 @@ export interface HttpServerOptions {
   readonly routes: RouteCatalog;
   readonly counters: Counters;
   readonly accessLog: AccessLog | undefined;
+  readonly reached: LimitReports;
   readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
@@ -38,7 +41,8 @@ export interface HttpServer extends AsyncDisposable {
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { config, routes, counters, accessLog, log, now = () => performance.now() } = options;
-  const deadlines = createDeadlines(now, options.sweepIntervalMs);
+  const pending = createPendingLimit(config.clientPendingMaxBytes, options.reached);
+  const deadlines = createDeadlines(now, options.sweepIntervalMs, pending);
   const pool = createUpstreamPool(config, deadlines, counters);
   const services: ExchangeServices = {
     settings: config,

@@ -24,6 +24,10 @@ const texts: Readonly<Record<number, StatusText>> = {
   504: { reason: 'Gateway Timeout', message: 'The upstream server is timing out' },
   505: { reason: 'HTTP Version Not Supported', message: 'HTTP version not supported' },
 };
+/** Where the status alone says something else. */
+const messages: Partial<Record<ErrorCode, string>> = {
+  HTTP_CLIENTS_HOLD_TOO_MUCH: 'The gateway holds too much for its clients',
+};
 const unexpected: StatusText = { reason: 'Internal Server Error', message: 'An unexpected error occurred' };
 
 export interface OwnResponse {
@@ -84,7 +88,9 @@ function bodyOf(
   request: { readonly host: string; readonly path: string },
 ): object {
   if (code === 'HTTP_TLS_REQUIRED') return { message };
-  if (code !== 'HTTP_ROUTE_NOT_FOUND') return { message, code, request_id: requestId };
+  if (code !== 'HTTP_ROUTE_NOT_FOUND') {
+    return { message: (code && messages[code]) ?? message, code, request_id: requestId };
+  }
   return {
     message: 'API not found with these values',
     request_host: request.host === '' ? [] : [request.host],

@@ -2,12 +2,13 @@
 // at a time, is found here.
 
 export class Pace {
-  #since = 0;
+  /** When the wait began. */
+  since = 0;
   #count = 0;
 
   /** The wait begins. @param count of bytes, which only grows */
   begin(now: number, count: number): void {
-    this.#since = now;
+    this.since = now;
     this.#count = count;
   }
 
@@ -18,11 +19,11 @@ export class Pace {
 
   /** Were they as many as they had to be? */
   keeps(now: number, count: number, perSecond: number): boolean {
-    return this.moved(count) * 1000 >= perSecond * (now - this.#since);
+    return this.moved(count) * 1000 >= perSecond * (now - this.since);
   }
 
   /** Has the wait been so long? */
   lasts(now: number, ms: number): boolean {
-    return now - this.#since >= ms;
+    return now - this.since >= ms;
   }
 }

@@ -16,6 +16,8 @@ export interface ProxySettings {
   readonly clientSendTimeoutMs: number;
   /** Bytes a second of a body or a response, over the timeout; 0: no limit. */
   readonly clientRateMin: number;
+  /** Of all clients together. */
+  readonly clientPendingMaxBytes: number;
   readonly requestsPerConnectionMax: number;
   /** Of one HTTP/2 connection, at once. */
   readonly http2StreamsMax: number;

@@ -1,6 +1,8 @@
 // What Node's sockets use inside, for the few ways past its streams that are worth it. Node has no interface for them, so
 // whoever uses this looks first whether things are as expected, and leaves the work to the stream where they are not.
 
+import type { Writable } from 'node:stream';
+
 /** A write on its way through a handle. */
 export interface WriteRequest {
   /** Called when a write that could not be done at once is done. */
@@ -51,4 +53,12 @@ export function bytesTaken(socket: object): number {
   const handle = handleOf(socket);
   const lowest = handle?._parent ?? handle;
   return (lowest?.bytesWritten ?? 0) - (lowest?.writeQueueSize ?? 0);
+}
+
+/** How many bytes wait in a socket for the system to take them; with TLS, as they came and encrypted. */
+export function bytesWaiting(socket: Writable): number {
+  const handle = handleOf(socket);
+  const lowest = handle?._parent;
+  if (lowest !== undefined) return socket.writableLength + (lowest.writeQueueSize ?? 0);
+  return Math.max(socket.writableLength, handle?.writeQueueSize ?? 0);
 }

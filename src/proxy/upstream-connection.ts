@@ -220,6 +220,10 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
     return this.#socket.writableLength > 0 || this.#direct?.underWay === true;
   }
 
+  get heldBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   /** Ends our side; after a change of protocol the other one may go on. */
   halfClose(): void {
     if (this.#state !== 'closed') this.#socket.end();

@@ -136,6 +136,10 @@ export class UpstreamStream implements UpstreamTransport, Timed {
     return this.#stream !== undefined && this.#stream.writableLength > 0;
   }
 
+  get heldBytes(): number {
+    return this.#stream?.writableLength ?? 0;
+  }
+
   halfClose(): void {
     this.#stream?.end();
   }

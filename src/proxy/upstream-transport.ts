@@ -28,6 +28,8 @@ export interface UpstreamTransport {
   flush(): boolean;
   /** Bytes that were sent may not have left yet. */
   readonly holdsBytes: boolean;
+  /** As many. */
+  readonly heldBytes: number;
   /** Ends our side; after a change of protocol the other one may go on. */
   halfClose(): void;
   /** The client cannot take more. */

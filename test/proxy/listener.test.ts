@@ -29,8 +29,7 @@ function limitsOf(settings: Partial<ClientLimitSettings>, counted: string[] = []
       clientAddressesMax: 10,
       ...settings,
     },
-    { limitReached: (limit) => void counted.push(limit) },
-    { warn: () => {} },
+    (limit) => void counted.push(limit),
     now,
   );
 }
