@@ -1,7 +1,7 @@
 // What serves clients, put together: catalog, TLS, HTTP/1.1, listeners, counters, access log. The same in a worker process
 // and, with workers = 0, inside the primary.
 import type { Config, ListenAddress } from './config/config.ts';
-import { openSqliteCatalog } from './catalog/sqlite-catalog.ts';
+import { openSqliteCatalog, type Catalog } from './catalog/sqlite-catalog.ts';
 import type { Change } from './model/entities.ts';
 import { type AccessLogFile, createAccessLog } from './observe/access-log.ts';
 import type { Log } from './observe/contract.ts';
@@ -34,6 +34,7 @@ export interface DataPlaneReport {
   readonly unusableCertificates: readonly string[];
   readonly unusableApis: readonly string[];
   readonly unusablePlugins: readonly string[];
+  readonly unusablePolicies: Catalog['unusablePolicies'];
   readonly counters: CountersSnapshot;
   readonly residentBytes: number;
 }
@@ -107,6 +108,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
       unusableCertificates: tls.unusableCertificates(),
       unusableApis: catalog.unusableApis,
       unusablePlugins: catalog.unusablePlugins,
+      unusablePolicies: catalog.unusablePolicies,
       counters: counters.snapshot(),
       residentBytes: residentBytes(),
     }),

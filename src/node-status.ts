@@ -62,6 +62,8 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
         unusable_certificates: allOf(reports.map(({ report }) => report.unusableCertificates)),
         unusable_apis: allOf(reports.map(({ report }) => report.unusableApis)),
         unusable_plugins: allOf(reports.map(({ report }) => report.unusablePlugins)),
+        unusable_hosts: allOf(reports.map(({ report }) => report.unusablePolicies.hosts)),
+        unusable_ca_certificates: allOf(reports.map(({ report }) => report.unusablePolicies.authorities)),
       };
     },
 

@@ -31,6 +31,8 @@ export interface PolicyRows {
 export interface Policies extends Pick<PolicyCatalog, 'findHostPolicy' | 'findAuthority'> {
   /** Whether there is any policy of a host. */
   readonly any: boolean;
+  /** Of those that were asked for: what cannot be read. */
+  readonly unusable: { readonly hosts: readonly string[]; readonly authorities: readonly string[] };
   /** What is remembered is void. */
   forget(): void;
 }
@@ -38,15 +40,22 @@ export interface Policies extends Pick<PolicyCatalog, 'findHostPolicy' | 'findAu
 export function createPolicies(rows: PolicyRows): Policies {
   const policies = createLru<string, HostPolicy | 'none'>(policiesMax);
   const authorities = createLru<string, Authority | 'none'>(authoritiesMax);
+  const unusableHosts = new Set<string>();
+  const unusableAuthorities = new Set<string>();
   let any = rows.anyPolicy();
 
   return {
     get any() {
       return any;
     },
+    get unusable() {
+      return { hosts: [...unusableHosts], authorities: [...unusableAuthorities] };
+    },
     forget() {
       policies.clear();
       authorities.clear();
+      unusableHosts.clear();
+      unusableAuthorities.clear();
       any = rows.anyPolicy();
     },
     findHostPolicy(names) {
@@ -68,7 +77,9 @@ export function createPolicies(rows: PolicyRows): Policies {
     const row = rows.policy(names.map((name) => (name === '' ? '*' : name)));
     if (row === undefined) return undefined;
     // Where it cannot be read, nobody gets in whom it may have kept out.
-    const { name, clientCertificate, minVersion, ciphers } = readHostPolicy(row.doc, row).entity;
+    const { entity, isIntact } = readHostPolicy(row.doc, row);
+    if (!isIntact) unusableHosts.add(row.name);
+    const { name, clientCertificate, minVersion, ciphers } = entity;
     return {
       name,
       clientCertificate: clientCertificate ?? undefined,
@@ -83,7 +94,10 @@ export function createPolicies(rows: PolicyRows): Policies {
     if (row === undefined) return undefined;
     const { revision, fingerprint, doc } = row;
     const { entity, isIntact } = readCaCertificate(doc, { id, fingerprint });
-    if (!isIntact) return undefined;
+    if (!isIntact) {
+      unusableAuthorities.add(id);
+      return undefined;
+    }
     return { id, revision, fingerprint, certificate: entity.certificate, crl: entity.crl ?? undefined };
   }
 }

@@ -5,7 +5,7 @@ import type { Change, SslPluginConfig } from '../model/entities.ts';
 import { readApi, readPlugin } from '../model/stored-doc.ts';
 import { createRouteCompiler, governRoute } from './compile-route.ts';
 import type { CertificateCatalog, CertificateRecord, PolicyCatalog, RouteCatalog, SealedPair } from './contract.ts';
-import { createPolicies } from './policies.ts';
+import { createPolicies, type Policies } from './policies.ts';
 import { createRouter, type Entry } from './router.ts';
 import { createRuleIndex } from './rule-index.ts';
 
@@ -17,6 +17,8 @@ export interface Catalog extends CertificateCatalog, RouteCatalog, PolicyCatalog
   readonly unusableApis: readonly string[];
   /** Ids of plugins whose rows cannot be read as one: what they govern is served over HTTPS alone. */
   readonly unusablePlugins: readonly string[];
+  /** Names of hosts and ids of authorities that were asked for and cannot be read: nobody is let in by them. */
+  readonly unusablePolicies: Policies['unusable'];
   /** Follows changes up to `revision`. Repeating changes that are known does no harm. */
   apply(revision: number, changes: readonly Pick<Change, 'entity' | 'id'>[]): void;
   /** Reads everything anew. */
@@ -92,6 +94,9 @@ export function openSqliteCatalog(path: string): Catalog {
     },
     get unusableApis() {
       return [...unusableApis];
+    },
+    get unusablePolicies() {
+      return policies.unusable;
     },
     get unusablePlugins() {
       return [...unusablePlugins];

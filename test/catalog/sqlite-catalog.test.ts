@@ -302,6 +302,18 @@ describe('policies', () => {
     assert.equal(catalog.findAuthority('none'), undefined);
   });
 
+  test('an authority that cannot be read is none, and is named', async () => {
+    await using temporary = await temporaryStore();
+    const { store, path } = temporary;
+    await store.transact('test', (tx) => tx.caCertificates.insert(fakeCaCertificate('ca')));
+    const writer = new DatabaseSync(path);
+    writer.exec(`UPDATE ca_certificates SET doc = json_remove(doc, '$.id')`);
+    writer.close();
+    using catalog = openSqliteCatalog(path);
+    assert.equal(catalog.findAuthority('ca'), undefined);
+    assert.deepEqual(catalog.unusablePolicies, { hosts: [], authorities: ['ca'] });
+  });
+
   test('a policy that cannot be read lets nobody in', async () => {
     await using temporary = await temporaryStore();
     const { store, path } = temporary;
@@ -312,6 +324,11 @@ describe('policies', () => {
     using catalog = openSqliteCatalog(path);
     const policy = catalog.findHostPolicy(selectionOrder('a.test'));
     assert.deepEqual(policy?.clientCertificate, { mode: 'required', authorities: [], depth: 0 });
+    assert.deepEqual(catalog.unusablePolicies, { hosts: ['a.test'], authorities: [] });
+    await store.transact('test', (tx) => tx.hostPolicies.replace(fakeHostPolicy('h', 'a.test')));
+    await catchUp(catalog, store);
+    assert.equal(catalog.findHostPolicy(selectionOrder('a.test'))?.clientCertificate, undefined);
+    assert.deepEqual(catalog.unusablePolicies.hosts, []);
   });
 
   test("an API's rule and Strict-Transport-Security are its route's; those without change nothing of policies", async () => {
