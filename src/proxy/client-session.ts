@@ -12,6 +12,8 @@ import { bytesTaken } from './stream-binding.ts';
 const goawayGraceMs = 1000;
 /** From then on a request waits for what came along with it: an upstream need not hear of what is reset at once. */
 const cutStreamsMany = 20;
+/** Heads that a connection may have refused, by us or, where they are larger than twice what is allowed, by the library. */
+const refusedHeadsMax = 100;
 
 export interface ClientSessionOwner {
   readonly draining: boolean;
@@ -33,6 +35,8 @@ export class ClientSession implements ClientStreamOwner, Timed {
   readonly #session: ServerHttp2Session;
   #requests = 0;
   #cutStreams = 0;
+  #refusedHeads = 0;
+  #lastId = 0;
   #state: State = 'open';
 
   constructor(connection: Connection, limits: HeadLimits, services: ExchangeServices, owner: ClientSessionOwner) {
@@ -106,8 +110,22 @@ export class ClientSession implements ClientStreamOwner, Timed {
     this.#requests += 1;
     if (this.#state === 'open') this.deadline = Number.POSITIVE_INFINITY;
     const whole = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-    served.begin(raw, whole, this.#limits, this.#cutStreams > cutStreamsMany);
+    const taken = served.begin(raw, whole, this.#limits, this.#cutStreams > cutStreamsMany);
+    if (this.#countRefusedHeads(stream.id ?? 0, taken) > refusedHeadsMax) return this.#endFlood();
     if (this.#requests >= this.#services.settings.requestsPerConnectionMax || this.#owner.draining) this.drain();
+  }
+
+  /** The library tells nothing of streams that it has refused, but their numbers are missing between those that come. */
+  #countRefusedHeads(id: number, taken: boolean): number {
+    if (this.#lastId > 0) this.#refusedHeads += (id - this.#lastId) / 2 - 1;
+    this.#lastId = id;
+    if (!taken) this.#refusedHeads += 1;
+    return this.#refusedHeads;
+  }
+
+  #endFlood(): void {
+    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.destroy();
   }
 
   #watch(milliseconds: number): void {

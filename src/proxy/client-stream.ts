@@ -91,8 +91,9 @@ export class ClientStream implements Downstream, Holder {
    * @param raw names and values in turn
    * @param whole no body follows
    * @param waits for what came along with it, which may be its end
+   * @returns false: its head is refused
    */
-  begin(raw: readonly string[], whole: boolean, limits: HeadLimits, waits: boolean): void {
+  begin(raw: readonly string[], whole: boolean, limits: HeadLimits, waits: boolean): boolean {
     const now = this.#services.deadlines.now();
     const code = this.#request.read(raw, whole, limits);
     this.#bodyOpen = !whole;
@@ -109,6 +110,7 @@ export class ClientStream implements Downstream, Holder {
     if (code !== undefined) exchange.refuse(code);
     else if (waits) setImmediate(() => this.#exchange?.begin());
     else exchange.begin();
+    return code === undefined;
   }
 
   onDeadline(): void {

@@ -108,6 +108,36 @@ suite('a flood ends its own connection and nothing else:', () => {
   }
 });
 
+suite('a connection whose heads are refused again and again is ended:', () => {
+  const table = fieldBlock(getFields());
+  /** An entry of 3,000 bytes for the table, to which the bytes 0xbe refer. */
+  const entry = Buffer.concat([Buffer.of(0x40, 1, 0x78, 0x7f, 0xb9, 0x16), Buffer.alloc(3000, 'v')]);
+  for (const [name, head] of [
+    ['larger than allowed', Buffer.concat([table, Buffer.alloc(12, 0xbe)])],
+    ['so large that the library refuses them', Buffer.concat([table, Buffer.alloc(1000, 0xbe)])],
+    ['malformed', fieldBlock(getFields([['connection', 'close']]))],
+  ] as const) {
+    test(name, async () => {
+      await using upstream = await startRawUpstream(answering(ok));
+      await using gateway = await startGateway({ upstreamPort: upstream.port, alpnProtocol: 'h2' });
+      using client = await connectFrames(gateway.port);
+      client.write(frameBytes(frame.headers, 5, 1, Buffer.concat([table, entry])));
+      let stream = 3;
+      while (!client.closed && !client.ended && stream < 1000) {
+        client.write(frameBytes(frame.headers, 5, stream, head), frameBytes(frame.headers, 5, stream + 2, table));
+        await until(
+          'the good one is answered',
+          () => client.of(stream + 2, frame.headers).length > 0 || client.closed || client.ended,
+        );
+        stream += 4;
+      }
+      assert.ok(stream > 300 && stream < 500, `${stream}`);
+      await until('it is gone', () => gateway.server.activeConnections === 0);
+      await isWell(gateway);
+    });
+  }
+});
+
 test('requests that are reset as soon as they are made reach the upstream only at first', async () => {
   await using upstream = await startRawUpstream();
   await using gateway = await startGateway({ upstreamPort: upstream.port, alpnProtocol: 'h2' });
