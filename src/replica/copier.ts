@@ -167,7 +167,8 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
         if (!nudged && wanted.size === 0) await sleep(undefined);
       } catch (error) {
         if (stopped) return;
-        if (isPortunusError(error, 'STORE_UNAVAILABLE')) trouble = undefined;
+        // The source being away is told elsewhere; a file of its own that cannot be written is not.
+        if (isPortunusError(error, 'STORE_UNAVAILABLE') && !('sqlite' in error.facts)) trouble = undefined;
         else fail(error);
         if (replica.meta(filledTo) === undefined) {
           filled.reject(error);
