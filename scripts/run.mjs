@@ -1,11 +1,12 @@
 // What the npm scripts do. Sets up what is missing first, so that a fresh clone needs no other command.
 // Plain JavaScript that an old Node can run.
-import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { findNode, nodeMissing } from '../bin/find-node.mjs';
 import { run } from '../bin/run-node.mjs';
+import { composeSbom } from './sbom.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const inBin = (name) => path.join(root, 'node_modules', '.bin', name);
@@ -20,7 +21,9 @@ const tasks = {
   'bench:scale': (args) => node('bench/scale.ts', ...args),
   'bench:workers': (args) => node('bench/workers.ts', ...args),
   'bench:soak': (args) => node('bench/soak.ts', ...args),
+  scan: (args) => node('scripts/scan-tls.ts', ...args),
   format: () => node(inBin('oxfmt'), '.'),
+  sbom,
   build,
   check,
 };
@@ -38,7 +41,8 @@ async function setUp() {
   const wanted = readFileSync(path.join(root, 'package-lock.json'), 'utf8');
   if (isInstalled(JSON.parse(wanted))) return 0;
   process.stderr.write('portunus: setting up (npm ci), once\n');
-  return run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root });
+  // No package runs anything of its own while it is installed.
+  return run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root });
 }
 
 function isInstalled(wanted) {
@@ -77,7 +81,18 @@ function testLong(args) {
 
 async function build() {
   rmSync(path.join(root, 'dist'), { recursive: true, force: true });
-  return node(inBin('tsc'), '-p', 'tsconfig.build.json');
+  const code = await node(inBin('tsc'), '-p', 'tsconfig.build.json');
+  writeFileSync(path.join(root, 'dist', 'sbom.cdx.json'), sbomText());
+  return code;
+}
+
+function sbom() {
+  process.stdout.write(sbomText());
+  return 0;
+}
+
+function sbomText() {
+  return `${JSON.stringify(composeSbom(), undefined, 2)}\n`;
 }
 
 async function check() {
