@@ -3,6 +3,7 @@ import type { AdminTls } from './admin/admin-server.ts';
 import type { Config } from './config/config.ts';
 import type { StoreReader } from './store/contract.ts';
 import type { Sealer } from './store/sealer.ts';
+import { groups } from './tls/contexts.ts';
 
 type AdminTlsConfig = Pick<
   Config,
@@ -18,6 +19,7 @@ export async function adminTls(config: AdminTlsConfig, local: StoreReader, seale
     minVersion: sslMinVersion,
     maxVersion: sslMaxVersion,
     ciphers: sslCiphers,
+    groups,
   };
 }
 

@@ -56,6 +56,8 @@ export interface AdminTls {
   readonly minVersion: SecureVersion;
   readonly maxVersion: SecureVersion;
   readonly ciphers: string;
+  /** For the exchange of keys, in OpenSSL's spelling. */
+  readonly groups: string;
   /** Undefined: callers are not asked for certificates. Whether they are is fixed with the first of a listener. */
   readonly clients: AdminClients | undefined;
 }
@@ -257,9 +259,16 @@ function createApp(
 }
 
 /** A session is never resumed: each connection proves its certificate anew, against the authorities there are. */
-const secureOptions = constants.SSL_OP_NO_TICKET;
+const secureOptions = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION;
 
-function contextOptions({ certificates, clients, minVersion, maxVersion, ciphers }: AdminTls): SecureContextOptions {
+function contextOptions({
+  certificates,
+  clients,
+  minVersion,
+  maxVersion,
+  ciphers,
+  groups,
+}: AdminTls): SecureContextOptions {
   return {
     // None: not the system's, which Node takes where nothing is said.
     ca: clients === undefined || clients.roots === '' ? [] : [clients.roots],
@@ -270,6 +279,8 @@ function contextOptions({ certificates, clients, minVersion, maxVersion, ciphers
     minVersion,
     maxVersion,
     ciphers,
+    ecdhCurve: groups,
+    honorCipherOrder: true,
   };
 }
 

@@ -44,7 +44,7 @@ export interface ContextDependencies {
 }
 
 /** Post-quantum hybrid first; then what every client has. */
-const groups = 'X25519MLKEM768:X25519:P-256:P-384';
+export const groups = 'X25519MLKEM768:X25519:P-256:P-384';
 /** How many unusable certificates are remembered. */
 export const unusableMax = 10_000;
 /** What OpenSSL asks for by default (112 bits: RSA of 2048). */

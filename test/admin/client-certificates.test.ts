@@ -23,6 +23,7 @@ async function start(t: TestContext, clients: Partial<AdminClients> = {}, { dema
     minVersion: 'TLSv1.2',
     maxVersion: 'TLSv1.3',
     ciphers: 'TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256',
+    groups: 'X25519:P-256',
     clients:
       changed === undefined
         ? undefined
@@ -193,6 +194,7 @@ test('what is under way when they are replaced is answered, and its connection e
     minVersion: 'TLSv1.3',
     maxVersion: 'TLSv1.3',
     ciphers: 'TLS_AES_128_GCM_SHA256',
+    groups: 'X25519:P-256',
     clients: { roots, revocations: [], isDemanded: true, role: 'admin' },
   });
   const admin = await startAdmin(t, {
@@ -233,6 +235,7 @@ test('a certificate that ends while its connection is open ends with it', async 
       minVersion: 'TLSv1.2',
       maxVersion: 'TLSv1.3',
       ciphers: 'TLS_AES_128_GCM_SHA256',
+      groups: 'X25519:P-256',
       clients: { roots: root.certificate, revocations: [], isDemanded: true, role: 'read' },
     },
   });

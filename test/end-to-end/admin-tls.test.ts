@@ -38,6 +38,10 @@ test('without a certificate of its own it has the one that was made for clients 
   assert.notEqual(plain.code, 0);
   const old = await command('curl', ['-s', '--tls-max', '1.1', '--cacert', site.file('ca.crt'), url]);
   assert.notEqual(old.code, 0);
+  const offering = async (...args: readonly string[]) =>
+    (await command('openssl', ['s_client', '-connect', `localhost:${adminPort(gateway)}`, ...args])).code;
+  assert.equal(await offering('-groups', 'P-256'), 0);
+  for (const group of ['ffdhe2048', 'P-521', 'X448']) assert.notEqual(await offering('-groups', group), 0, group);
 });
 
 test('its own certificate is read again on SIGHUP, and one that cannot be read changes nothing', async () => {
