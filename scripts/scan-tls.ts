@@ -38,11 +38,6 @@ const host = 'scan.test';
 const page = new URL('../docs/tls-scan.md', import.meta.url);
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-scan-'));
-try {
-  process.exitCode = await scanAll();
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
 
 async function scanAll(): Promise<number> {
   const tools = [];
@@ -173,4 +168,10 @@ function composePage(found: readonly Found[], by: string, reasonOf: (each: Found
     ...left,
     '',
   ].join('\n');
+}
+
+try {
+  process.exitCode = await scanAll();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
 }

@@ -51,7 +51,8 @@ export const scanners: readonly Scanner[] = [
 
 async function versionOf(name: string, args: readonly string[], pattern: RegExp): Promise<string | undefined> {
   const { stdout, stderr } = await command(name, args).catch(() => ({ stdout: '', stderr: '' }));
-  return pattern.exec(stdout + stderr)?.[1];
+  // oxlint-disable-next-line no-control-regex
+  return pattern.exec((stdout + stderr).replaceAll(/\x1b\[[\d;]*m/g, ''))?.[1];
 }
 
 type Attributes = Readonly<Record<string, string | undefined>>;
