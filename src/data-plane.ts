@@ -72,7 +72,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     counters,
     log,
   });
-  const http = createHttpServer({ config, routes: catalog, counters, accessLog, reached, log });
+  const http = createHttpServer({ config, routes: catalog, policies: catalog, counters, accessLog, reached, log });
 
   return {
     get revision() {

@@ -186,6 +186,22 @@ const table = {
     summary: 'All clients together made a worker hold more than client_pending_max_size, this one for longest.',
   },
   HTTP_TLS_REQUIRED: client(426, 'The API is served over HTTPS only.'),
+  CLIENT_CERTIFICATE_REQUIRED: client(403, 'The host or the API wants a client certificate, and none was sent.'),
+  CLIENT_CERTIFICATE_REFUSED: client(
+    403,
+    'The client certificate that was sent is not good enough for the host or the API; `hint` says why in a word.',
+  ),
+  CLIENT_CERTIFICATE_NEEDS_TLS: client(
+    403,
+    'The host or the API wants a client certificate, which only a client that comes over HTTPS to this gateway can show.',
+  ),
+  CONNECTION_NOT_PROVEN: {
+    status: 421,
+    blame: 'client',
+    retry: true,
+    summary:
+      'The connection began with another name, or before a rule was set, and did not prove what the host demands; a new one that names it in SNI may.',
+  },
   HTTP_ROUTE_NOT_FOUND: client(404, 'No API takes this host, path and method.'),
 
   // upstream

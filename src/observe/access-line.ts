@@ -11,7 +11,8 @@ export function formatAccessLine(entry: AccessEntry, now: number): string {
     `,"response_bytes":${number(entry.responseBodyBytes)},"total_ms":${milliseconds(entry.totalMs)}` +
     `,"upstream_ms":${entry.upstreamMs < 0 ? 'null' : milliseconds(entry.upstreamMs)},"tls":${entry.tls ? 'true' : 'false'}` +
     `,"server_name":${text(entry.serverName)},"api":${text(entry.apiName)},"request_id":${text(entry.requestId)}` +
-    `,"user_agent":${text(entry.userAgent)}${entry.errorCode === undefined ? '' : `,"error":"${entry.errorCode}"`}}\n`
+    `,"user_agent":${text(entry.userAgent)}${said('client_certificate', entry.clientCertificate)}` +
+    `${said('error', entry.errorCode) + said('error_reason', entry.errorReason)}}\n`
   );
 }
 
@@ -22,6 +23,11 @@ const special = /[\u0000-\u001F"\\\uD800-\uDFFF]/;
 function text(value: string | undefined): string {
   if (value === undefined) return 'null';
   return special.test(value) ? JSON.stringify(value) : `"${value}"`;
+}
+
+/** Of what needs no escaping, where there is something. */
+function said(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `,"${name}":"${value}"`;
 }
 
 function number(value: number): string {

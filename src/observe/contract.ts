@@ -39,6 +39,29 @@ export type ClientLimit =
   | 'client_rate_min'
   | 'client_pending_max_size';
 
+/** What a client that was asked for a certificate answered with. */
+export type ClientProofKind = 'none' | 'valid' | 'invalid';
+
+/** Why a request was refused for what its client had not proved. */
+export type ClientRefusal =
+  | 'no-tls'
+  | 'version'
+  | 'ciphers'
+  | 'not-asked'
+  | 'not-sent'
+  | 'unknown-authority'
+  | 'expired'
+  | 'not-yet-valid'
+  | 'revoked'
+  | 'revocation-list-expired'
+  | 'revocation-list-unusable'
+  | 'too-deep'
+  | 'wrong-purpose'
+  | 'weak'
+  | 'too-large'
+  | 'invalid'
+  | 'policy-unreadable';
+
 export type UpstreamFailure = 'connect' | 'tls' | 'timeout' | 'reset' | 'malformed' | 'exhausted';
 
 /** Numbers a worker counts on the data path. */
@@ -49,6 +72,8 @@ export interface Counters {
   limitReached(limit: ClientLimit): void;
   handshakeDone(version: string, resumed: boolean): void;
   handshakeFailed(reason: HandshakeFailure): void;
+  clientAsked(proof: ClientProofKind): void;
+  clientRefused(reason: ClientRefusal): void;
   contextHit(): void;
   /** A TLS context was made (`ok`) or the certificate could not be used. */
   contextMade(ok: boolean): void;
@@ -82,6 +107,10 @@ export interface AccessEntry {
   readonly userAgent: string | undefined;
   /** Of docs/errors.md, where Portunus answered itself or cut the answer off. */
   readonly errorCode: string | undefined;
+  /** What was wrong more precisely, in one word. */
+  readonly errorReason: string | undefined;
+  /** SHA-256 of the client's certificate, where a rule wanted one and it was good. */
+  readonly clientCertificate: string | undefined;
 }
 
 export interface AccessLog {

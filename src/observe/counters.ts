@@ -1,6 +1,14 @@
 // What one process counts on the data path, in one block of numbers made at the start: counting allocates nothing.
 // Names, help and the sum over processes are in metrics.ts.
-import type { ClientLimit, ConnectionRefusal, Counters, HandshakeFailure, UpstreamFailure } from './contract.ts';
+import type {
+  ClientLimit,
+  ClientProofKind,
+  ClientRefusal,
+  ConnectionRefusal,
+  Counters,
+  HandshakeFailure,
+  UpstreamFailure,
+} from './contract.ts';
 
 /** Upper bounds in milliseconds, inclusive; what is slower falls in one more bucket. */
 export const latencyBoundsMs = [
@@ -21,6 +29,8 @@ export interface CountersSnapshot {
   readonly limitsReached: Readonly<Record<ClientLimit, number>>;
   readonly handshakes: readonly { readonly version: string; readonly resumed: boolean; readonly count: number }[];
   readonly handshakeFailures: Readonly<Record<HandshakeFailure, number>>;
+  readonly clientProofs: Readonly<Record<ClientProofKind, number>>;
+  readonly clientRefusals: Readonly<Record<ClientRefusal, number>>;
   readonly contexts: Readonly<Record<'hit' | 'made' | 'unusable' | 'evicted', number>>;
   /** By status code, those that occurred. */
   readonly requests: Readonly<Record<string, number>>;
@@ -66,6 +76,26 @@ const clientLimits = {
   client_rate_min: 7,
   client_pending_max_size: 8,
 } as const satisfies Record<ClientLimit, number>;
+const clientProofs = { none: 0, valid: 1, invalid: 2 } as const satisfies Record<ClientProofKind, number>;
+const clientRefusals = {
+  'no-tls': 0,
+  version: 1,
+  ciphers: 2,
+  'not-asked': 3,
+  'not-sent': 4,
+  'unknown-authority': 5,
+  expired: 6,
+  'not-yet-valid': 7,
+  revoked: 8,
+  'revocation-list-expired': 9,
+  'revocation-list-unusable': 10,
+  'too-deep': 11,
+  'wrong-purpose': 12,
+  weak: 13,
+  'too-large': 14,
+  invalid: 15,
+  'policy-unreadable': 16,
+} as const satisfies Record<ClientRefusal, number>;
 const upstreamFailures = {
   connect: 0,
   tls: 1,
@@ -86,6 +116,8 @@ export function createCounters(): CountersWithSnapshot {
   const limits = new Float64Array(Object.keys(clientLimits).length);
   const handshakes = new Float64Array(versions.length * 2);
   const failures = new Float64Array(Object.keys(handshakeFailures).length);
+  const proofs = new Float64Array(Object.keys(clientProofs).length);
+  const clientsRefused = new Float64Array(Object.keys(clientRefusals).length);
   const contexts = new Float64Array(4);
   const statuses = new Float64Array(statusMax - statusMin + 1);
   const requestBuckets = new Float64Array(bucketCount);
@@ -115,6 +147,12 @@ export function createCounters(): CountersWithSnapshot {
     },
     handshakeFailed(reason) {
       add(failures, handshakeFailures[reason], 1);
+    },
+    clientAsked(proof) {
+      add(proofs, clientProofs[proof], 1);
+    },
+    clientRefused(reason) {
+      add(clientsRefused, clientRefusals[reason], 1);
     },
     contextHit() {
       add(contexts, 0, 1);
@@ -153,6 +191,8 @@ export function createCounters(): CountersWithSnapshot {
           { version, resumed: true, count: at(handshakes, row * 2 + 1) },
         ]),
         handshakeFailures: named(handshakeFailures, failures),
+        clientProofs: named(clientProofs, proofs),
+        clientRefusals: named(clientRefusals, clientsRefused),
         contexts: { hit: at(contexts, 0), made: at(contexts, 1), unusable: at(contexts, 2), evicted: at(contexts, 3) },
         requests: occurred(statuses),
         requestDuration: { buckets: [...requestBuckets], sumMs: at(sumsMs, 0) },

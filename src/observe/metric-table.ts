@@ -118,6 +118,18 @@ export const metrics = {
     labels: ['reason'],
     read: ({ counters }) => by('reason', counters.handshakeFailures),
   },
+  portunus_tls_client_certificates_total: {
+    help: 'TLS handshakes in which the client was asked for a certificate, by what it answered.',
+    type: 'counter',
+    labels: ['answer'],
+    read: ({ counters }) => by('answer', counters.clientProofs),
+  },
+  portunus_client_certificate_refusals_total: {
+    help: 'Requests refused for what their client had not proved, by reason.',
+    type: 'counter',
+    labels: ['reason'],
+    read: ({ counters }) => by('reason', counters.clientRefusals),
+  },
   portunus_tls_context_cache_total: {
     help: 'Look-ups in the cache of TLS contexts: hit, made, or unusable when the certificate could not be used.',
     type: 'counter',

@@ -48,6 +48,8 @@ function add(left: CountersSnapshot, right: CountersSnapshot): CountersSnapshot 
       count: one.count + (right.handshakes[index]?.count ?? 0),
     })),
     handshakeFailures: addNumbers(left.handshakeFailures, right.handshakeFailures),
+    clientProofs: addNumbers(left.clientProofs, right.clientProofs),
+    clientRefusals: addNumbers(left.clientRefusals, right.clientRefusals),
     contexts: addNumbers(left.contexts, right.contexts),
     requests: addNumbers(left.requests, right.requests),
     requestDuration: addHistograms(left.requestDuration, right.requestDuration),

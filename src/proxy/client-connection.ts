@@ -196,7 +196,8 @@ export class ClientConnection implements Downstream, Holder {
     }
   }
 
-  sendOwn({ statusText, fields, hsts, body }: OwnResponse, requestId: string): number {
+  sendOwn({ statusText, fields, hsts, body, close }: OwnResponse, requestId: string): number {
+    if (close) this.#closeAfter = true;
     const bodiless = this.#request.method === 'HEAD';
     this.#writer.text(
       `HTTP/1.1 ${statusText}\r\nServer: portunus\r\n${this.#services.dateLine()}Content-Type: application/json; charset=utf-8\r\nContent-Length: ${

@@ -7,6 +7,8 @@ import type { Request, Response } from '../http1/message.ts';
 import type { ErrorCode } from '../lib/errors.ts';
 import { looseRoutingPath, routingPath } from '../model/routing-path.ts';
 import type { AccessEntry, AccessLog, Counters } from '../observe/contract.ts';
+import type { ProvenClient } from '../tls/client-proof.ts';
+import type { Admission, Admissions } from './admissions.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
 import type { UpstreamFailureReport } from './failure-log.ts';
@@ -23,6 +25,7 @@ export interface ExchangeServices {
   readonly settings: ProxySettings;
   readonly forward: ForwardSettings;
   readonly routes: RouteCatalog;
+  readonly admissions: Admissions;
   readonly pool: UpstreamPool;
   readonly deadlines: Deadlines;
   readonly counters: Counters;
@@ -42,6 +45,8 @@ export class Exchange implements UpstreamSink, AccessEntry {
   readonly requestId: string;
   status = 0;
   errorCode: ErrorCode | undefined;
+  errorReason: string | undefined;
+  clientCertificate: string | undefined;
   responseBodyBytes = 0;
   requestBodyBytes = 0;
   totalMs = 0;
@@ -141,17 +146,25 @@ export class Exchange implements UpstreamSink, AccessEntry {
 
   /** The request's head is read and refused by nothing. */
   begin(): void {
-    const { settings, routes, forward, pool } = this.#services;
+    const { settings, routes, admissions, forward, pool } = this.#services;
     const request = this.#request;
     const { connection, peerFields } = this.#downstream;
     const path = routingPath(request.path);
     const match = routes.matchRoute(request.method, request.host, path);
-    if (match === undefined) return this.refuse('HTTP_ROUTE_NOT_FOUND');
+    this.#match = match;
+    const route = match?.route;
+    if (route?.httpsOnly === true && demandsTls(route, connection, request, settings))
+      return this.refuse('HTTP_TLS_REQUIRED');
+    let client: ProvenClient | undefined;
+    if (admissions.isNeeded) {
+      const admission = admissions.admit(connection, request.host, route);
+      if (admission.kind === 'refused') return this.#refuseClient(admission);
+      client = admission.client;
+      this.clientCertificate = client?.fingerprint;
+    }
+    if (match === undefined || route === undefined) return this.refuse('HTTP_ROUTE_NOT_FOUND');
     const loose = looseRoutingPath(path);
     if (loose !== path && this.#leadsElsewhere(loose, match)) return this.refuse('HTTP_PATH_AMBIGUOUS');
-    this.#match = match;
-    const { route } = match;
-    if (route.httpsOnly && demandsTls(route, connection, request, settings)) return this.refuse('HTTP_TLS_REQUIRED');
     if (settings.clientMaxBodyBytes > 0 && request.contentLength > settings.clientMaxBodyBytes) {
       return this.refuse('HTTP_BODY_TOO_LARGE');
     }
@@ -166,6 +179,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
       this.#upgrade,
       this.requestId,
       settings.upstreamKeepalivePoolSize === 0,
+      client,
     );
     this.#requestWhole = request.bodyKind === 'none';
     this.#retriesLeft = route.retries;
@@ -177,6 +191,12 @@ export class Exchange implements UpstreamSink, AccessEntry {
   get #hsts(): string {
     const route = this.#match?.route;
     return route?.hsts === undefined ? '' : hstsLine(route, this.#downstream.connection, this.#request);
+  }
+
+  #refuseClient({ code, reason }: Admission & { kind: 'refused' }): void {
+    this.#services.counters.clientRefused(reason);
+    this.errorReason = reason;
+    this.refuse(code);
   }
 
   /** Could the upstream read another API's path in this one, and so pass by what that API demands? */
@@ -195,7 +215,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
       this.errorCode = code;
       return this.#abort();
     }
-    const response = ownResponse(code, this.requestId, this.#request, this.#hsts);
+    const response = ownResponse(code, this.requestId, this.#request, this.#hsts, this.errorReason);
     this.status = response.status;
     this.errorCode = code;
     this.responseBodyBytes = this.#downstream.sendOwn(response, this.requestId);

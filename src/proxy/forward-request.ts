@@ -4,6 +4,7 @@ import type { RouteMatch } from '../catalog/contract.ts';
 import { field, fieldSet } from '../http1/field-names.ts';
 import type { Request } from '../http1/message.ts';
 import { withoutPrefix } from '../model/routing-path.ts';
+import type { ProvenClient } from '../tls/client-proof.ts';
 import type { Connection } from '../tls/connection.ts';
 import { clientAddress } from './client-address.ts';
 import { hopByHop } from './hop-by-hop.ts';
@@ -92,6 +93,7 @@ export function isAskedFor(asked: string | undefined, answered: string | undefin
  * @param peer `peerFields(connection)`
  * @param address `realAddress(connection, request, settings)`
  * @param upgrade `allowedUpgrade(request)`
+ * @param client undefined: the upstream is told nothing of who it is
  * @returns the whole head, latin1
  */
 export function forwardRequest(
@@ -103,6 +105,7 @@ export function forwardRequest(
   upgrade: string | undefined,
   requestId: string,
   close: boolean,
+  client?: ProvenClient,
 ): string {
   const { route, prefix } = match;
   const { fields } = request;
@@ -125,6 +128,7 @@ export function forwardRequest(
     : `${peer}X-Forwarded-Host: ${request.host}\r\nX-Forwarded-Path: ${request.path}\r\n${
         route.stripUri && prefix !== '' ? `X-Forwarded-Prefix: ${prefix}\r\n` : ''
       }`;
+  if (client !== undefined) out += client.fields;
   const protocol = request.version === 20 ? '2' : '1.1';
   out += via === undefined ? `Via: ${protocol} portunus\r\n` : `Via: ${via}, ${protocol} portunus\r\n`;
   return `${out}X-Portunus-Request-Id: ${requestId}\r\n\r\n`;

@@ -1,5 +1,5 @@
 // HTTP for every accepted connection of a process: what they share is made here, and here they are counted and drained.
-import type { RouteCatalog } from '../catalog/contract.ts';
+import type { PolicyCatalog, RouteCatalog } from '../catalog/contract.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
 import type { AccessLog, Counters, Log } from '../observe/contract.ts';
 import type { Connection } from '../tls/connection.ts';
@@ -8,6 +8,7 @@ import { ClientSession } from './client-session.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { ExchangeServices } from './exchange.ts';
 import { createHttpDate } from './http-date.ts';
+import { createAdmissions } from './admissions.ts';
 import type { LimitReports } from './limit-reports.ts';
 import { createRequestIds } from './request-ids.ts';
 import type { ProxySettings } from './settings.ts';
@@ -19,12 +20,15 @@ import { createUpstreamPool } from './upstream-pool.ts';
 export interface HttpServerOptions {
   readonly config: ProxySettings;
   readonly routes: RouteCatalog;
+  readonly policies: PolicyCatalog;
   readonly counters: Counters;
   readonly accessLog: AccessLog | undefined;
   readonly reached: LimitReports;
   readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now?: () => number;
+  /** Milliseconds since the epoch, by which certificates expire. */
+  readonly wallClock?: () => number;
   /** How late a timeout may be noticed. */
   readonly sweepIntervalMs?: number;
 }
@@ -40,7 +44,7 @@ export interface HttpServer extends AsyncDisposable {
 }
 
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { config, routes, counters, accessLog, log, now = () => performance.now() } = options;
+  const { config, routes, policies, counters, accessLog, log, now = () => performance.now() } = options;
   const pending = createPendingLimit(config.clientPendingMaxBytes, options.reached);
   const deadlines = createDeadlines(now, options.sweepIntervalMs, pending);
   const pool = createUpstreamPool(config, deadlines, counters);
@@ -52,6 +56,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       isTrusted: createTrustedPeers(config.trustedIps),
     },
     routes,
+    admissions: createAdmissions({ policies, settings: config, now: options.wallClock ?? Date.now, log }),
     pool,
     deadlines,
     counters,

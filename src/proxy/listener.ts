@@ -196,10 +196,11 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     connection.destroy = acceptor.acceptHandle(
       handle,
       { alpnProtocols, mayStart: visit.mayHandshake },
-      ({ socket, serverName, alpnProtocol }) =>
+      ({ socket, serverName, alpnProtocol, security }) =>
         handOver(connection, {
           socket,
           tls: true,
+          security,
           serverName,
           alpnProtocol,
           remoteAddress,
@@ -234,6 +235,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
         handOver(socket, {
           socket,
           tls: false,
+          security: undefined,
           serverName: undefined,
           alpnProtocol,
           remoteAddress,
@@ -253,6 +255,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       handOver(socket, {
         socket: secured.socket,
         tls: true,
+        security: secured.security,
         serverName: secured.serverName,
         alpnProtocol: secured.alpnProtocol,
         remoteAddress,

@@ -9,12 +9,14 @@ interface StatusText {
 
 const texts: Readonly<Record<number, StatusText>> = {
   400: { reason: 'Bad Request', message: 'Bad request' },
+  403: { reason: 'Forbidden', message: 'TLS certificate failed verification' },
   404: { reason: 'Not Found', message: 'Not found' },
   408: { reason: 'Request Timeout', message: 'Request timeout' },
   411: { reason: 'Length Required', message: 'Length required' },
   413: { reason: 'Content Too Large', message: 'Payload too large' },
   414: { reason: 'URI Too Long', message: 'URI too long' },
   417: { reason: 'Expectation Failed', message: 'Expectation failed' },
+  421: { reason: 'Misdirected Request', message: 'This connection was not made for this host: open another one' },
   426: { reason: 'Upgrade Required', message: 'Please use HTTPS protocol' },
   431: { reason: 'Request Header Fields Too Large', message: 'Request header fields too large' },
   500: { reason: 'Internal Server Error', message: 'An unexpected error occurred' },
@@ -24,8 +26,11 @@ const texts: Readonly<Record<number, StatusText>> = {
   504: { reason: 'Gateway Timeout', message: 'The upstream server is timing out' },
   505: { reason: 'HTTP Version Not Supported', message: 'HTTP version not supported' },
 };
-/** Where the status alone says something else. */
+/** Where codes share a status. */
 const messages: Partial<Record<ErrorCode, string>> = {
+  // As clients of Kong know it.
+  CLIENT_CERTIFICATE_REQUIRED: 'No required TLS certificate was sent',
+  CLIENT_CERTIFICATE_NEEDS_TLS: 'Please use HTTPS protocol: a TLS certificate is required',
   HTTP_CLIENTS_HOLD_TOO_MUCH: 'The gateway holds too much for its clients',
 };
 const unexpected: StatusText = { reason: 'Internal Server Error', message: 'An unexpected error occurred' };
@@ -40,6 +45,8 @@ export interface OwnResponse {
   readonly hsts: string;
   /** JSON. */
   readonly body: string;
+  /** Nothing more is answered on an HTTP/1.1 connection. */
+  readonly close: boolean;
   /** What a gRPC client gets in its place. */
   readonly grpcStatus: number;
   readonly grpcMessage: string;
@@ -51,6 +58,7 @@ export interface OwnResponse {
  */
 const grpcStatuses: Readonly<Record<number, number>> = {
   400: 13,
+  403: 7,
   404: 12,
   413: 8,
   431: 8,
@@ -60,24 +68,31 @@ const grpcStatuses: Readonly<Record<number, number>> = {
 };
 const grpcUnknown = 2;
 
-/** @param request for HTTP_ROUTE_NOT_FOUND, which tells what was asked */
+/**
+ * @param request for HTTP_ROUTE_NOT_FOUND, which tells what was asked
+ * @param hint a word that says more than the code
+ */
 export function ownResponse(
   code: ErrorCode | undefined,
   requestId: string,
   request: { readonly host: string; readonly path: string },
   hsts = '',
+  hint?: string,
 ): OwnResponse {
   const status = code === undefined ? 500 : (errorCodes[code].status ?? 500);
   const { reason, message } = texts[status] ?? unexpected;
+  const said = code === undefined ? message : (messages[code] ?? message);
   return {
     status,
     statusText: `${status} ${reason}`,
     // RFC 9110 section 7.8: the protocol to change to, and that it concerns this connection.
     fields: code === 'HTTP_TLS_REQUIRED' ? 'Upgrade: TLS/1.2, HTTP/1.1\r\n' : '',
     hsts,
-    body: JSON.stringify(bodyOf(code, message, requestId, request)),
+    body: JSON.stringify(bodyOf(code, said, requestId, request, hint)),
+    // Its next request would be misdirected too.
+    close: status === 421,
     grpcStatus: grpcStatuses[status] ?? grpcUnknown,
-    grpcMessage: code === undefined ? message : `${code}: ${message}`,
+    grpcMessage: code === undefined ? said : `${code}: ${said}`,
   };
 }
 
@@ -86,11 +101,10 @@ function bodyOf(
   message: string,
   requestId: string,
   request: { readonly host: string; readonly path: string },
+  hint: string | undefined,
 ): object {
   if (code === 'HTTP_TLS_REQUIRED') return { message };
-  if (code !== 'HTTP_ROUTE_NOT_FOUND') {
-    return { message: (code && messages[code]) ?? message, code, request_id: requestId };
-  }
+  if (code !== 'HTTP_ROUTE_NOT_FOUND') return { message, code, hint, request_id: requestId };
   return {
     message: 'API not found with these values',
     request_host: request.host === '' ? [] : [request.host],

@@ -1,4 +1,4 @@
-// What a route demands of a request before an upstream sees it.
+// What a route demands of a request before an upstream sees it, and says to a client. Client certificates are admissions.ts's.
 import type { Route } from '../catalog/contract.ts';
 import { field } from '../http1/field-names.ts';
 import type { Request } from '../http1/message.ts';

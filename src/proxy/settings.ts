@@ -1,6 +1,10 @@
 // What the proxy needs of the configuration, by the configuration's own names. config/ gives them; it is not imported.
 
 export interface ProxySettings {
+  /** Of connections to names without a policy of their own. */
+  readonly sslMinVersion: string;
+  readonly sslCiphers: string;
+
   readonly trustedIps: readonly string[];
   readonly realIpHeader: string;
   readonly realIpRecursive: boolean;

@@ -2,23 +2,26 @@
 // is used for is proxy's. Why not SNICallback: docs/adr/0002-own-client-hello.md.
 import type { Socket } from 'node:net';
 import { TLSSocket, type SecureContext } from 'node:tls';
-import type { CertificateCatalog } from '../catalog/contract.ts';
+import type { CertificateCatalog, PolicyCatalog } from '../catalog/contract.ts';
 import { reasonOf } from '../lib/errors.ts';
 import { hostNameMaxLength } from '../model/host-name.ts';
 import { alertRecord, type Alert } from './alert.ts';
 import { chooseAlpn, type AlpnChoice, type AlpnProtocol } from './alpn.ts';
 import { parseClientHello, type ClientHello } from './client-hello.ts';
+import { readClientProof } from './client-proof.ts';
+import type { ConnectionSecurity } from './connection.ts';
 import { createContexts, unusableMax } from './contexts.ts';
 import { createDeadlines, type Deadlines } from './deadlines.ts';
 import { readDefaultCertificate } from './default-certificate.ts';
 import { plainHttpAnswer } from './plain-http-answer.ts';
+import { createTlsPolicies, type TlsPolicy } from './policies.ts';
 import { createSelector, selectCertificate } from './select.ts';
 import type { HandshakeFailure, TlsCounters, TlsLog, TlsSettings } from './settings.ts';
 import { HandleTlsSocket, ignoreBytes, resetHandle, socketOf, type TcpHandle } from './tcp-handle.ts';
 
 export interface TlsAcceptorDependencies {
   readonly config: TlsSettings;
-  readonly catalog: CertificateCatalog;
+  readonly catalog: CertificateCatalog & PolicyCatalog;
   /** Throws when the key cannot be opened; that certificate is then unusable. The buffer is wiped after use. */
   readonly openKey: (sealedKey: string, publicKeySha256: string) => Buffer;
   /** Resolves when a certificate that was absent from the local file has been put there. */
@@ -38,6 +41,7 @@ export interface SecureConnection {
   /** The name of the ClientHello in normal form, also where the session was resumed. */
   readonly serverName: string | undefined;
   readonly alpnProtocol: AlpnProtocol;
+  readonly security: ConnectionSecurity;
 }
 
 interface AcceptOptions {
@@ -94,7 +98,8 @@ const readFailureIntervalMs = 1000;
 export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcceptor {
   const { config, catalog, openKey, fetchCertificate, ticketSecret, now, counters, log } = dependencies;
   const configured = readDefaultCertificate(config.sslCertificates);
-  const selector = createSelector(catalog, configured.record, config.tlsContextsMax * namesPerContext);
+  const policies = createTlsPolicies(catalog, log);
+  const selector = createSelector(catalog, configured.record, config.tlsContextsMax * namesPerContext, policies);
   const contexts = createContexts({
     settings: config,
     openKey: (pair) => configured.openKey(pair) ?? openKey(pair.sealedKey, pair.publicKeySha256),
@@ -110,6 +115,7 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
   const lingering = createDeadlines<Socket>(lingerMs, (socket) => socket.destroy());
   const shared: Shared = {
     maxBytes: config.clientHelloMaxBytes,
+    ciphers: config.sslCiphers,
     counters,
     pending,
     lingering,
@@ -180,34 +186,47 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
   }
 
   function chosen(sentName: string | undefined): Choice {
-    const { serverName, certificate, absent } = selector.find(sentName);
+    const { serverName, certificate, policy, absent } = selector.find(sentName);
     if (absent !== undefined) return { kind: 'absent', certificateId: absent };
     if (certificate === undefined) return { kind: 'none' };
-    let result = contexts.find(certificate.id, certificate.revision);
+    let result = contexts.find(certificate.id, certificate.revision, policy);
     if (result === undefined) {
       const selection = selectCertificate(catalog, configured.record, serverName);
       if (selection.kind === 'none' || selection.kind === 'absent') return selection;
-      result = contexts.get(selection.record);
+      result = contexts.get(selection.record, policy);
     }
-    if (result.kind === 'ready') return { kind: 'ready', context: result.context, serverName };
+    if (result.kind === 'ready') return { kind: 'ready', context: result.context, serverName, policy };
     if (unusableNames.size < unusableMax) unusableNames.set(certificate.id, serverName);
     return result;
   }
 }
 
+interface ReadyChoice {
+  readonly kind: 'ready';
+  readonly context: SecureContext;
+  readonly serverName: string | undefined;
+  readonly policy: TlsPolicy | undefined;
+}
+
 type Choice =
-  | { readonly kind: 'ready'; readonly context: SecureContext; readonly serverName: string | undefined }
+  | ReadyChoice
   | { readonly kind: 'none' }
   | { readonly kind: 'absent'; readonly certificateId: string }
   | { readonly kind: 'unusable' };
 
 interface Shared {
   readonly maxBytes: number;
+  /** Where a policy names none. */
+  readonly ciphers: string;
   readonly counters: TlsCounters;
   readonly pending: Deadlines<Handshake>;
   readonly lingering: Deadlines<Socket>;
   readonly choose: (sentName: string | undefined) => Choice;
   readonly fetchCertificate: (id: string) => Promise<void>;
+}
+
+function asks({ policy }: ReadyChoice): boolean {
+  return policy !== undefined && policy.authorities.length > 0;
 }
 
 /** One connection on its way to its first application byte. */
@@ -355,37 +374,40 @@ class Handshake {
     const wire = alpn.kind === 'chosen' ? alpn.wire : undefined;
     const handle = this.#handle;
     if (handle === undefined) {
-      const tls = this.#wrapSocket(choice.context, wire, bytes);
-      this.#watch(tls, choice.serverName, alpn);
+      const tls = this.#wrapSocket(choice, wire, bytes);
+      this.#watch(tls, choice, alpn);
     } else {
       this.#handle = undefined;
-      const tls = new HandleTlsSocket(handle, choice.context, wire);
+      const tls = new HandleTlsSocket(handle, choice.context, wire, asks(choice));
       if (this.#onClosed !== undefined) tls.on('close', this.#onClosed);
-      this.#watch(tls, choice.serverName, alpn);
+      this.#watch(tls, choice, alpn);
       tls.receive(bytes);
     }
   }
 
-  #wrapSocket(secureContext: SecureContext, alpn: Uint8Array | undefined, bytes: Uint8Array): TLSSocket {
+  #wrapSocket(choice: ReadyChoice, alpn: Uint8Array | undefined, bytes: Uint8Array): TLSSocket {
     const socket = this.#ensureSocket();
     socket.off('data', this.#onData);
     socket.pause();
     socket.unshift(bytes);
     const tls = new TLSSocket(socket, {
       isServer: true,
-      secureContext,
+      secureContext: choice.context,
+      requestCert: asks(choice),
+      // What the client answered is judged with each request, and HTTP says what was wrong with it.
+      rejectUnauthorized: false,
       ...(alpn === undefined ? undefined : { ALPNProtocols: alpn }),
     });
     socket.off('close', this.#onClose);
     return tls;
   }
 
-  #watch(tls: TLSSocket, serverName: string | undefined, alpn: AlpnChoice & { kind: 'chosen' | 'not-asked' }): void {
+  #watch(tls: TLSSocket, choice: ReadyChoice, alpn: AlpnChoice & { kind: 'chosen' | 'not-asked' }): void {
     this.#tls = tls;
     // node:tls has a listener for `error` of its own that passes on to this one.
     tls.on('_tlsError', this.#onTlsError);
     tls.on('close', this.#onClose);
-    tls.on('secure', () => this.#secured(tls, serverName, alpn));
+    tls.on('secure', () => this.#secured(tls, choice, alpn));
   }
 
   /** The client waits, within the time for the handshake; nothing more is read of it meanwhile. Fetched once or not at all. */
@@ -408,12 +430,22 @@ class Handshake {
     this.#tls?.destroy();
   };
 
-  #secured(tls: TLSSocket, serverName: string | undefined, alpn: AlpnChoice & { kind: 'chosen' | 'not-asked' }): void {
+  #secured(tls: TLSSocket, choice: ReadyChoice, alpn: AlpnChoice & { kind: 'chosen' | 'not-asked' }): void {
     if (!this.#finish()) return;
     // As tls.Server does it; node:http2 waits for the handshake otherwise.
     (tls as TLSSocket & { secureConnecting: boolean }).secureConnecting = false;
-    this.#shared.counters.handshakeDone(tls.getProtocol() ?? 'unknown', tls.isSessionReused());
-    this.#onSecure({ socket: tls, serverName, alpnProtocol: alpn.protocol });
+    const { counters, ciphers } = this.#shared;
+    const { serverName, policy } = choice;
+    const version = tls.getProtocol() ?? 'unknown';
+    counters.handshakeDone(version, tls.isSessionReused());
+    const proof = policy !== undefined && asks(choice) ? readClientProof(tls, policy.authorities) : undefined;
+    if (proof !== undefined) counters.clientAsked(proof.kind);
+    this.#onSecure({
+      socket: tls,
+      serverName,
+      alpnProtocol: alpn.protocol,
+      security: { version, ciphers: policy?.ciphers ?? ciphers, proof },
+    });
   }
 
   #alert(reason: HandshakeFailure, alert: Alert): void {

@@ -1,10 +1,11 @@
-// TLS contexts: made on first use from a certificate record, kept in a bounded LRU, one for each certificate. Which
-// certificate a client gets is select.ts's; what is negotiated is OpenSSL's.
+// TLS contexts: made on first use from a certificate record and what names demand beside (policies.ts), kept in a bounded
+// LRU, one for each certificate and policy. Which of both a client gets is select.ts's; what is negotiated is OpenSSL's.
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { CertificateRecord, SealedPair } from '../catalog/contract.ts';
 import { createLru } from '../lib/lru.ts';
-import type { TlsCounters, TlsLog, TlsSettings } from './settings.ts';
+import type { TlsPolicy } from './policies.ts';
+import type { TlsCounters, TlsLog, TlsSettings, TlsVersion } from './settings.ts';
 import { deriveTickets, type PolicyTickets, type TicketKeys } from './ticket-keys.ts';
 
 type ContextResult =
@@ -14,10 +15,10 @@ type ContextResult =
 
 export interface Contexts {
   readonly size: number;
-  /** What was made of this certificate at this revision, if it is still kept. */
-  find(certificateId: string, revision: number): ContextResult | undefined;
+  /** What was made of this certificate at this revision, if it is still kept. @param policy undefined: none */
+  find(certificateId: string, revision: number, policy?: TlsPolicy): ContextResult | undefined;
   /** Found or made. Never throws for what the record holds. */
-  get(record: CertificateRecord): ContextResult;
+  get(record: CertificateRecord, policy?: TlsPolicy): ContextResult;
   /** Drops what was made of a certificate, connections that use it go on. */
   forget(certificateId: string): void;
   /** Drops everything: where one number stands for two states, a revision tells nothing any more. */
@@ -60,6 +61,23 @@ interface Made {
 
 const unusableResult: ContextResult = { kind: 'unusable' };
 
+/** What is negotiated with, from the configuration and the policy. */
+interface Terms {
+  readonly policyKey: string | undefined;
+  readonly minVersion: TlsVersion;
+  readonly ciphers: string;
+  readonly authorities: readonly string[];
+}
+
+/** Ids have no space in them. */
+function keyOf(certificateId: string, policy: Pick<TlsPolicy, 'key'> | undefined): string {
+  return policy === undefined ? certificateId : `${certificateId} ${policy.key}`;
+}
+
+function demands(policy: TlsPolicy | undefined): object | undefined {
+  return policy && { minVersion: policy.minVersion, ciphers: policy.ciphers, authorities: policy.authorities.length };
+}
+
 /** Making a context takes 0.2 to 0.4 ms, so a miss costs less than the handshake it belongs to. */
 export function createContexts(dependencies: ContextDependencies): Contexts {
   const { settings, openKey, ticketSecret, now, counters, log } = dependencies;
@@ -67,34 +85,38 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
     release(made);
     counters.contextEvicted();
   });
-  /** Certificate id to the revision that failed. */
-  const failed = createLru<string, number>(unusableMax);
+  let underPolicies = false;
+  /** The revision that failed, under the same keys. */
+  const failed = createLru<string, UnusableCertificate>(unusableMax);
 
   return {
     get size() {
       return kept.size;
     },
     find,
-    get: (record) => find(record.id, record.revision) ?? make(record),
+    get: (record, policy) => find(record.id, record.revision, policy) ?? make(record, policy),
     forget(certificateId) {
-      drop(certificateId);
-      failed.delete(certificateId);
+      forget(certificateId);
+      if (!underPolicies) return;
+      const start = keyOf(certificateId, { key: '' });
+      for (const [key] of [...kept.entries(), ...failed.entries()]) if (key.startsWith(start)) forget(key);
     },
     forgetAll() {
-      for (const [certificateId] of kept.entries()) drop(certificateId);
+      for (const [key] of kept.entries()) drop(key);
       failed.clear();
     },
-    unusable: () => [...failed.entries()].map(([certificateId, revision]) => ({ certificateId, revision })),
+    unusable: () => [...failed.entries()].map(([, unusable]) => unusable),
   };
 
-  function find(certificateId: string, revision: number): ContextResult | undefined {
-    const made = kept.get(certificateId);
+  function find(certificateId: string, revision: number, policy: TlsPolicy | undefined): ContextResult | undefined {
+    const key = keyOf(certificateId, policy);
+    const made = kept.get(key);
     if (made?.revision === revision) {
       rotateTickets(made);
       counters.contextHit();
       return made.result;
     }
-    return failed.get(certificateId) === revision ? unusableResult : undefined;
+    return failed.get(key)?.revision === revision ? unusableResult : undefined;
   }
 
   /** Before and after the keys' time: the clock may be set back too. */
@@ -105,87 +127,108 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
     setTicketKeys(made.result.context, made.ticketKeys.keys);
   }
 
-  function drop(certificateId: string): void {
-    const made = kept.peek(certificateId);
+  function forget(key: string): void {
+    drop(key);
+    failed.delete(key);
+  }
+
+  function drop(key: string): void {
+    const made = kept.peek(key);
     if (made === undefined) return;
-    kept.delete(certificateId);
+    kept.delete(key);
     release(made);
   }
 
-  function make(record: CertificateRecord): ContextResult {
-    drop(record.id);
+  function make(record: CertificateRecord, policy: TlsPolicy | undefined): ContextResult {
+    const key = keyOf(record.id, policy);
+    if (policy !== undefined) underPolicies = true;
+    drop(key);
     try {
-      const tickets = ticketsOf(record);
+      const terms = termsOf(policy);
+      const tickets = ticketsOf(record, terms);
       const ticketKeys = tickets.keysAt(now());
-      const context = makeContext(record, {
+      const context = makeContext(record, terms, {
         sessionIdContext: tickets.sessionIdContext,
         ticketKeys: ticketKeys.keys,
       });
       const result = { kind: 'ready', context } as const;
-      kept.set(record.id, { revision: record.revision, result, tickets, ticketKeys });
-      failed.delete(record.id);
+      kept.set(key, { revision: record.revision, result, tickets, ticketKeys });
+      failed.delete(key);
       counters.contextMade(true);
       return result;
     } catch (error) {
-      failed.set(record.id, record.revision);
+      failed.set(key, { certificateId: record.id, revision: record.revision });
       counters.contextMade(false);
       // OpenSSL's words are about structure and never quote the key; still only its code is written down.
       log.error(
-        { certificateId: record.id, revision: record.revision, code: codeOf(error) },
+        { certificateId: record.id, revision: record.revision, ...demands(policy), code: codeOf(error) },
         'a certificate cannot be used; handshakes for its names fail',
       );
       return unusableResult;
     }
   }
 
-  function ticketsOf(record: CertificateRecord): PolicyTickets {
+  function termsOf(policy: TlsPolicy | undefined): Terms {
+    return {
+      policyKey: policy?.key,
+      minVersion: policy?.minVersion ?? settings.sslMinVersion,
+      ciphers: policy?.ciphers ?? settings.sslCiphers,
+      authorities: policy?.authorities.map(({ pem }) => pem) ?? [],
+    };
+  }
+
+  function ticketsOf(record: CertificateRecord, { policyKey, minVersion, ciphers }: Terms): PolicyTickets {
     const policy = {
       certificateId: record.id,
       fingerprints: record.pairs.map((pair) => pair.fingerprint),
-      minVersion: settings.sslMinVersion,
+      minVersion,
       maxVersion: settings.sslMaxVersion,
-      ciphers: settings.sslCiphers,
+      ciphers,
+      policyKey,
     };
     return deriveTickets(ticketSecret, policy, settings.sslSessionTicketRotationMs);
   }
 
-  function makeContext(record: CertificateRecord, ticketOptions: SecureContextOptions): SecureContext {
+  function makeContext(record: CertificateRecord, terms: Terms, ticketOptions: SecureContextOptions): SecureContext {
     if (record.pairs.length === 0) throw new Error('no pair');
     const keys: Buffer[] = [];
     try {
       for (const pair of record.pairs) keys.push(openKey(pair));
-      const options = { ...contextOptions(record, keys), ...ticketOptions };
+      const options = { ...contextOptions(record, terms, keys), ...ticketOptions };
       try {
         return withoutIssuer(createSecureContext(options), record);
       } catch (error) {
         if (codeOf(error) !== 'ERR_SSL_EE_KEY_TOO_SMALL' || settings.sslMinRsaBits >= modernRsaBits) throw error;
-        return createSecureContext({ ...options, ...loweredSecurityLevel(settings.sslCiphers) });
+        return createSecureContext({ ...options, ...loweredSecurityLevel(terms.ciphers) });
       }
     } finally {
       for (const key of keys) key.fill(0);
     }
   }
 
-  function contextOptions(record: CertificateRecord, keys: Buffer[]): SecureContextOptions {
-    const { sslMinVersion, sslMaxVersion, sslCiphers, sslSessionTickets } = settings;
+  function contextOptions(record: CertificateRecord, terms: Terms, keys: Buffer[]): SecureContextOptions {
+    const { minVersion, ciphers, authorities } = terms;
+    // A resumed session says that its client proved something, and not what: who is asked, is asked each time.
+    const tickets = settings.sslSessionTickets && authorities.length === 0;
     return {
       cert: record.pairs.map((pair) => pair.chain),
       key: keys,
-      // Without a list Node gives each context the public roots, which serve no purpose while no client certificate
-      // is asked for.
-      ca: [],
-      minVersion: sslMinVersion,
-      maxVersion: sslMaxVersion,
-      ciphers: sslCiphers,
+      // Without a list Node gives each context the public roots.
+      ca: [...authorities],
+      // An authority may be an intermediate, whose issuer nobody here trusts.
+      ...(authorities.length === 0 ? {} : { allowPartialTrustChain: true }),
+      minVersion,
+      maxVersion: settings.sslMaxVersion,
+      ciphers,
       ecdhCurve: groups,
       // All suites are good. The list begins with AES-128, where OpenSSL's clients would take AES-256 with SHA-384; one
       // that begins with ChaCha has no hardware for AES and gets ChaCha.
       honorCipherOrder: true,
-      ...(sslCiphers.includes('DHE-RSA') ? { dhparam: 'auto' } : {}),
+      ...(ciphers.includes('DHE-RSA') ? { dhparam: 'auto' } : {}),
       secureOptions:
         constants.SSL_OP_NO_RENEGOTIATION |
         constants.SSL_OP_PRIORITIZE_CHACHA |
-        (sslSessionTickets ? 0 : constants.SSL_OP_NO_TICKET),
+        (tickets ? 0 : constants.SSL_OP_NO_TICKET),
       sessionTimeout: settings.sslSessionTimeoutSeconds,
     };
   }

@@ -1,8 +1,9 @@
 // Which certificate a server name gets. The order of names is model/host-name's, the bindings are the catalog's; making
 // a TLS context of the answer is contexts.ts's.
-import type { CertificateCatalog, CertificateRecord } from '../catalog/contract.ts';
+import type { CertificateCatalog, CertificateRecord, PolicyCatalog } from '../catalog/contract.ts';
 import { createLru } from '../lib/lru.ts';
 import { hostNameMaxLength, parseServerName, selectionOrder } from '../model/host-name.ts';
+import type { TlsPolicies, TlsPolicy } from './policies.ts';
 
 export type Selection =
   /** A binding names it: the name itself, a wildcard, or the certificate of a global plugin. */
@@ -18,6 +19,8 @@ interface Selected {
   readonly serverName: string | undefined;
   /** undefined: no certificate. */
   readonly certificate: { readonly id: string; readonly revision: number } | undefined;
+  /** What the name demands beside; undefined: nothing. */
+  readonly policy: TlsPolicy | undefined;
   /** The id of a certificate that has to be fetched first; never remembered. */
   readonly absent?: string;
 }
@@ -52,34 +55,39 @@ export function selectCertificate(
 const sentNameMaxLength = hostNameMaxLength + 1;
 
 /**
- * Remembers what was selected for the names sent last, until the catalog's certificate epoch moves on.
+ * Remembers what was selected for the names sent last, until one of the catalog's epochs moves on.
  *
  * @param namesMax names remembered at most; each takes 200 to 500 bytes
  */
 export function createSelector(
-  catalog: CertificateCatalog,
+  catalog: CertificateCatalog & PolicyCatalog,
   configured: CertificateRecord | undefined,
   namesMax: number,
+  policies: TlsPolicies,
 ): Selector {
   const remembered = createLru<string, Selected>(namesMax);
   let epoch = catalog.certificateEpoch;
+  let policyEpoch = catalog.policyEpoch;
 
   return { find };
 
   function find(sentName = ''): Selected {
-    if (catalog.certificateEpoch !== epoch) {
+    if (catalog.certificateEpoch !== epoch || catalog.policyEpoch !== policyEpoch) {
       remembered.clear();
       epoch = catalog.certificateEpoch;
+      policyEpoch = catalog.policyEpoch;
     }
     const key = sentName.length > sentNameMaxLength ? '' : sentName;
     const known = remembered.get(key);
     if (known !== undefined) return known;
     const serverName = key === '' ? undefined : parseServerName(key);
     const selection = selectCertificate(catalog, configured, serverName);
-    if (selection.kind === 'absent') return { serverName, certificate: undefined, absent: selection.certificateId };
+    const policy = policies.find(serverName);
+    if (selection.kind === 'absent')
+      return { serverName, certificate: undefined, policy, absent: selection.certificateId };
     const certificate =
       selection.kind === 'none' ? undefined : { id: selection.record.id, revision: selection.record.revision };
-    const selected = { serverName, certificate };
+    const selected = { serverName, certificate, policy };
     remembered.set(key, selected);
     return selected;
   }

@@ -19,7 +19,7 @@ export interface TlsSettings {
   readonly handshakeTimeoutMs: number;
 }
 
-type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 export type HandshakeFailure =
   | 'timeout'
@@ -33,9 +33,13 @@ export type HandshakeFailure =
   | 'tls-alert'
   | 'disconnected';
 
+/** What a client that was asked for a certificate answered with. */
+export type ClientProofKind = 'none' | 'valid' | 'invalid';
+
 export interface TlsCounters {
   handshakeDone(version: string, resumed: boolean): void;
   handshakeFailed(reason: HandshakeFailure): void;
+  clientAsked(proof: ClientProofKind): void;
   contextHit(): void;
   contextMade(ok: boolean): void;
   contextEvicted(): void;

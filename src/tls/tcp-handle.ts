@@ -90,12 +90,15 @@ function readWrap(): WrapTls | undefined {
  * socket below them.
  */
 export class HandleTlsSocket extends TLSSocket {
-  /** @param alpn the protocol to choose, as OpenSSL takes it */
-  constructor(handle: TcpHandle, secureContext: SecureContext, alpn: Uint8Array | undefined) {
+  /**
+   * @param alpn the protocol to choose, as OpenSSL takes it
+   * @param requestCert ask the client for a certificate, and go on whatever it answers
+   */
+  constructor(handle: TcpHandle, secureContext: SecureContext, alpn: Uint8Array | undefined, requestCert: boolean) {
     // With `noDelay` it only takes note: the handle has it already.
     super(
       undefined as unknown as Socket,
-      { isServer: true, secureContext, noDelay: true, tcpHandle: handle } as object,
+      { isServer: true, secureContext, noDelay: true, tcpHandle: handle, requestCert } as object,
     );
     const inside = this as unknown as TlsInside;
     inside.connecting = false;

@@ -11,6 +11,8 @@ export interface TicketPolicy {
   readonly minVersion: string;
   readonly maxVersion: string;
   readonly ciphers: string;
+  /** Of what the name demands beside (policies.ts). */
+  readonly policyKey?: string | undefined;
 }
 
 export interface PolicyTickets {
@@ -42,9 +44,10 @@ const ticketSecretBytes = 32;
  */
 export function deriveTickets(secret: Uint8Array, policy: TicketPolicy, rotationMs: number): PolicyTickets {
   if (secret.byteLength !== ticketSecretBytes) throw new TypeError(`a ticket secret has ${ticketSecretBytes} bytes`);
-  const { certificateId, fingerprints, minVersion, maxVersion, ciphers } = policy;
+  const { certificateId, fingerprints, minVersion, maxVersion, ciphers, policyKey } = policy;
   // JSON quotes its strings, so two policies never run together to the same text.
-  const info = JSON.stringify(['ticket 2', certificateId, fingerprints, minVersion, maxVersion, ciphers]);
+  const said = ['ticket 2', certificateId, fingerprints, minVersion, maxVersion, ciphers];
+  const info = JSON.stringify(policyKey === undefined ? said : [...said, policyKey]);
   const derived = Buffer.from(hkdfSync('sha256', secret, '', info, 32 + 16 + 6));
   const ownSecret = derived.subarray(0, 32);
   const offset = derived.readUIntBE(48, 6) % rotationMs;

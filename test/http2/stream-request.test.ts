@@ -206,6 +206,7 @@ const route: Route = {
 const connection = {
   socket: undefined as never,
   tls: true,
+  security: undefined,
   serverName: undefined,
   alpnProtocol: 'h2',
   remoteAddress: '192.0.2.1',

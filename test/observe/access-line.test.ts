@@ -22,6 +22,8 @@ const entry: AccessEntry = {
   requestId: 'f00d',
   userAgent: 'curl/8',
   errorCode: undefined,
+  errorReason: undefined,
+  clientCertificate: undefined,
 };
 
 test('a line has every field under its name', () => {
@@ -57,6 +59,15 @@ test('what is absent is null', () => {
 test('an answer of our own has its code', () => {
   const line = formatAccessLine({ ...entry, status: 431, errorCode: 'HTTP_FIELDS_TOO_MANY' }, 0);
   assert.equal((JSON.parse(line) as Record<string, unknown>)['error'], 'HTTP_FIELDS_TOO_MANY');
+});
+
+test('a certificate that a client proved, and what was wrong with one, are there where there is something to say', () => {
+  const line = formatAccessLine(
+    { ...entry, errorCode: 'CLIENT_CERTIFICATE_REFUSED', errorReason: 'revoked', clientCertificate: 'ab12' },
+    0,
+  );
+  const { error, error_reason, client_certificate } = JSON.parse(line) as Record<string, unknown>;
+  assert.deepEqual([error, error_reason, client_certificate], ['CLIENT_CERTIFICATE_REFUSED', 'revoked', 'ab12']);
 });
 
 test('JSON.parse gives back the values, for any texts and numbers, and a line is one line', () => {

@@ -162,6 +162,8 @@ function entry(requestId: string): AccessEntry {
     requestId,
     userAgent: 'curl/8',
     errorCode: undefined,
+    errorReason: undefined,
+    clientCertificate: undefined,
   };
 }
 

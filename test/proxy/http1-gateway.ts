@@ -5,9 +5,12 @@ import type { AccessEntry } from '../../src/observe/contract.ts';
 import { createHttpServer, type HttpServer } from '../../src/proxy/http-server.ts';
 import type { ProxySettings } from '../../src/proxy/settings.ts';
 import { createTrustedPeers } from '../../src/proxy/trusted-peers.ts';
+import { noPolicies } from '../support/no-policies.ts';
 import { until } from '../support/until.ts';
 
 const settings: ProxySettings = {
+  sslMinVersion: 'TLSv1.2',
+  sslCiphers: 'any',
   trustedIps: [],
   realIpHeader: 'X-Real-IP',
   realIpRecursive: false,
@@ -95,6 +98,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       matchRoute: (method, host, path) =>
         options.match === undefined ? { route, prefix: '' } : options.match(method, host, path, route),
     },
+    policies: noPolicies,
     counters: {
       connectionOpened: nothing,
       connectionClosed: nothing,
@@ -102,6 +106,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
       limitReached: (limit) => counted.push(`limit:${limit}`),
       handshakeDone: nothing,
       handshakeFailed: nothing,
+      clientAsked: nothing,
+      clientRefused: nothing,
       contextHit: nothing,
       contextMade: nothing,
       contextEvicted: nothing,
@@ -121,6 +127,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     server.serve({
       socket,
       tls,
+      security: undefined,
       serverName: undefined,
       alpnProtocol,
       remoteAddress,
@@ -274,7 +281,8 @@ export async function listen(server: net.Server): Promise<number> {
 /** The log may not keep the entry, so this keeps what it said. */
 function copyOf(entry: AccessEntry): AccessEntry {
   const { remoteAddress, method, target, httpVersion, host, status, responseBodyBytes, requestBodyBytes } = entry;
-  const { totalMs, upstreamMs, tls, serverName, apiName, requestId, userAgent, errorCode } = entry;
+  const { totalMs, upstreamMs, tls, serverName, apiName, requestId, userAgent } = entry;
+  const { errorCode, errorReason, clientCertificate } = entry;
   return {
     remoteAddress,
     method,
@@ -292,5 +300,7 @@ function copyOf(entry: AccessEntry): AccessEntry {
     requestId,
     userAgent,
     errorCode,
+    errorReason,
+    clientCertificate,
   };
 }

@@ -96,6 +96,7 @@ function acceptor(handshakeTimeoutMs = 10_000): TlsAcceptor {
     counters: {
       handshakeDone: () => {},
       handshakeFailed: () => {},
+      clientAsked: () => {},
       contextHit: () => {},
       contextMade: () => {},
       contextEvicted: () => {},
@@ -150,6 +151,7 @@ test('a plain connection is handed over unread, with both its ends', async () =>
   const { socket, ...facts } = connection;
   assert.deepEqual(facts, {
     tls: false,
+    security: undefined,
     serverName: undefined,
     alpnProtocol: 'http/1.1',
     remoteAddress: '127.0.0.1',
@@ -180,6 +182,7 @@ test('a TLS connection is handed over after its handshake', async () => {
   const { socket, ...facts } = connection;
   assert.deepEqual(facts, {
     tls: true,
+    security: { version: 'TLSv1.3', ciphers: tlsSettings.sslCiphers, proof: undefined },
     serverName: 'a.test',
     alpnProtocol: 'http/1.1',
     remoteAddress: '127.0.0.1',

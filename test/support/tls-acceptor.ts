@@ -5,12 +5,13 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { once } from 'node:events';
-import type { CertificateCatalog, CertificateRecord } from '../../src/catalog/contract.ts';
+import type { CertificateCatalog, CertificateRecord, PolicyCatalog } from '../../src/catalog/contract.ts';
 import { createTlsAcceptor, type SecureConnection, type TlsAcceptor } from '../../src/tls/accept.ts';
 import type { AlpnProtocol } from '../../src/tls/alpn.ts';
 import type { HandshakeFailure, TlsSettings } from '../../src/tls/settings.ts';
 import { acceptHandles } from '../../src/tls/tcp-handle.ts';
 import { command } from './command.ts';
+import { noPolicies } from './no-policies.ts';
 
 export const tlsSettings: TlsSettings = {
   sslCertificates: [],
@@ -30,7 +31,7 @@ export const tlsSettings: TlsSettings = {
   handshakeTimeoutMs: 10_000,
 };
 
-export interface FakeCatalog extends CertificateCatalog {
+export interface FakeCatalog extends CertificateCatalog, PolicyCatalog {
   certificateEpoch: number;
   /** The names asked for, each time the catalog was asked. */
   readonly lookups: string[];
@@ -44,6 +45,7 @@ export interface FakeCatalog extends CertificateCatalog {
 export function fakeCatalog(): FakeCatalog {
   const bindings = new Map<string, CertificateRecord>();
   const catalog: FakeCatalog = {
+    ...noPolicies,
     certificateEpoch: 0,
     lookups: [],
     standard: undefined,
@@ -100,7 +102,7 @@ export interface RunningAcceptor extends AsyncDisposable {
 }
 
 export interface AcceptorOptions {
-  readonly catalog: CertificateCatalog;
+  readonly catalog: CertificateCatalog & PolicyCatalog;
   readonly settings?: Partial<TlsSettings>;
   readonly ticketSecret?: Buffer;
   /** The wall clock. */
@@ -136,6 +138,7 @@ export async function startAcceptor(options: AcceptorOptions): Promise<RunningAc
         counted.resumed.push(resumed);
       },
       handshakeFailed: (reason) => void counted.failures.push(reason),
+      clientAsked: () => {},
       contextHit: () => void (counted.contexts.hit += 1),
       contextMade: (ok) => void (counted.contexts[ok ? 'made' : 'unusable'] += 1),
       contextEvicted: () => void (counted.contexts.evicted += 1),

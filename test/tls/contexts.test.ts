@@ -33,6 +33,7 @@ function start(settings: Partial<TlsSettings> = {}): Tested {
     counters: {
       handshakeDone: () => {},
       handshakeFailed: () => {},
+      clientAsked: () => {},
       contextHit: () => void counted.push('hit'),
       contextMade: (ok) => void counted.push(ok ? 'made' : 'unusable'),
       contextEvicted: () => void counted.push('evicted'),

@@ -62,34 +62,48 @@ test('selecting is what going through all bindings by hand gives', () => {
   );
 });
 
+const nothingMore = { find: () => undefined };
+
 test('a selection is looked up once, until the epoch moves on', () => {
   const catalog = fakeCatalog();
   catalog.bind('a.test', certificate('one'));
-  const selector = createSelector(catalog, undefined, 10);
+  const selector = createSelector(catalog, undefined, 10, nothingMore);
   for (let count = 0; count < 3; count += 1) {
-    assert.deepEqual(selector.find('a.test'), { serverName: 'a.test', certificate: { id: 'one', revision: 1 } });
+    assert.deepEqual(selector.find('a.test'), {
+      serverName: 'a.test',
+      certificate: { id: 'one', revision: 1 },
+      policy: undefined,
+    });
   }
   assert.deepEqual(catalog.lookups, ['a.test']);
   catalog.bind('a.test', certificate('one', 2));
-  assert.deepEqual(selector.find('A.test.'), { serverName: 'a.test', certificate: { id: 'one', revision: 2 } });
+  assert.deepEqual(selector.find('A.test.'), {
+    serverName: 'a.test',
+    certificate: { id: 'one', revision: 2 },
+    policy: undefined,
+  });
   catalog.bind('a.test', undefined);
-  assert.deepEqual(selector.find('a.test'), { serverName: 'a.test', certificate: undefined });
+  assert.deepEqual(selector.find('a.test'), { serverName: 'a.test', certificate: undefined, policy: undefined });
 });
 
 test('what is no host name counts as no name', () => {
   const catalog = fakeCatalog();
   catalog.standard = certificate('stored');
   catalog.bind('*', certificate('star'));
-  const selector = createSelector(catalog, undefined, 10);
+  const selector = createSelector(catalog, undefined, 10, nothingMore);
   for (const sent of [undefined, '', '192.0.2.1', '::1', 'a b', 'a..b', 'a\0.test', 'x'.repeat(10_000), '*.test']) {
-    assert.deepEqual(selector.find(sent), { serverName: undefined, certificate: { id: 'stored', revision: 1 } }, sent);
+    assert.deepEqual(
+      selector.find(sent),
+      { serverName: undefined, certificate: { id: 'stored', revision: 1 }, policy: undefined },
+      sent,
+    );
   }
 });
 
 test('names asked for in passing do not grow the memory', () => {
   const catalog = fakeCatalog();
   catalog.standard = certificate('stored');
-  const selector = createSelector(catalog, undefined, 2);
+  const selector = createSelector(catalog, undefined, 2, nothingMore);
   for (const name of ['a', 'b', 'c', 'b', 'a']) selector.find(name);
   assert.deepEqual(catalog.lookups, ['a', 'b', 'c', 'a']);
 });

@@ -1,0 +1,115 @@
+// Whether what a client proved is enough for a rule, at this moment: the rule's authorities, how far they are above the
+// client, dates, and what they have revoked. The rule may be of another name than the connection began with.
+import type { Authority, ClientCertificateRule, PolicyCatalog } from '../catalog/contract.ts';
+import { createLru } from '../lib/lru.ts';
+import { outlineOf, type Certificate } from '../x509/certificate.ts';
+import type { ClientPath } from '../x509/client-paths.ts';
+import { parseRevocationList, serialKey, type RevocationList } from '../x509/revocation-list.ts';
+import type { CertificateFault, ClientProof, ProvenClient } from './client-proof.ts';
+import { derOf, parseAuthority } from './policies.ts';
+
+export type Judgement =
+  | { readonly kind: 'proven'; readonly client: ProvenClient }
+  /** It sent none and need not. */
+  | { readonly kind: 'anonymous' }
+  /** The connection did not ask for what the rule wants. On another one the answer may be another. */
+  | { readonly kind: 'not-asked' }
+  | { readonly kind: 'not-sent' }
+  | { readonly kind: 'faulty'; readonly fault: CertificateFault };
+
+export interface ClientJudge {
+  /** @param proof undefined: the connection asked for nothing @param now milliseconds of the wall clock */
+  judge(rule: ClientCertificateRule, proof: ClientProof | undefined, now: number): Judgement;
+}
+
+/** Authorities whose lists are kept read, each with some 100 bytes for every certificate that it names. */
+const listsMax = 64;
+
+/** Of an authority that has a list. */
+interface Revocations {
+  readonly revision: number;
+  /** SHA-256 of the authority's key. */
+  readonly keySha256: string | undefined;
+  /** `unusable`: it has one that cannot be believed. */
+  readonly list: RevocationList | 'unusable';
+}
+
+export function createClientJudge(catalog: Pick<PolicyCatalog, 'findAuthority'>): ClientJudge {
+  const lists = createLru<string, Revocations>(listsMax);
+
+  return { judge };
+
+  function judge(rule: ClientCertificateRule, proof: ClientProof | undefined, now: number): Judgement {
+    const authorities = rule.authorities.map((id) => catalog.findAuthority(id)).filter((each) => each !== undefined);
+    const wasAsked = authorities.every(({ fingerprint }) => proof?.asked.has(fingerprint) === true);
+    if (proof?.kind !== 'valid') {
+      if (!wasAsked) return { kind: 'not-asked' };
+      if (proof?.kind === 'invalid') return { kind: 'faulty', fault: proof.fault };
+      return { kind: rule.mode === 'optional' ? 'anonymous' : 'not-sent' };
+    }
+    const revocations = authorities.map(revocationsOf).filter((each) => each !== undefined);
+    let fault: CertificateFault = 'unknown-authority';
+    for (const { fingerprint } of authorities) {
+      const path = proof.client.paths.get(fingerprint);
+      const found: CertificateFault | undefined =
+        path === undefined ? fault : faultOf(path, rule.depth, revocations, now);
+      if (found === undefined) return { kind: 'proven', client: proof.client };
+      fault = found;
+    }
+    return wasAsked ? { kind: 'faulty', fault } : { kind: 'not-asked' };
+  }
+
+  function revocationsOf(authority: Authority): Revocations | undefined {
+    if (authority.crl === undefined) return undefined;
+    let known = lists.get(authority.id);
+    if (known?.revision !== authority.revision) {
+      known = readRevocations(authority, authority.crl);
+      lists.set(authority.id, known);
+    }
+    return known;
+  }
+}
+
+function readRevocations(authority: Authority, crl: string): Revocations {
+  const key = parseAuthority(authority)?.certificate.publicKey;
+  const read = parseRevocationList(derOf(crl));
+  const isGood = read.kind === 'list' && key !== undefined && read.list.isSignedBy(key.key);
+  return { revision: authority.revision, keySha256: key?.sha256, list: isGood ? read.list : 'unusable' };
+}
+
+function faultOf(
+  { certificates }: ClientPath,
+  depth: number,
+  revocations: readonly Revocations[],
+  now: number,
+): CertificateFault | undefined {
+  if (certificates.length - 2 > depth) return 'too-deep';
+  for (const [index, certificate] of certificates.entries()) {
+    if (now < certificate.notBefore) return 'not-yet-valid';
+    if (now > certificate.notAfter) return 'expired';
+    if (certificate.signsItself) continue;
+    for (const each of revocations) {
+      if (!isIssuer(each, certificate, certificates[index + 1])) continue;
+      const fault = listFault(each.list, certificate, now);
+      if (fault !== undefined) return fault;
+    }
+  }
+  return undefined;
+}
+
+/** Who issued the last certificate of a path is not on it; then the name has to do. @param issuer who is above it */
+function isIssuer(
+  { keySha256, list }: Revocations,
+  { issuerKey }: Certificate,
+  issuer: Certificate | undefined,
+): boolean {
+  if (issuer !== undefined) return issuer.publicKey?.sha256 === keySha256;
+  return list === 'unusable' || list.issuerKey === issuerKey;
+}
+
+/** A list that is late may lack what matters. */
+function listFault(list: Revocations['list'], { x509 }: Certificate, now: number): CertificateFault | undefined {
+  if (list === 'unusable' || now < list.thisUpdate) return 'revocation-list-unusable';
+  if (list.nextUpdate !== undefined && now > list.nextUpdate) return 'revocation-list-expired';
+  return list.revokes(serialKey(outlineOf(x509.raw).serial)) ? 'revoked' : undefined;
+}
