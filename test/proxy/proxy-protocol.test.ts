@@ -67,6 +67,35 @@ test('version 2: LOCAL, unspecified, datagram and UNIX addresses name no client'
   }
 });
 
+test('the bytes that HAProxy 2.6 sends are read', () => {
+  for (const [form, hex, client] of [
+    [
+      'send-proxy-v2 with everything it can tell of TLS and the client’s certificate, by proxy-v2-options',
+      '0d0a0d0a000d0a515549540a21110075c0000201c63364029c4001bb0300049ad8d51002000a66726f6e742e746573742000520700000000210007544c5376312e3322000b636c69656e742e74657374250005454332353624001165636473612d776974682d534841323536230016544c535f4145535f3235365f47434d5f534841333834',
+      { address: '192.0.2.1', port: 40_000, localPort: 443 },
+    ],
+    [
+      'send-proxy-v2-ssl-cn of a client without TLS, over IPv6',
+      '0d0a0d0a000d0a515549540a2121002c20010db800000000000000000000000120010db80000000000000000000000029c4001bb20000500000000',
+      { address: '2001:db8::1', port: 40_000, localPort: 443 },
+    ],
+    ['send-proxy-v2 of a UNIX socket', '0d0a0d0a000d0a515549540a20000000', undefined],
+    ['send-proxy of a UNIX socket', '50524f585920554e4b4e4f574e0d0a', undefined],
+    [
+      'send-proxy over IPv6',
+      '50524f5859205443503620323030313a6462383a3a3120323030313a6462383a3a32203430303030203434330d0a',
+      { address: '2001:db8::1', port: 40_000, localPort: 443 },
+    ],
+  ] as const) {
+    const bytes = Buffer.from(hex, 'hex');
+    assert.deepEqual(
+      parseProxyHeader(Buffer.concat([bytes, Buffer.from('GET /')])),
+      { kind: 'header', length: bytes.length, client },
+      form,
+    );
+  }
+});
+
 test('what is no header is malformed, as early as can be told', () => {
   const cases: readonly (readonly [Buffer, string])[] = [
     [Buffer.from('GET / HTTP/1.1\r\n'), 'signature'],
