@@ -76,7 +76,7 @@ test('the bytes that HAProxy 2.6 sends are read', () => {
     ],
     [
       'send-proxy-v2-ssl-cn of a client without TLS, over IPv6',
-      '0d0a0d0a000d0a515549540a2121002c20010db800000000000000000000000120010db80000000000000000000000029c4001bb20000500000000',
+      '0d0a0d0a000d0a515549540a2121002c20010db800000000000000000000000120010db80000000000000000000000029c4001bb2000050000000000',
       { address: '2001:db8::1', port: 40_000, localPort: 443 },
     ],
     ['send-proxy-v2 of a UNIX socket', '0d0a0d0a000d0a515549540a20000000', undefined],
