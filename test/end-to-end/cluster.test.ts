@@ -5,8 +5,10 @@ import { X509Certificate } from 'node:crypto';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
+import { openSqliteCatalog } from '../../src/catalog/sqlite-catalog.ts';
+import { selectionOrder } from '../../src/model/host-name.ts';
 import { call, expectOk } from '../support/admin.ts';
-import { makeSelfSigned } from '../support/certificates.ts';
+import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Gateway } from '../support/gateway.ts';
 import { handshake } from '../support/handshake.ts';
@@ -76,6 +78,30 @@ describe('three nodes', () => {
     }
     await expectOk(node(0).admin, 'DELETE', '/apis/far?wait=cluster');
     for (const { plainPort } of cluster.nodes) assert.equal(await statusOf(plainPort, 'api.test'), 404);
+  });
+
+  test('what hosts and APIs demand of clients is known on every node by the time that the write is answered', async () => {
+    const { certificate: cert } = makeAuthority();
+    const { body: authority } = await expectOk(node(0).admin, 'POST', '/ca_certificates', { cert });
+    const rule = { client_certificate: 'required', ca_certificates: [authority.id], client_verify_depth: 2 };
+    await expectOk(node(1).admin, 'PUT', '/portunus/hosts/demanding.test', rule);
+    const api = { name: 'demanding', request_host: 'demanding.test', upstream_url: upstream.url, ...rule };
+    await expectOk(node(2).admin, 'POST', '/apis?wait=cluster', api);
+    const wanted = { mode: 'required', authorities: [authority.id], depth: 2 };
+    for (const { prefix, admin } of cluster.nodes) {
+      using catalog = openSqliteCatalog(path.join(prefix, 'replica.db'));
+      assert.deepEqual(catalog.findHostPolicy(selectionOrder('demanding.test'))?.clientCertificate, wanted);
+      assert.deepEqual(catalog.clientCertificateRules('demanding.test'), [wanted]);
+      assert.equal(catalog.findAuthority(authority.id)?.certificate, cert);
+      assert.equal((await call(admin, 'DELETE', `/ca_certificates/${authority.id}`)).status, 400);
+    }
+    await expectOk(node(0).admin, 'DELETE', '/apis/demanding');
+    await expectOk(node(1).admin, 'DELETE', '/portunus/hosts/demanding.test');
+    await expectOk(node(2).admin, 'DELETE', `/ca_certificates/${authority.id}?wait=cluster`);
+    for (const { prefix } of cluster.nodes) {
+      using catalog = openSqliteCatalog(path.join(prefix, 'replica.db'));
+      assert.equal(catalog.hasPolicies, false);
+    }
   });
 
   test('the list of nodes says who they are and what each has applied', async () => {
