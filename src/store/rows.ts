@@ -30,6 +30,8 @@ export interface Rows {
   findPlugin(name: string, apiId: string | null): Promise<Plugin | undefined>;
   findPluginOfCertificate(certificateId: string): Promise<Plugin | undefined>;
 
+  /** Of these ids of authorities, those that there are: without the rows, which may hold megabytes. */
+  knownAuthorities(ids: readonly string[]): Promise<ReadonlySet<string>>;
   /** The id of one API or host policy whose rule names it. */
   holderOfAuthority(authorityId: string): Promise<string | undefined>;
 

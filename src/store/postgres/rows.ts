@@ -43,6 +43,10 @@ export function createRows(tx: PgTransaction): Rows {
       return row && toPlugin(row);
     },
 
+    async knownAuthorities(ids) {
+      const rows = await tx.query('SELECT id FROM ca_certificates WHERE id = ANY($1)', ids);
+      return new Set(rows.map((row) => String(row['id'])));
+    },
     async holderOfAuthority(authorityId) {
       const [row] = await tx.query(
         'SELECT holder_id FROM rule_authorities WHERE authority_id = $1 LIMIT 1',

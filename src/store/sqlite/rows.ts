@@ -41,6 +41,9 @@ export function createRows(connection: Connection): Rows {
       return row && toPlugin(row);
     },
 
+    async knownAuthorities(ids) {
+      return found('SELECT id AS found FROM ca_certificates WHERE id IN', ids);
+    },
     async holderOfAuthority(authorityId) {
       const row = connection.get('SELECT holder_id FROM rule_authorities WHERE authority_id = ? LIMIT 1', authorityId);
       return row && String(row['holder_id']);
