@@ -1,5 +1,7 @@
-// The address of the client behind trusted proxies, by the rules of nginx's realip module.
-import { isIP } from 'node:net';
+// The address of the client behind trusted proxies, by the rules of nginx's realip module, but for what the table of
+// `departures` in its test tells.
+import { isIPv4, isIPv6 } from 'node:net';
+import { normalizeAddress } from './proxy-protocol.ts';
 
 /**
  * @param value of the header that names the client, every line of it joined; its last address is the nearest
@@ -14,9 +16,9 @@ export function clientAddress(
 ): string {
   if (value === undefined) return peer;
   let found = peer;
-  const elements = value.split(',');
-  for (let index = elements.length - 1; index >= 0; index -= 1) {
-    const address = bareAddress((elements[index] ?? '').trim());
+  for (const element of value.split(/[ \t,]+/).reverse()) {
+    if (element === '') continue;
+    const address = addressOf(element);
     if (address === undefined) return found;
     found = address;
     if (!recursive || !isTrusted(address)) return found;
@@ -24,10 +26,12 @@ export function clientAddress(
   return found;
 }
 
-/** An address as proxies write it: bare, `[v6]`, or with a port. */
-function bareAddress(text: string): string | undefined {
-  if (isIP(text) !== 0) return text;
-  const bracketed = /^\[(.*)\](?::\d{1,5})?$/.exec(text)?.[1];
-  const bare = bracketed ?? /^([\d.]+):\d{1,5}$/.exec(text)?.[1] ?? '';
-  return isIP(bare) !== 0 ? bare : undefined;
+/** An address as proxies write it: bare, `[v6]`, or with a port; in its one form. */
+function addressOf(text: string): string | undefined {
+  const [, bracketed, v4, port] = /^(?:\[(.*)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  if (port !== undefined && (Number(port) === 0 || Number(port) > 65_535)) return undefined;
+  if (v4 !== undefined) return isIPv4(v4) ? v4 : undefined;
+  const v6 = bracketed ?? text;
+  // A zone is this machine's own, and no client's.
+  return isIPv6(v6) && !v6.includes('%') ? normalizeAddress(v6) : undefined;
 }

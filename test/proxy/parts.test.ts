@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import net, { type OnReadOpts, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { suite, test } from 'node:test';
+import { test } from 'node:test';
 import tls from 'node:tls';
-import { clientAddress } from '../../src/proxy/client-address.ts';
 import { createDeadlines, type Timed } from '../../src/proxy/deadlines.ts';
 import { createHttpDate } from '../../src/proxy/http-date.ts';
 import { ReadRoom, readInto } from '../../src/proxy/read-room.ts';
@@ -14,29 +13,6 @@ import { UpstreamConnection, type UpstreamSink } from '../../src/proxy/upstream-
 import type { UpstreamTransport } from '../../src/proxy/upstream-transport.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { until } from '../support/until.ts';
-
-suite('the address of a client', () => {
-  const trusted = (address: string): boolean => address.startsWith('10.');
-  for (const [value, recursive, expected] of [
-    [undefined, false, 'peer'],
-    ['', false, 'peer'],
-    ['1.2.3.4', false, '1.2.3.4'],
-    ['unknown', false, 'peer'],
-    ['1.1.1.1, 2.2.2.2', false, '2.2.2.2'],
-    ['1.1.1.1, 10.0.0.2', false, '10.0.0.2'],
-    ['1.1.1.1, 10.0.0.2,10.0.0.3', true, '1.1.1.1'],
-    ['10.0.0.1, 10.0.0.2', true, '10.0.0.1'],
-    ['1.1.1.1, nonsense, 10.0.0.2', true, '10.0.0.2'],
-    ['1.2.3.4:5678', false, '1.2.3.4'],
-    ['[2001:db8::1]:443', false, '2001:db8::1'],
-    ['[2001:db8::1]', false, '2001:db8::1'],
-    ['2001:db8::1', false, '2001:db8::1'],
-  ] as const) {
-    test(`in ${JSON.stringify(value)}${recursive ? ', recursive' : ''} is ${expected}`, () => {
-      assert.equal(clientAddress('peer', value, recursive, trusted), expected);
-    });
-  }
-});
 
 test('request ids have 32 hexadecimal digits and do not repeat', () => {
   const next = createRequestIds();
