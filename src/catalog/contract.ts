@@ -54,7 +54,8 @@ export interface Authority {
   readonly fingerprint: string;
   /** PEM. */
   readonly certificate: string;
-  readonly crl: string | undefined;
+  /** Its text may be long: `findRevocationList`. */
+  readonly hasRevocationList: boolean;
 }
 
 export interface PolicyCatalog {
@@ -65,6 +66,8 @@ export interface PolicyCatalog {
   findHostPolicy(names: readonly string[]): HostPolicy | undefined;
   /** Undefined: nobody's certificate stands on it. */
   findAuthority(id: string): Authority | undefined;
+  /** PEM, read anew each time. Undefined: there is none any more, or it cannot be read. */
+  findRevocationList(authorityId: string): string | undefined;
   /**
    * The rules of the APIs that a request for this host may match, those without hosts included, each once.
    * @param host in normal form, without port; `` when none was named

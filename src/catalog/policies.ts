@@ -2,12 +2,13 @@
 // something changes.
 import { withTls13 } from '../lib/cipher-string.ts';
 import { createLru } from '../lib/lru.ts';
+import type { CaCertificate } from '../model/entities.ts';
 import { readCaCertificate, readHostPolicy } from '../model/stored-doc.ts';
 import type { Authority, HostPolicy, PolicyCatalog } from './contract.ts';
 
-/** Names of hosts whose answer is remembered, and authorities with their lists of what they revoked. */
+/** Names of hosts whose answer is remembered, and authorities. */
 const policiesMax = 10_000;
-const authoritiesMax = 64;
+const authoritiesMax = 1000;
 
 interface PolicyRow {
   readonly id: string;
@@ -28,7 +29,7 @@ export interface PolicyRows {
   readonly authority: (id: string) => AuthorityRow | undefined;
 }
 
-export interface Policies extends Pick<PolicyCatalog, 'findHostPolicy' | 'findAuthority'> {
+export interface Policies extends Pick<PolicyCatalog, 'findHostPolicy' | 'findAuthority' | 'findRevocationList'> {
   /** Whether there is any policy of a host. */
   readonly any: boolean;
   /** Of those that were asked for: what cannot be read. */
@@ -70,6 +71,7 @@ export function createPolicies(rows: PolicyRows): Policies {
       if (known === undefined) authorities.set(id, (known = readAuthority(id) ?? 'none'));
       return known === 'none' ? undefined : known;
     },
+    findRevocationList: (id) => readRow(id)?.entity.crl ?? undefined,
   };
 
   /** The empty name is that of clients and requests which name no host: the policy of every host, `*`, is theirs too. */
@@ -90,14 +92,18 @@ export function createPolicies(rows: PolicyRows): Policies {
 
   /** One that cannot be read is none, and nobody's certificate stands on it. */
   function readAuthority(id: string): Authority | undefined {
+    const row = readRow(id);
+    if (row === undefined) return undefined;
+    const { revision, fingerprint, entity } = row;
+    return { id, revision, fingerprint, certificate: entity.certificate, hasRevocationList: entity.crl !== null };
+  }
+
+  function readRow(id: string): (AuthorityRow & { readonly entity: CaCertificate }) | undefined {
     const row = rows.authority(id);
     if (row === undefined) return undefined;
-    const { revision, fingerprint, doc } = row;
-    const { entity, isIntact } = readCaCertificate(doc, { id, fingerprint });
-    if (!isIntact) {
-      unusableAuthorities.add(id);
-      return undefined;
-    }
-    return { id, revision, fingerprint, certificate: entity.certificate, crl: entity.crl ?? undefined };
+    const { entity, isIntact } = readCaCertificate(row.doc, { id, fingerprint: row.fingerprint });
+    if (isIntact) return { ...row, entity };
+    unusableAuthorities.add(id);
+    return undefined;
   }
 }

@@ -123,6 +123,7 @@ export function openSqliteCatalog(path: string): Catalog {
     matchRoute: router.match,
     findHostPolicy: policies.findHostPolicy,
     findAuthority: policies.findAuthority,
+    findRevocationList: policies.findRevocationList,
     clientCertificateRules: rules.find,
     get policyEpoch() {
       return policyEpoch;

@@ -34,7 +34,7 @@ interface Revocations {
   readonly list: RevocationList | 'unusable';
 }
 
-export function createClientJudge(catalog: Pick<PolicyCatalog, 'findAuthority'>): ClientJudge {
+export function createClientJudge(catalog: Pick<PolicyCatalog, 'findAuthority' | 'findRevocationList'>): ClientJudge {
   const lists = createLru<string, Revocations>(listsMax);
 
   return { judge };
@@ -60,10 +60,10 @@ export function createClientJudge(catalog: Pick<PolicyCatalog, 'findAuthority'>)
   }
 
   function revocationsOf(authority: Authority): Revocations | undefined {
-    if (authority.crl === undefined) return undefined;
+    if (!authority.hasRevocationList) return undefined;
     let known = lists.get(authority.id);
     if (known?.revision !== authority.revision) {
-      known = readRevocations(authority, authority.crl);
+      known = readRevocations(authority, catalog.findRevocationList(authority.id) ?? '');
       lists.set(authority.id, known);
     }
     return known;

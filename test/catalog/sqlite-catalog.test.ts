@@ -293,11 +293,14 @@ describe('policies', () => {
     await store.transact('test', (tx) => tx.caCertificates.insert(fakeCaCertificate('ca')));
     await catchUp(catalog, store);
     const { certificate, fingerprint } = fakeCaCertificate('ca');
-    assert.deepEqual(catalog.findAuthority('ca'), { id: 'ca', revision: 1, certificate, fingerprint, crl: undefined });
+    const facts = { id: 'ca', revision: 1, certificate, fingerprint, hasRevocationList: false };
+    assert.deepEqual(catalog.findAuthority('ca'), facts);
+    assert.equal(catalog.findRevocationList('ca'), undefined);
     const before = catalog.policyEpoch;
     await store.transact('test', (tx) => tx.caCertificates.replace(fakeCaCertificate('ca', { crl: 'crl' })));
     await catchUp(catalog, store);
-    assert.deepEqual([catalog.findAuthority('ca')?.revision, catalog.findAuthority('ca')?.crl], [2, 'crl']);
+    assert.deepEqual(catalog.findAuthority('ca'), { ...facts, revision: 2, hasRevocationList: true });
+    assert.equal(catalog.findRevocationList('ca'), 'crl');
     assert.ok(catalog.policyEpoch > before);
     assert.equal(catalog.findAuthority('none'), undefined);
   });
@@ -417,7 +420,7 @@ function policyAnswers(catalog: Catalog): unknown {
   return {
     any: catalog.hasPolicies,
     hosts: names.map((name) => catalog.findHostPolicy(selectionOrder(name))),
-    authorities: ['ca1', 'ca2', 'none'].map((id) => catalog.findAuthority(id)),
+    authorities: ['ca1', 'ca2', 'none'].map((id) => [catalog.findAuthority(id), catalog.findRevocationList(id)]),
     rules: names.map((name) =>
       catalog
         .clientCertificateRules(name ?? '')
