@@ -140,9 +140,8 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
       return contexts.size;
     },
     unusableCertificates() {
-      const failed = new Map(contexts.unusable().map(({ certificateId, revision }) => [certificateId, revision]));
       for (const [certificateId, serverName] of unusableNames) {
-        if (!isStillUnusable(certificateId, serverName, failed)) unusableNames.delete(certificateId);
+        if (!isStillUnusable(certificateId, serverName)) unusableNames.delete(certificateId);
       }
       return [...unusableNames.keys()];
     },
@@ -155,10 +154,10 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
     },
   };
 
-  function isStillUnusable(id: string, serverName: string | undefined, failed: ReadonlyMap<string, number>): boolean {
+  function isStillUnusable(id: string, serverName: string | undefined): boolean {
     try {
-      const { certificate } = selector.find(serverName);
-      return certificate?.id === id && failed.get(id) === certificate.revision;
+      const { certificate, policy } = selector.find(serverName);
+      return certificate?.id === id && contexts.isUnusable(id, certificate.revision, policy);
     } catch {
       // What cannot be read can as little be used.
       return true;

@@ -23,13 +23,8 @@ export interface Contexts {
   forget(certificateId: string): void;
   /** Drops everything: where one number stands for two states, a revision tells nothing any more. */
   forgetAll(): void;
-  /** Certificates that could not be used when they were last asked for, at most `unusableMax`. */
-  unusable(): readonly UnusableCertificate[];
-}
-
-interface UnusableCertificate {
-  readonly certificateId: string;
-  readonly revision: number;
+  /** Could it not be used when it was last asked for? At most `unusableMax` are remembered. */
+  isUnusable(certificateId: string, revision: number, policy?: TlsPolicy): boolean;
 }
 
 export interface ContextDependencies {
@@ -87,7 +82,7 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
   });
   let underPolicies = false;
   /** The revision that failed, under the same keys. */
-  const failed = createLru<string, UnusableCertificate>(unusableMax);
+  const failed = createLru<string, number>(unusableMax);
 
   return {
     get size() {
@@ -105,7 +100,7 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
       for (const [key] of kept.entries()) drop(key);
       failed.clear();
     },
-    unusable: () => [...failed.entries()].map(([, unusable]) => unusable),
+    isUnusable,
   };
 
   function find(certificateId: string, revision: number, policy: TlsPolicy | undefined): ContextResult | undefined {
@@ -116,7 +111,11 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
       counters.contextHit();
       return made.result;
     }
-    return failed.get(key)?.revision === revision ? unusableResult : undefined;
+    return isUnusable(certificateId, revision, policy) ? unusableResult : undefined;
+  }
+
+  function isUnusable(certificateId: string, revision: number, policy: TlsPolicy | undefined): boolean {
+    return failed.get(keyOf(certificateId, policy)) === revision;
   }
 
   /** Before and after the keys' time: the clock may be set back too. */
@@ -157,7 +156,7 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
       counters.contextMade(true);
       return result;
     } catch (error) {
-      failed.set(key, { certificateId: record.id, revision: record.revision });
+      failed.set(key, record.revision);
       counters.contextMade(false);
       // OpenSSL's words are about structure and never quote the key; still only its code is written down.
       log.error(
@@ -191,6 +190,8 @@ export function createContexts(dependencies: ContextDependencies): Contexts {
 
   function makeContext(record: CertificateRecord, terms: Terms, ticketOptions: SecureContextOptions): SecureContext {
     if (record.pairs.length === 0) throw new Error('no pair');
+    // OpenSSL would make a context that nobody can connect to.
+    if (terms.minVersion > settings.sslMaxVersion) throw new Error('no version');
     const keys: Buffer[] = [];
     try {
       for (const pair of record.pairs) keys.push(openKey(pair));

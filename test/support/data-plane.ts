@@ -5,10 +5,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import http2, { type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2';
 import net from 'node:net';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { createDataPlane, type DataPlane } from '../../src/data-plane.ts';
-import type { Api, ClientCertificateRule, HostPolicy } from '../../src/model/entities.ts';
+import type { Api, Certificate, ClientCertificateRule, HostPolicy } from '../../src/model/entities.ts';
 import type { StoreTransaction } from '../../src/store/contract.ts';
 import { bindListeningSockets } from '../../src/workers/listening-socket.ts';
 import { describeCertificate } from '../../src/x509/certificate.ts';
@@ -42,6 +43,8 @@ export interface RunningDataPlane extends AsyncDisposable {
   authority(id: string, authority: Authority, crl?: string | null): Promise<void>;
   /** A host's policy; null: it has none any more. */
   policy(name: string, fields: Partial<HostPolicy> | null): Promise<void>;
+  /** As a fault of the disk would. */
+  damagePolicy(name: string): void;
   /** Lines of the access log, once there are so many. */
   accessLines(): readonly Record<string, unknown>[];
   /** What was logged as an error. */
@@ -87,6 +90,15 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
     await store.transact('test', work);
     plane.apply(await store.revision(), await store.changesSince(plane.revision, 1000));
   };
+  const issue = (names: readonly string[]): Certificate => {
+    const { chain, key } = serverAuthority.issue({ names });
+    const facts = describeCertificate(chain);
+    if (facts === undefined) throw new Error('no certificate');
+    const id = `certificate of ${names.join()}`;
+    const pair = { ...facts, chain, sealedKey: sealer.seal(key, facts.publicKeySha256) };
+    return fakeCertificate(id, { primary: fakeKeyPair(id, pair) });
+  };
+  await change((tx) => tx.certificates.insert({ ...issue(['default.test']), owner: { kind: 'default' } }));
   return {
     plane,
     plainPort: sockets[0]?.port ?? 0,
@@ -96,13 +108,9 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
     change,
     serve: (...names) =>
       change(async (tx) => {
-        const { chain, key } = serverAuthority.issue({ names });
-        const facts = describeCertificate(chain);
-        if (facts === undefined) throw new Error('no certificate');
-        const sealedKey = sealer.seal(key, facts.publicKeySha256);
-        const id = `certificate of ${names.join()}`;
-        await tx.certificates.insert(fakeCertificate(id, { primary: fakeKeyPair(id, { ...facts, chain, sealedKey }) }));
-        for (const name of names) await tx.snis.insert(fakeSni(`sni ${name}`, name, id));
+        const certificate = issue(names);
+        await tx.certificates.insert(certificate);
+        for (const name of names) await tx.snis.insert(fakeSni(`sni ${name}`, name, certificate.id));
       }),
     api: (id, fields) =>
       change(async (tx) => {
@@ -125,6 +133,12 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
         else if (known === undefined) await tx.hostPolicies.insert(fakeHostPolicy(name, name, fields));
         else await tx.hostPolicies.replace({ ...known, ...fields });
       }),
+    damagePolicy(name) {
+      const file = new DatabaseSync(temporary.path);
+      file.prepare(`UPDATE host_policies SET doc = '{"id' WHERE name = ?`).run(name);
+      file.close();
+      plane.apply(plane.revision, 'everything');
+    },
     accessLines: () =>
       existsSync(log)
         ? readFileSync(log, 'utf8')

@@ -235,15 +235,13 @@ export function fingerprintOf(certificate: string | X509Certificate): string {
   return createHash('sha256').update(raw).digest('hex');
 }
 
-/** Runs `openssl s_client` until the server closes. */
-export async function sClient(port: number, options: readonly string[]): Promise<string> {
-  const { stdout, stderr } = await command('openssl', [
-    's_client',
-    '-connect',
-    `127.0.0.1:${port}`,
-    '-ign_eof',
-    ...options,
-  ]);
+/** Runs `openssl s_client` until the server closes. @param input what it sends */
+export async function sClient(port: number, options: readonly string[], input = ''): Promise<string> {
+  const { stdout, stderr } = await command(
+    'openssl',
+    ['s_client', '-connect', `127.0.0.1:${port}`, '-ign_eof', ...options],
+    { input },
+  );
   return stdout + stderr;
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CertificateRecord } from '../../src/catalog/contract.ts';
 import { createContexts, type Contexts } from '../../src/tls/contexts.ts';
+import type { TlsPolicy } from '../../src/tls/policies.ts';
 import type { TlsSettings } from '../../src/tls/settings.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { makeRecord, tlsSettings } from '../support/tls-acceptor.ts';
@@ -78,9 +79,32 @@ test('an unusable certificate is tried once for each revision, and remembered un
   const { contexts, counted } = start();
   for (const revision of [1, 1, 2]) assert.equal(contexts.get(unusable('a', revision)).kind, 'unusable');
   assert.deepEqual(counted, ['unusable', 'unusable']);
-  assert.deepEqual(contexts.unusable(), [{ certificateId: 'a', revision: 2 }]);
+  assert.deepEqual([contexts.isUnusable('a', 1), contexts.isUnusable('a', 2)], [false, true]);
   assert.equal(contexts.get(makeRecord('a', [pair], 3)).kind, 'ready');
-  assert.deepEqual(contexts.unusable(), []);
+  assert.equal(contexts.isUnusable('a', 2), false);
+});
+
+const strict: TlsPolicy = { key: 'k', minVersion: 'TLSv1.3', ciphers: undefined, authorities: [] };
+
+test('each policy has a context of its own, and they are forgotten with their certificate', () => {
+  const { contexts } = start();
+  const plain = contexts.get(makeRecord('a', [pair]));
+  const other = contexts.get(makeRecord('a', [pair]), strict);
+  assert.notEqual(other, plain);
+  assert.equal(contexts.get(makeRecord('a', [pair]), { ...strict }), other);
+  assert.deepEqual([contexts.find('a', 1), contexts.find('a', 1, strict)], [plain, other]);
+  contexts.get(makeRecord('ab', [pair]), strict);
+  contexts.forget('a');
+  assert.equal(contexts.size, 1, 'not those of a certificate whose id begins alike');
+});
+
+test('what cannot be used under a policy can under another, and is no fault of the certificate', () => {
+  const { contexts } = start({ sslMaxVersion: 'TLSv1.2' });
+  assert.equal(contexts.get(makeRecord('a', [pair]), strict).kind, 'unusable');
+  assert.equal(contexts.get(makeRecord('a', [pair])).kind, 'ready');
+  assert.deepEqual([contexts.isUnusable('a', 1), contexts.isUnusable('a', 1, strict)], [false, true]);
+  contexts.forget('a');
+  assert.equal(contexts.isUnusable('a', 1, strict), false);
 });
 
 test('what is forgotten is made anew', () => {
@@ -91,12 +115,12 @@ test('what is forgotten is made anew', () => {
   contexts.forget('b');
   contexts.forget('never known');
   assert.equal(contexts.size, 0);
-  assert.deepEqual(contexts.unusable(), []);
+  assert.equal(contexts.isUnusable('b', 1), false);
   assert.notEqual(contexts.get(makeRecord('a', [pair])), first);
   contexts.get(unusable('b'));
   contexts.forgetAll();
   assert.equal(contexts.size, 0);
-  assert.deepEqual(contexts.unusable(), []);
+  assert.equal(contexts.isUnusable('b', 1), false);
 });
 
 test('ticket keys rotate in the context there is, forth and back, once for each rotation', () => {

@@ -164,6 +164,8 @@ test('every part of a policy makes other keys, and the same policy the same ones
     { ...policy, minVersion: 'TLSv1.3' },
     { ...policy, maxVersion: 'TLSv1.2' },
     { ...policy, ciphers: 'y' },
+    { ...policy, policyKey: 'k' },
+    { ...policy, policyKey: '' },
   ];
   const derived = [
     deriveTickets(secret, policy, rotationMs),
