@@ -20,6 +20,8 @@ export interface DataPlaneOptions {
   readonly sealer: Sealer;
   /** Puts a certificate into the file that it lacks; rejects when it cannot. */
   readonly fetchCertificate: (id: string) => Promise<void>;
+  /** The file cannot be read everywhere; told no more than once a second. */
+  readonly storeDamaged: () => void;
   /** 32 bytes. */
   readonly ticketSecret: Buffer;
   readonly log: Log;
@@ -54,9 +56,9 @@ export interface DataPlane extends AsyncDisposable {
 }
 
 export function createDataPlane(options: DataPlaneOptions): DataPlane {
-  const { config, storePath, sealer, fetchCertificate, ticketSecret, log } = options;
+  const { config, storePath, sealer, fetchCertificate, storeDamaged, ticketSecret, log } = options;
   const counters = createCounters();
-  const catalog = openSqliteCatalog(storePath);
+  const catalog = openSqliteCatalog(storePath, atMostEvery(damageToldEveryMs, storeDamaged));
   const accessLog = config.proxyAccessLog === 'off' ? undefined : openAccessLog(config.proxyAccessLog, counters, log);
   const listeners: Listener[] = [];
   const now = (): number => performance.now();
@@ -152,6 +154,17 @@ function openAccessLog(destination: string, counters: CountersWithSnapshot, log:
     dropped: (lines) => counters.accessLinesDropped(lines),
     failed: (error) => log.error({ destination, reason: error.message }, 'the access log cannot be written'),
   });
+}
+
+const damageToldEveryMs = 1000;
+
+function atMostEvery(intervalMs: number, act: () => void): () => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (performance.now() - last < intervalMs) return;
+    last = performance.now();
+    act();
+  };
 }
 
 /** 0 where the system cannot say: without a descriptor left it has no file to read it from. */

@@ -96,7 +96,9 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
   );
   const revision = await changes.revision();
   const serves = { config, keyring, storePath, sealer, ticketSecret, sockets, acknowledgements, log };
-  const serving = dataPlane.use(startServing({ ...serves, fetchCertificate: nodeStore.fetchCertificate }));
+  const serving = dataPlane.use(
+    startServing({ ...serves, fetchCertificate: nodeStore.fetchCertificate, storeDamaged: nodeStore.damaged }),
+  );
   stack.use(
     follow(
       changes,

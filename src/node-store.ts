@@ -34,6 +34,8 @@ export interface NodeStore extends AsyncDisposable {
   readonly ticketSecret: Buffer;
   /** Puts a certificate into the file that it lacks. */
   readonly fetchCertificate: (id: string) => Promise<void>;
+  /** Somebody could not read the file: what is done about it is done. */
+  readonly damaged: () => void;
   readonly registry: NodeRegistry;
   readonly state: () => NodeReport['state'];
   /** How far the first fill of the file is; undefined when it holds everything. */
@@ -57,7 +59,7 @@ export async function openNodeStore(options: NodeStoreOptions): Promise<NodeStor
   return options.config.postgres === undefined ? openEmbedded(options) : openCluster(options);
 }
 
-async function openEmbedded({ config, sealer, startedAt }: NodeStoreOptions): Promise<NodeStore> {
+async function openEmbedded({ config, sealer, log, startedAt }: NodeStoreOptions): Promise<NodeStore> {
   const file = embeddedStorePath(config);
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openSqliteStore({ path: file, sealer, audit: auditLimitsOf(config) }));
@@ -76,6 +78,12 @@ async function openEmbedded({ config, sealer, startedAt }: NodeStoreOptions): Pr
     file,
     ticketSecret,
     fetchCertificate: () => Promise.reject(new TypeError('the embedded store lacks no certificate')),
+    damaged: () => {
+      log.error(
+        { file },
+        'the store is damaged: hosts that cannot be read from it fail; stop, put it aside, and restore a copy or import an export',
+      );
+    },
     registry: createLocalRegistry(),
     state: () => 'serving',
     filling: () => Promise.resolve(undefined),
@@ -92,9 +100,8 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
   await using stack = new AsyncDisposableStack();
   const client = stack.use(createPgClient(config.postgres));
   const store = stack.use(createClusterStore(config, schema, client, sealer));
-  const replica = stack.use(await openReplica(path.join(config.prefix, 'replica.db'), log));
-  if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
-  else await prepareStore(store, sealer, startedAt);
+  const replica = stack.use(await openReplica(path.join(config.prefix, 'replica.db'), sealer, log));
+  if (!isFilled(replica)) await prepareStore(store, sealer, startedAt);
   const source = createReplicaSource({ client, store });
   const copier = stack.use(startCopier({ source, replica, sealer, log }));
   if (!isFilled(replica)) {
@@ -121,6 +128,7 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
     file: replica.path,
     ticketSecret: sealer.open(sealed, 'meta secret_ticket'),
     fetchCertificate: (id) => copier.fetchCertificate(id),
+    damaged: () => copier.damaged(),
     registry: createNodeRegistry({ client, schema, store }),
     state: () => (copier.state === 'filled' ? 'serving' : 'filling'),
     filling: () => copier.fill(),
@@ -130,11 +138,15 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
   };
 }
 
-/** A damaged one is put aside, since it is a copy. @throws STORE_UNAVAILABLE, STORE_NEWER */
-async function openReplica(file: string, log: Log): Promise<ReplicaFile> {
+/** A damaged one is put aside, since it is a copy. @throws STORE_UNAVAILABLE, STORE_NEWER, KEYRING_MISMATCH */
+async function openReplica(file: string, sealer: Sealer, log: Log): Promise<ReplicaFile> {
+  let replica: ReplicaFile | undefined;
   try {
-    return await openReplicaFile(file);
+    replica = await openReplicaFile(file);
+    if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
+    return replica;
   } catch (error) {
+    replica?.[Symbol.dispose]();
     if (!isPortunusError(error, 'STORE_DAMAGED')) throw error;
     const aside = `${file}.damaged`;
     log.warn({ reason: error.message, aside }, 'the replica is damaged: it is put aside and filled anew');

@@ -44,6 +44,8 @@ export interface ServingOptions {
   readonly ticketSecret: Buffer;
   /** Puts a certificate into the file that it lacks. */
   readonly fetchCertificate: (id: string) => Promise<void>;
+  /** A data plane could not read the file. */
+  readonly storeDamaged: () => void;
   /** One set for each worker. */
   readonly sockets: readonly (readonly ListeningSocket[])[];
   readonly acknowledgements: Acknowledgements;
@@ -59,7 +61,8 @@ function forWorkers(config: Config): Config {
 }
 
 function serveInWorkers(options: ServingOptions): Serving {
-  const { config, keyring, storePath, fetchCertificate, ticketSecret, sockets, acknowledgements, log } = options;
+  const { config, keyring, storePath, fetchCertificate, storeDamaged, ticketSecret, sockets, acknowledgements, log } =
+    options;
   const pool = startWorkerPool<DataPlaneReport>({
     module: workerModule,
     sockets,
@@ -71,6 +74,7 @@ function serveInWorkers(options: ServingOptions): Serving {
       ticketSecret: ticketSecret.toString('base64'),
     },
     fetchCertificate,
+    storeDamaged,
     acknowledgements,
     log,
   });

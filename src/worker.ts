@@ -76,6 +76,7 @@ async function start(message: Extract<ToWorker, { kind: 'start' }>): Promise<Dat
     config,
     storePath: message.store,
     fetchCertificate,
+    storeDamaged: () => say({ kind: 'store-damaged' }),
     sealer,
     ticketSecret: Buffer.from(message.ticketSecret, 'base64'),
     log,

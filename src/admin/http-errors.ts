@@ -23,6 +23,14 @@ const storeErrors: Readonly<Partial<Record<ErrorCode, Answer>>> = {
       hint: 'Read back whether it is there before you repeat it.',
     },
   },
+  STORE_DAMAGED: {
+    status: 503,
+    body: {
+      message: 'A part of the local store is damaged and cannot be read',
+      code: 'STORE_DAMAGED',
+      hint: 'What can be read goes on serving. The log and docs/errors.md say what to do.',
+    },
+  },
   STORE_NEWER: {
     status: 503,
     body: {

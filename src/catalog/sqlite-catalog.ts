@@ -38,7 +38,8 @@ const fillComplete = 'complete';
 /** A statement that reads at most one row, or undefined. */
 type One<Row> = (...values: SQLInputValue[]) => Row | undefined;
 
-export function openSqliteCatalog(path: string): Catalog {
+/** @param damaged called whenever something of the file cannot be read; what was asked for then throws, or is named unusable */
+export function openSqliteCatalog(path: string, damaged: () => void = () => undefined): Catalog {
   const database = new DatabaseSync(path, { readOnly: true, timeout: 5000 });
   // One statement, so that all the names are looked up in one revision.
   const findBound = one<CertificateRow>(
@@ -168,16 +169,27 @@ export function openSqliteCatalog(path: string): Catalog {
       apiOfPlugin.clear();
       unusableApis.clear();
       unusablePlugins.clear();
-      for (const row of many<PluginRow>(pluginSelection)) setPlugin(row);
       const gone = new Set(loadedApis);
-      for (const row of many<ApiRow>(apiSelection)) {
-        gone.delete(row.id);
-        setRoute(row);
+      try {
+        for (const row of many<PluginRow>(pluginSelection)) setPlugin(row);
+        for (const row of many<ApiRow>(apiSelection)) {
+          gone.delete(row.id);
+          setRoute(row);
+        }
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        damaged();
+        for (const id of idsOf('plugins')) loadPlugin(id);
+        for (const id of idsOf('apis')) {
+          gone.delete(id);
+          loadRoute(id);
+        }
       }
       for (const id of gone) loadRoute(id);
       return findRevision()?.revision ?? 0;
     } finally {
-      database.exec('COMMIT');
+      // Nothing was written, and a damaged page would fail a COMMIT.
+      database.exec('ROLLBACK');
     }
   }
 
@@ -194,8 +206,17 @@ export function openSqliteCatalog(path: string): Catalog {
     }
   }
 
+  /** From their index, which is in other pages than they are. */
+  function idsOf(table: 'apis' | 'plugins'): readonly string[] {
+    return [...many<{ id: string }>(`SELECT id FROM ${table} ORDER BY id`)].map(({ id }) => id);
+  }
+
   function loadRoute(id: string): void {
-    const row = findApi(id);
+    const row = readable(() => findApi(id));
+    if (row === 'damaged') {
+      unusableApis.add(id);
+      return;
+    }
     unusableApis.delete(id);
     if (row === undefined) {
       loadedApis.delete(id);
@@ -229,13 +250,31 @@ export function openSqliteCatalog(path: string): Catalog {
 
   /** @returns the APIs whose routes it may have changed, the one it left included; '' for all */
   function loadPlugin(id: string): ReadonlySet<string> {
-    const row = findPlugin(id);
     const left = apiOfPlugin.get(id);
+    const row = readable(() => findPlugin(id));
+    if (row === 'damaged') {
+      unusablePlugins.add(id);
+      return left === undefined ? setUnreadPlugin(id) : new Set();
+    }
     if (left !== undefined && plugins.get(left)?.id === id) plugins.delete(left);
     apiOfPlugin.delete(id);
     unusablePlugins.delete(id);
     const touched = new Set(left === undefined ? [] : [left]);
     return row === undefined ? touched : touched.add(setPlugin(row));
+  }
+
+  /** As if it demanded HTTPS. Which API it is on stands in an index too. */
+  function setUnreadPlugin(id: string): ReadonlySet<string> {
+    const found = readable(() => {
+      const { sequence } = one<{ sequence: number }>('SELECT sequence FROM plugins WHERE id = ?')(id) ?? {};
+      const all = many<{ sequence: number; api_id: string | null }>(
+        'SELECT sequence, api_id FROM plugins INDEXED BY plugins_api',
+      );
+      return [...all].find((each) => each.sequence === sequence);
+    });
+    if (found === undefined || found === 'damaged') return new Set();
+    const row = { id, api_id: found.api_id, enabled: 1, certificate_id: '', doc: '' };
+    return new Set([setPlugin(row)]);
   }
 
   /** @returns its API, '' when it is global */
@@ -252,11 +291,33 @@ export function openSqliteCatalog(path: string): Catalog {
 
   function one<Row>(sql: string): One<Row> {
     const statement = database.prepare(sql);
-    return (...values) => statement.get(...values) as Row | undefined;
+    return (...values) => {
+      try {
+        return statement.get(...values) as Row | undefined;
+      } catch (error) {
+        if (isDamage(error)) damaged();
+        throw error;
+      }
+    };
   }
 
   function many<Row>(sql: string): Iterable<Row> {
     return database.prepare(sql).iterate() as unknown as Iterable<Row>;
+  }
+}
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB (sqlite.org/rescode.html). */
+function isDamage(error: unknown): boolean {
+  const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
+  return code === 11 || code === 26;
+}
+
+function readable<Row>(read: () => Row): Row | 'damaged' {
+  try {
+    return read();
+  } catch (error) {
+    if (isDamage(error)) return 'damaged';
+    throw error;
   }
 }
 

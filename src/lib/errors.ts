@@ -67,6 +67,7 @@ const table = {
     summary: 'The store was written by a newer version of Portunus.',
   },
   STORE_DAMAGED: {
+    status: 503,
     blame: 'operator',
     retry: false,
     summary: 'The store is not a Portunus database, or its file is damaged.',

@@ -46,6 +46,8 @@ export interface Copier extends AsyncDisposable, Pick<Store, 'onCommit'> {
   readonly servable: Promise<void>;
   /** Puts one certificate into the replica ahead of the others. @throws STORE_UNAVAILABLE, also when too many wait */
   fetchCertificate(id: string): Promise<void>;
+  /** Somebody could not read the file: another one is filled and takes its place. */
+  damaged(): void;
 }
 
 export interface FillProgress {
@@ -111,13 +113,16 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
   let wake: (() => void) | undefined;
   let toldAt = performance.now();
   let trouble: string | undefined;
+  let isDamaged = false;
+  let seenFilledTo: string | undefined;
+  let renewal: { readonly fresh: ReplicaFile; readonly filler: Copier } | undefined;
 
   const stop = source.onCommit(nudge);
   const running = run();
 
   return {
     get state() {
-      const to = replica.meta(filledTo);
+      const to = lastFilledTo();
       if (to === undefined) return 'empty';
       return to === complete ? 'filled' : 'filling';
     },
@@ -138,12 +143,17 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
       wake?.();
       return waiting.promise;
     },
+    damaged() {
+      isDamaged = true;
+      nudge();
+    },
     onCommit: nudges.onCommit,
     async [Symbol.asyncDispose]() {
       stopped = true;
       stop();
       wake?.();
       await running;
+      await endRenewal();
       giveUpWanted(new PortunusError('STORE_UNAVAILABLE', 'The replica is closed.'));
     },
   };
@@ -158,19 +168,21 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
     while (!stopped) {
       try {
         nudged = false;
+        if (isDamaged) await renew();
         await step();
         servable.resolve();
         retryMs = retryMinMs;
-        trouble = undefined;
+        if (!isDamaged) trouble = undefined;
         if (!isFilled(replica)) continue;
         filled.resolve();
         if (!nudged && wanted.size === 0) await sleep(undefined);
       } catch (error) {
         if (stopped) return;
         // The source being away is told elsewhere; a file of its own that cannot be written is not.
-        if (isPortunusError(error, 'STORE_UNAVAILABLE') && !('sqlite' in error.facts)) trouble = undefined;
-        else fail(error);
-        if (replica.meta(filledTo) === undefined) {
+        if (isPortunusError(error, 'STORE_DAMAGED') && 'sqlite' in error.facts) isDamaged = true;
+        if (!isPortunusError(error, 'STORE_UNAVAILABLE') || 'sqlite' in error.facts) fail(error);
+        else if (!isDamaged) trouble = undefined;
+        if (lastFilledTo() === undefined) {
           filled.reject(error);
           servable.reject(error);
         }
@@ -179,6 +191,56 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
         retryMs = Math.min(retryMs * 2, retryMaxMs);
       }
     }
+  }
+
+  /** What can be read goes on serving and following until all of it is there once more. */
+  async function renew(): Promise<void> {
+    if (renewal === undefined) {
+      trouble = 'the replica is damaged, and another one is being filled';
+      log.error({ file: replica.path }, 'the replica is damaged: another one is filled and takes its place');
+      const fresh = await replica.openBeside();
+      const filler = startCopier({ source, replica: fresh, sealer, pageSize, log });
+      renewal = { fresh, filler };
+      filler.onCommit(nudge);
+      filler.filled.then(nudge, () => undefined);
+    }
+    const { fresh, filler } = renewal;
+    if (!isFilled(fresh) || fresh.revision < knownRevision()) return;
+    await filler[Symbol.asyncDispose]();
+    try {
+      await replica.replaceBy(fresh);
+    } finally {
+      await endRenewal();
+    }
+    isDamaged = false;
+    log.info({ revision: replica.revision }, 'the replica is whole again');
+    // Its history is another one: whoever follows reads everything anew.
+    nudges.tell(replica.revision);
+  }
+
+  async function endRenewal(): Promise<void> {
+    const ended = renewal;
+    renewal = undefined;
+    await ended?.filler[Symbol.asyncDispose]();
+    ended?.fresh[Symbol.dispose]();
+  }
+
+  function knownRevision(): number {
+    try {
+      return replica.revision;
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Also when it cannot be read any more. */
+  function lastFilledTo(): string | undefined {
+    try {
+      seenFilledTo = replica.meta(filledTo);
+    } catch {
+      isDamaged = true;
+    }
+    return seenFilledTo;
   }
 
   /** Told once, however often it is tried again. */

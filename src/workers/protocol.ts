@@ -38,5 +38,7 @@ export type FromWorker<Report> =
   | { readonly kind: 'applied'; readonly revision: number }
   /** A client asks for a certificate that the file does not have yet. */
   | { readonly kind: 'need-certificate'; readonly id: string }
+  /** The file cannot be read everywhere. Said no more than once in a while. */
+  | { readonly kind: 'store-damaged' }
   | { readonly kind: 'alive' }
   | { readonly kind: 'report'; readonly request: number; readonly report: Report };

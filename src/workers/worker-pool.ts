@@ -29,6 +29,8 @@ export interface WorkerPoolOptions {
   readonly start: Omit<Extract<ToWorker, { kind: 'start' }>, 'kind'>;
   /** Puts a certificate into the file that it lacks. */
   readonly fetchCertificate: (id: string) => Promise<void>;
+  /** A worker could not read the file. */
+  readonly storeDamaged: () => void;
   readonly acknowledgements: Acknowledgements;
   readonly log: Log;
 }
@@ -194,6 +196,9 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
         options.fetchCertificate(message.id).then(answer, answer);
         break;
       }
+      case 'store-damaged':
+        options.storeDamaged();
+        break;
       case 'alive':
         break;
     }

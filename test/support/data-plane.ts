@@ -81,6 +81,7 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
     storePath: temporary.path,
     sealer,
     fetchCertificate: () => Promise.reject(new Error('nothing is absent')),
+    storeDamaged: () => undefined,
     ticketSecret: Buffer.alloc(32, 7),
     log: { debug: nothing, info: nothing, warn: nothing, error: (fields) => errors.push(fields) },
   });

@@ -75,6 +75,7 @@ function startPool(workers: number, changed: Partial<Config> = {}): WorkerPool<s
     sockets,
     start: { config: configOf(changed), keyring: '', store: '', ticketSecret: '' },
     fetchCertificate: () => Promise.resolve(),
+    storeDamaged: () => undefined,
     acknowledgements: createAcknowledgements(),
     log: createLog({ level: 'silent', name: 'test' }),
   });

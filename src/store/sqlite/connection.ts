@@ -1,5 +1,5 @@
 // One connection to the SQLite file: statements prepared once and kept, and SQLite's errors in Portunus's terms.
-import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import { backup, DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
 import { PortunusError } from '../../lib/errors.ts';
 
 /** A row as SQLite gives it: values by column. */
@@ -13,10 +13,15 @@ export interface Connection {
   run(sql: string, ...values: SQLInputValue[]): number;
   /** For what is not worth keeping prepared. */
   exec(sql: string): void;
+  /** Page by page over what is in that file, damaged or not, in one transaction: whoever reads it goes on. */
+  copyOver(file: string): Promise<void>;
   readonly inTransaction: boolean;
   readonly readOnly: boolean;
   close(): void;
 }
+
+/** Of a copy. */
+const pagesAtOnce = 1000;
 
 /** @param busyTimeoutMs how long a call may block for another process's lock */
 export function connect(
@@ -35,6 +40,13 @@ export function connect(
     all: (sql, ...values) => translated(() => prepared(sql).all(...values), path),
     run: (sql, ...values) => translated(() => Number(prepared(sql).run(...values).changes), path),
     exec: (sql) => translated(() => open().exec(sql), path),
+    async copyOver(file) {
+      try {
+        await backup(open(), file, { rate: pagesAtOnce });
+      } catch (error) {
+        throw translate(error, file);
+      }
+    },
     readOnly: options.readOnly,
     get inTransaction() {
       return !closed && database.isTransaction;
@@ -87,22 +99,26 @@ function translated<T>(call: () => T, path: string): T {
   try {
     return call();
   } catch (error) {
-    if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') throw error;
-    const code = error.errcode & 0xff;
-    const facts = { sqlite: code };
-    const reason = unavailable.get(code);
-    if (reason !== undefined) {
-      throw new PortunusError('STORE_UNAVAILABLE', `The store ${path} is not available: ${reason}.`, {
-        facts,
-        cause: error,
-      });
-    }
-    const damage = damaged.get(code);
-    if (damage === undefined) throw error;
-    throw new PortunusError('STORE_DAMAGED', `The store ${path} ${damage}.`, {
+    throw translate(error, path);
+  }
+}
+
+function translate(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return error;
+  const code = error.errcode & 0xff;
+  const facts = { sqlite: code };
+  const reason = unavailable.get(code);
+  if (reason !== undefined) {
+    return new PortunusError('STORE_UNAVAILABLE', `The store ${path} is not available: ${reason}.`, {
       facts,
       cause: error,
-      hint: 'Put it aside and restore a copy; nothing was changed.',
     });
   }
+  const damage = damaged.get(code);
+  if (damage === undefined) return error;
+  return new PortunusError('STORE_DAMAGED', `The store ${path} ${damage}.`, {
+    facts,
+    cause: error,
+    hint: 'Put it aside and restore a copy; nothing was changed.',
+  });
 }

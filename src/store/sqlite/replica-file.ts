@@ -1,5 +1,6 @@
 // The SQLite file that is a node's copy of the shared store: written here, in whole batches, and read by the workers. What
 // goes into it, and when, is replica/copier.ts's.
+import { rmSync } from 'node:fs';
 import type { Change } from '../../model/entities.ts';
 import type { StoreReader } from '../contract.ts';
 import { createQueue } from '../queue.ts';
@@ -22,6 +23,12 @@ export interface ReplicaFile extends Disposable {
   meta(key: string): string | undefined;
   /** One transaction at a time; when `work` throws nothing of it is written. It may wait, for the source say. */
   write(work: (writer: ReplicaWriter) => Promise<void>): Promise<void>;
+  /** An empty one, in a file beside this one that goes with it. */
+  openBeside(): Promise<ReplicaFile>;
+  /** Its content takes the place of what is in this one, damaged or not; whoever reads goes on, and sees one or the other. */
+  replaceBy(other: ReplicaFile): Promise<void>;
+  /** See `replaceBy`. */
+  copyOver(file: string): Promise<void>;
 }
 
 export interface ReplicaWriter {
@@ -75,11 +82,33 @@ export async function openReplicaFile(path: string): Promise<ReplicaFile> {
         }
         checkpointIfLong(connection, path);
       }),
+    async openBeside() {
+      const beside = `${path}.new`;
+      removeReplica(beside);
+      const opened = await openReplicaFile(beside);
+      return {
+        ...opened,
+        get revision() {
+          return opened.revision;
+        },
+        [Symbol.dispose]() {
+          opened[Symbol.dispose]();
+          removeReplica(beside);
+        },
+      };
+    },
+    replaceBy: (other) => queue.run(() => other.copyOver(path)),
+    copyOver: (file) => connection.copyOver(file),
     [Symbol.dispose]() {
       reading.close();
       connection.close();
     },
   };
+}
+
+/** With what belongs to it. */
+export function removeReplica(file: string): void {
+  for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
 }
 
 const entityTables: readonly EntityTable[] = [
