@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
 import postgres from 'postgres';
 import { call, expectOk } from '../support/admin.ts';
-import { makeSelfSigned } from '../support/certificates.ts';
+import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { servedCertificate } from '../support/served-certificate.ts';
@@ -27,6 +27,8 @@ interface Ids {
   readonly sni: string;
   readonly api: string;
   readonly plugin: string;
+  readonly policy: string;
+  readonly authority: string;
 }
 
 describe('damaged rows', () => {
@@ -58,7 +60,7 @@ describe('damaged rows', () => {
       const [row] = await tx`UPDATE revision SET revision = revision + 1 RETURNING revision`;
       for (const [position, { table, id, values }] of damages(ids).entries()) {
         await tx`UPDATE ${tx(table)} SET ${tx(values)}, revision = ${row?.['revision']} WHERE id = ${id}`;
-        await tx`INSERT INTO changes VALUES (${row?.['revision']}, ${position}, ${table.slice(0, -1)}, ${id}, 'update', 'test', 1)`;
+        await tx`INSERT INTO changes VALUES (${row?.['revision']}, ${position}, ${entities[table] ?? table.slice(0, -1)}, ${id}, 'update', 'test', 1)`;
       }
     });
     await sql.end();
@@ -70,6 +72,10 @@ describe('damaged rows', () => {
     for (const gateway of [running, started]) await check(gateway, ids, gateway === started);
   });
 });
+
+const entities: Readonly<Record<string, string>> = { host_policies: 'host_policy' };
+
+const policyLists = ['/ca_certificates', '/ca_certificates?tags=t', '/portunus/hosts'];
 
 async function fill({ admin }: Gateway, upstream: string): Promise<Ids> {
   const certificate = async (name: string): Promise<string> => {
@@ -84,6 +90,12 @@ async function fill({ admin }: Gateway, upstream: string): Promise<Ids> {
   await certificate('whole');
   await api('whole');
   await api('governed');
+  await api('policy');
+  const policy = await expectOk(admin, 'PUT', '/portunus/hosts/policy.test', {});
+  const authority = await expectOk(admin, 'POST', '/ca_certificates', {
+    cert: makeAuthority().certificate,
+    tags: ['t'],
+  });
   const plugin = await expectOk(admin, 'POST', '/apis/governed/plugins', {
     name: 'ssl',
     config: makeSelfSigned({ names: ['governed.test'] }),
@@ -94,11 +106,13 @@ async function fill({ admin }: Gateway, upstream: string): Promise<Ids> {
     facts: await certificate('facts'),
     api: await api('api'),
     plugin: plugin.body.id,
+    policy: policy.body.id,
+    authority: authority.body.id,
   };
   return { ...ids, sni: (await expectOk(admin, 'GET', '/snis/facts.test')).body.id };
 }
 
-function damages({ chain, key, facts, sni, api, plugin }: Ids): readonly Damage[] {
+function damages({ chain, key, facts, sni, api, plugin, policy, authority }: Ids): readonly Damage[] {
   return [
     { table: 'certificates', id: chain, values: { chain: 'no chain' } },
     { table: 'certificates', id: key, values: { sealed_key: 'no key' } },
@@ -106,6 +120,8 @@ function damages({ chain, key, facts, sni, api, plugin }: Ids): readonly Damage[
     { table: 'snis', id: sni, values: { tags: '[7' } },
     { table: 'apis', id: api, values: { doc: '{"hosts":5,"methods":["GET"],"uris":{}}' } },
     { table: 'plugins', id: plugin, values: { doc: '\u0001 no plugin' } },
+    { table: 'host_policies', id: policy, values: { doc: '{"minVersion"' } },
+    { table: 'ca_certificates', id: authority, values: { doc: '[]', tags: 'no tags' } },
   ];
 }
 
@@ -120,14 +136,16 @@ async function check(gateway: Gateway, ids: Ids, repairs = true): Promise<void> 
   assert.equal(await plain('whole'), 200);
   assert.equal(await plain('governed'), 426, 'what governs it cannot be read: HTTPS alone');
   assert.equal(await plain('api'), 404);
+  assert.equal(await plain('policy'), 403, 'whom it may have kept out is not let in');
   for (const name of ['chain', 'key']) await assert.rejects(servedCertificate(tlsPort, `${name}.test`));
   // They are named.
   const { body: status } = await expectOk(admin, 'GET', '/status');
   assert.deepEqual(status.unusable_certificates, [ids.chain, ids.key].toSorted());
   assert.deepEqual(status.unusable_apis, [ids.api]);
   assert.deepEqual(status.unusable_plugins, [ids.plugin]);
+  assert.deepEqual(status.unusable_hosts, ['policy.test']);
   // They are listed.
-  for (const list of ['/certificates', '/snis', '/apis', '/plugins', '/certificates?tags=t']) {
+  for (const list of ['/certificates', '/snis', '/apis', '/plugins', '/certificates?tags=t', ...policyLists]) {
     await expectOk(admin, 'GET', list);
   }
   assert.equal((await fetch(`${gateway.status}/metrics`)).status, 200);
@@ -139,12 +157,19 @@ async function check(gateway: Gateway, ids: Ids, repairs = true): Promise<void> 
   assert.equal(await plain('api'), 502);
   await expectOk(admin, 'PATCH', `/plugins/${ids.plugin}`, { 'config.only_https': false });
   assert.equal(await plain('governed'), 200);
-  for (const target of [`/certificates/${ids.key}`, `/snis/${ids.sni}`, `/certificates/${ids.facts}`]) {
+  await expectOk(admin, 'PUT', `/portunus/hosts/${ids.policy}`, { name: 'policy.test' });
+  assert.equal(await plain('policy'), 200);
+  for (const target of [
+    `/certificates/${ids.key}`,
+    `/snis/${ids.sni}`,
+    `/certificates/${ids.facts}`,
+    `/ca_certificates/${ids.authority}`,
+  ]) {
     await expectOk(admin, 'DELETE', target);
   }
   for (const target of ['/apis/governed', '/apis/api']) await expectOk(admin, 'DELETE', target);
   const after = (await expectOk(admin, 'GET', '/status')).body;
-  assert.deepEqual([...after.unusable_apis, ...after.unusable_plugins], []);
+  assert.deepEqual([...after.unusable_apis, ...after.unusable_plugins, ...after.unusable_hosts], []);
 }
 
 /** Of `GET /`, in the clear. */
