@@ -30,7 +30,7 @@ export interface Certificate {
   /** Undefined: of a kind that this OpenSSL cannot read. */
   readonly publicKey: (PublicKeyFacts & { readonly key: KeyObject }) | undefined;
   readonly signedWith: string;
-  /** Extended key usages, dotted; undefined when there is no such extension: any use. */
+  /** Extended key usages, dotted; undefined when there is no such extension: any use. Empty, for none, when it cannot be read. */
   readonly extendedKeyUsage: readonly string[] | undefined;
 }
 
@@ -135,7 +135,7 @@ function readFields(der: Uint8Array, fingerprint: string): Certificate | undefin
     signsItself: subjectKey === issuerKey && publicKey !== undefined && verifies(x509, publicKey.key),
     publicKey,
     signedWith: x509.signatureAlgorithm ?? x509.signatureAlgorithmOid,
-    extendedKeyUsage: x509.keyUsage,
+    extendedKeyUsage: usages(extensions.get(extendedKeyUsage)),
   };
 }
 
@@ -149,6 +149,7 @@ function readPublicKey(x509: X509Certificate, spki: Uint8Array | undefined): Cer
 }
 
 const subjectAltName = '2.5.29.17';
+const extendedKeyUsage = '2.5.29.37';
 const commonName = '2.5.4.3';
 const dnsNameTag = 0x82;
 
@@ -182,6 +183,12 @@ export function outlineOf(der: Uint8Array): CertificateOutline {
   }
   const [serial, , issuer, , subject, spki] = fields.slice(offset);
   return { serial, issuer, subject, spki, extensions, critical };
+}
+
+/** Not asked of `x509.keyUsage`: over one that it cannot read Node leaves an error for whatever OpenSSL does next. */
+function usages(value: Uint8Array | undefined): readonly string[] | undefined {
+  if (value === undefined) return undefined;
+  return childrenOf(readElement(value)).map((usage) => objectIdentifierOf(usage));
 }
 
 function alternativeNames(value: Uint8Array | undefined): readonly string[] {

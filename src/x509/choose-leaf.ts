@@ -69,7 +69,7 @@ function noLeaf(certificates: readonly Certificate[]): Finding {
 }
 
 function severalLeaves(candidates: readonly Certificate[]): Finding {
-  const names = candidates.slice(0, 4).map((one) => `${quote(one.subject)} (serial ${one.serialNumber})`);
+  const names = candidates.slice(0, 4).map((one) => `${quote(one.subject)} (serial ${quote(one.serialNumber)})`);
   const more = candidates.length > 4 ? ` and ${candidates.length - 4} more` : '';
   const message = `There are ${candidates.length} server certificates: ${names.join(', ')}${more}.`;
   return finding(

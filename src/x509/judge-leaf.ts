@@ -146,7 +146,7 @@ const anyUsage = '2.5.29.37.0';
 function judgeUse(leaf: Certificate): readonly Finding[] {
   const findings: Finding[] = [];
   const usage = leaf.extendedKeyUsage;
-  if (usage !== undefined && usage.length > 0 && !usage.includes(serverAuthentication) && !usage.includes(anyUsage)) {
+  if (usage !== undefined && !usage.includes(serverAuthentication) && !usage.includes(anyUsage)) {
     const message = `The certificate ${quote(leaf.subject)} is not meant for TLS servers (extended key usage).`;
     findings.push(finding('CERTIFICATE_NOT_FOR_SERVERS', 'cert', message, 'Ask your CA for a TLS server certificate.'));
   }

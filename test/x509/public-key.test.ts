@@ -10,7 +10,7 @@ const kinds: readonly [KeyOptions, string, string][] = [
   [{}, 'EC P-256', 'enough'],
   [{ curve: 'secp384r1' }, 'EC P-384', 'enough'],
   [{ curve: 'secp521r1' }, 'EC P-521', 'rare'],
-  [{ curve: 'secp224r1' }, 'EC secp224r1', 'weak'],
+  [{ curve: 'secp224r1' }, 'EC P-224', 'weak'],
   [{ curve: 'brainpoolP384r1' }, 'EC brainpoolP384r1', 'unsupported'],
   [{ keyType: 'rsa', bits: 1024 }, 'RSA 1024', 'weak'],
   [{ keyType: 'rsa' }, 'RSA 2048', 'enough'],
