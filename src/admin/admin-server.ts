@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import { Server as TlsServer, type SecureContextOptions, type SecureVersion } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type BoundedConnections, boundConnections } from '../lib/bounded-connections.ts';
-import { isPortunusError, type ErrorCode } from '../lib/errors.ts';
+import { isPortunusError, PortunusError, type ErrorCode } from '../lib/errors.ts';
 import { createSparingLog } from '../observe/sparing-log.ts';
 import { observeStaleness } from '../store/reading-fallback.ts';
 import {
@@ -193,6 +193,7 @@ function createApp(
   // Before the body is read.
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ ...confining, server });
+    refuseAmbiguous(request);
     const { host: asked, origin, 'sec-fetch-site': secFetchSite } = request.headers;
     guardAgainstBrowsers(
       { method: request.method, host: asked, origin, secFetchSite: secFetchSite?.toString() },
@@ -286,6 +287,14 @@ function contextOptions({
 
 /** What browsers and caches must not do with answers. */
 const confining = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+/** What Node reads in one way and a proxy in front may read in another (RFC 9112 section 3.2). @throws REQUEST_TARGET_INVALID */
+function refuseAmbiguous({ raw: { url = '', rawHeaders } }: FastifyRequest): void {
+  const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host');
+  if (hosts.length > 1) throw new PortunusError('REQUEST_TARGET_INVALID', 'There is more than one Host');
+  if (!url.startsWith('/') && url !== '*')
+    throw new PortunusError('REQUEST_TARGET_INVALID', 'The target must be a path');
+}
 
 interface RouteConfig {
   readonly route?: Route;

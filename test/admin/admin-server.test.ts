@@ -129,6 +129,40 @@ test('what is not HTTP is answered as JSON too', async (t) => {
   assert.deepEqual([bad.status, Object.keys(bad.body)], [400, ['message']]);
 });
 
+test('what a proxy in front may read in another way is refused', async (t) => {
+  const { port, store } = await startAdmin(t);
+  const sent = JSON.stringify(api);
+  const head = (lines: readonly string[]): string => ['POST /apis HTTP/1.1', ...lines, '', ''].join('\r\n');
+  const json = 'Content-Type: application/json';
+  const host = 'Host: localhost';
+  const whole = `Content-Length: ${sent.length}`;
+  const chunked = 'Transfer-Encoding: chunked';
+  const chunks = `${sent.length.toString(16)}\r\n${sent}\r\n0\r\n\r\n`;
+  const cases: Readonly<Record<string, string>> = {
+    'two hosts': head([host, 'Host: evil.example.com', json, whole]) + sent,
+    'two hosts that are the same': head([host, host, json, whole]) + sent,
+    'no host': head([json, whole]) + sent,
+    'an absolute target': head([host, json, whole]).replace('/apis', 'http://evil.example.com/apis') + sent,
+    'a length and chunks': head([host, json, whole, chunked]) + chunks,
+    'two lengths': head([host, json, whole, 'Content-Length: 2']) + sent,
+    'a length with a sign': head([host, json, `Content-Length: +${sent.length}`]) + sent,
+    'chunked that is not the last coding': head([host, json, 'Transfer-Encoding: chunked, identity']) + chunks,
+    'two codings': head([host, json, chunked, 'Transfer-Encoding: identity']) + chunks,
+    'chunked in another spelling': head([host, json, 'Transfer-Encoding: xchunked']) + chunks,
+    'bare line feeds': head([host, json, whole]).replaceAll('\r\n', '\n') + sent,
+    'a space before the colon': head(['Host : localhost', json, whole]) + sent,
+    'a folded line': head([host, json, 'X-A: b\r\n c', whole]) + sent,
+    'a chunk size with a sign': head([host, json, chunked]) + chunks.replace(/^/, '+'),
+  };
+  for (const [what, bytes] of Object.entries(cases)) {
+    const socket = connect(port, '127.0.0.1');
+    const smuggled = 'GET /apis HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+    socket.end(bytes + smuggled);
+    assert.match(await text(socket), /^HTTP\/1\.1 400 /, what);
+  }
+  assert.equal(await store.revision(), 0);
+});
+
 interface BrowserCase {
   readonly title: string;
   readonly method?: string;

@@ -23,6 +23,16 @@ test('the status is JSON, whatever the query and a slash at the end', async () =
   }
 });
 
+test('a long target costs no more than its length', async () => {
+  await using server = await start({});
+  const slashes = '/'.repeat(15_000);
+  const before = process.cpuUsage();
+  for (let count = 0; count < 20; count += 1) assert.equal((await fetch(`${server.url}${slashes}x`)).status, 404);
+  const { user } = process.cpuUsage(before);
+  // The square of the slashes, twenty times, is several seconds.
+  assert.ok(user < 2_000_000, `${user} µs`);
+});
+
 test('readiness is 200 or 503', async () => {
   let ready = false;
   await using server = await start({ ready: () => Promise.resolve({ ready, details: { listening: 1 } }) });
