@@ -5,9 +5,18 @@
 const withheld = '(withheld: it looks like a certificate or key)';
 /**
  * What names PEM without being any, as hints do (`begins with -----BEGIN CERTIFICATE-----.`), goes through: no PEM has a full
- * stop there. No host name, id, fingerprint or ordinary name is that long without a dot, blank or dash.
+ * stop there. No host name, id, fingerprint or ordinary name looks like the others: long without a dot or blank; base64 of
+ * either alphabet, a line of it too, with letters of both cases and digits; octets in hex with something between.
  */
-const material = /-----BEGIN(?! [A-Z ]+-----\.| to -----END)[\s\S]*|[A-Za-z0-9+/=_]{80,}/g;
+const material = new RegExp(
+  [
+    String.raw`-----BEGIN(?! [A-Z ]+-----\.| to -----END)[\s\S]*`,
+    '[A-Za-z0-9+/=_-]{80,}',
+    '(?<![A-Za-z0-9+/=_-])(?=[a-z0-9+/=_-]*[A-Z])(?=[A-Z0-9+/=_-]*[a-z])(?=[A-Za-z+/=_-]*[0-9])[A-Za-z0-9+/=_-]{40,}',
+    String.raw`(?:[0-9A-Fa-f]{2}[:\s]{1,8}){24,}`,
+  ].join('|'),
+  'g',
+);
 
 /** A copy in which texts and field names hold no such thing. */
 export function withholdMaterial<T>(value: T): T {

@@ -17,6 +17,25 @@ test('a key is withheld wherever it stands, with or without its armour', () => {
   assert.match(said, /Invalid value: \(withheld/);
 });
 
+test('nor in another spelling, cut, or line by line', () => {
+  const jwk = makePrivateKey().export({ format: 'jwk' });
+  const der = makePrivateKey().export({ type: 'pkcs8', format: 'der' });
+  const octets = (der.toString('hex').match(/../g) ?? []).join(':');
+  for (const spelled of [
+    der.toString('base64url'),
+    pem.split('\n').slice(1, -2).join('\n'),
+    base64.slice(0, 64),
+    String(jwk.d),
+    der.toString('hex'),
+    octets,
+    octets.replaceAll(/(.{45})/g, '$1\n    '),
+  ]) {
+    const said = JSON.stringify(withholdMaterial({ message: `'${spelled}' is no id` }));
+    assert.match(said, /^\{"message":"'[^']{0,3}\(withheld/, spelled);
+    assert.doesNotMatch(said.replaceAll(/withheld: [a-z ]+/g, ''), /[A-Za-z0-9+/_-]{20}|(..:){8}/);
+  }
+});
+
 test('what errors ordinarily say is left as it is', () => {
   const body = {
     message: `UNIQUE violation detected on '{name="${'a'.repeat(63)}.example.com"}'`,

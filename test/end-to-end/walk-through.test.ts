@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { command, succeed } from '../support/command.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
+import { rememberKey } from '../support/secrets.ts';
 import { servedCertificate } from '../support/served-certificate.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
@@ -54,6 +55,7 @@ describe('the walk-through', () => {
       ...['x509', '-req', '-in', file('server.csr'), '-signkey', file('server.key')],
       ...['-extfile', file('san.ext'), '-days', '30', '-out', file('server.crt')],
     ]);
+    rememberKey(readFileSync(file('server.key'), 'utf8'));
     return new X509Certificate(readFileSync(file('server.crt'))).fingerprint256;
   }
 
@@ -124,6 +126,7 @@ test('a key of 1024 bits, as the old page made it, is refused, and let in when t
     '-out',
     cert,
   ]);
+  rememberKey(readFileSync(key, 'utf8'));
   const upload = (admin: string) =>
     command('curl', [
       ...[

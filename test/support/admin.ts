@@ -1,4 +1,5 @@
 // Calls of the Admin API as JSON.
+import { hear, rememberKeysIn } from './secrets.ts';
 
 export interface Answer {
   readonly status: number;
@@ -10,11 +11,14 @@ export interface Answer {
 }
 
 export async function call(base: string, method: string, path: string, body?: object): Promise<Answer> {
+  const sent = body === undefined ? undefined : JSON.stringify(body);
+  if (sent !== undefined) rememberKeysIn(sent);
   const response = await fetch(`${base}${path}`, {
     method,
-    ...(body !== undefined && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    ...(sent !== undefined && { headers: { 'content-type': 'application/json' }, body: sent }),
   });
   const text = await response.text();
+  hear(`the answer to ${method} ${path.split('?')[0]}`, `${JSON.stringify([...response.headers])} ${text}`);
   const revision = response.headers.get('portunus-revision');
   return {
     status: response.status,

@@ -24,6 +24,7 @@ import {
   utf8String,
 } from '../../src/x509/write-der.ts';
 import { encodePem } from '../../src/x509/pem.ts';
+import { rememberKey } from './secrets.ts';
 
 const dayMs = 86_400_000;
 
@@ -119,7 +120,12 @@ export function makeSelfSigned(options: LeafOptions): { readonly cert: string; r
 }
 
 export function makePrivateKey(options: KeyOptions = {}): KeyObject {
-  if (options.privateKey !== undefined) return options.privateKey;
+  const key = options.privateKey ?? freshPrivateKey(options);
+  rememberKey(key);
+  return key;
+}
+
+function freshPrivateKey(options: KeyOptions): KeyObject {
   const bits = options.bits ?? 2048;
   const makers = {
     ec: () => generateKeyPairSync('ec', { namedCurve: options.curve ?? 'prime256v1' }).privateKey,

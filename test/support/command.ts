@@ -1,5 +1,6 @@
 // Runs a command to its end, as a person at a shell would.
 import { spawn } from 'node:child_process';
+import { hear } from './secrets.ts';
 
 export interface Finished {
   readonly code: number | null;
@@ -24,7 +25,10 @@ export function command(name: string, args: readonly string[], options: CommandO
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
     child.stdin.on('error', () => undefined).end(options.input ?? '');
     child.on('error', reject);
-    child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
+    child.on('close', (code, signal) => {
+      if (!isToShowKeys(name, args)) hear(`what ${args.slice(0, 3).join(' ')} said`, `${stdout}\n${stderr}`);
+      resolve({ code, signal, stdout, stderr });
+    });
   });
 }
 
@@ -33,4 +37,9 @@ export async function succeed(name: string, args: readonly string[], options: Co
   const { code, stdout, stderr } = await command(name, args, options);
   if (code !== 0) throw new Error(`${name} ended with ${code}: ${stderr}`);
   return stdout;
+}
+
+/** OpenSSL makes keys, and an export may be for them. */
+function isToShowKeys(name: string, args: readonly string[]): boolean {
+  return name === 'openssl' || args.includes('--with-keys');
 }

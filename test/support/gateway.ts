@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { assertNoSecrets, filesUnder, type Haystack, rememberSecret } from './secrets.ts';
 import { until } from './until.ts';
 
 export const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -62,12 +63,65 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   return {
     ...gateway,
     async [Symbol.asyncDispose]() {
+      const answers = await askAll(gateway);
       gateway.kill('SIGKILL');
       await gateway.exited;
       for (const pid of gateway.workerPids()) killIfThere(pid);
-      if (options.prefix === undefined) rmSync(prefix, { recursive: true, force: true });
+      try {
+        rememberKeyring(options.env?.['PORTUNUS_KEYRING_KEYS'] ?? '');
+        const keyring = path.join(prefix, 'keyring');
+        if (existsSync(keyring)) rememberKeyring(readFileSync(keyring, 'utf8'));
+        assertNoSecrets([
+          ...answers,
+          { where: 'its output', bytes: Buffer.from(gateway.output()) },
+          ...filesUnder(prefix, (name) => name === 'keyring' || name.includes('compile-cache')),
+        ]);
+      } finally {
+        if (options.prefix === undefined) rmSync(prefix, { recursive: true, force: true });
+      }
     },
   };
+}
+
+const targets = {
+  admin: [
+    '/status',
+    '/',
+    '/apis',
+    '/plugins',
+    '/certificates',
+    '/snis',
+    '/ca_certificates',
+    '/portunus/hosts',
+    '/portunus/audit',
+    '/portunus/nodes',
+  ],
+  status: ['/metrics', '/status', '/status/ready'],
+};
+
+/** What it says about everything, as far as it still answers. */
+async function askAll(gateway: Pick<Gateway, 'admin' | 'status'>): Promise<readonly Haystack[]> {
+  const answers: Haystack[] = [];
+  try {
+    for (const [listener, paths] of Object.entries(targets) as ['admin' | 'status', string[]][]) {
+      for (const target of paths) {
+        const response = await fetch(`${gateway[listener]}${target}`, { signal: AbortSignal.timeout(answerTimeoutMs) });
+        const text = `${JSON.stringify([...response.headers])} ${await response.text()}`;
+        answers.push({ where: `GET ${target} of ${listener}`, bytes: Buffer.from(text) });
+      }
+    }
+  } catch {
+    // It has ended, hangs, or has TLS: then the test has made it so.
+  }
+  return answers;
+}
+
+const answerTimeoutMs = 2000;
+
+/** `id:base64`, each on a line or with commas between. */
+function rememberKeyring(text: string): void {
+  for (const [, base64 = ''] of text.matchAll(/^[^:#\n]+:([A-Za-z0-9+/]{43}=)$/gm))
+    rememberSecret('a key of the keyring', Buffer.from(base64, 'base64'));
 }
 
 /** False for a process that has ended, whether or not its parent has asked how. */

@@ -18,6 +18,7 @@ import { connect, createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { assertNoSecrets, filesUnder } from './secrets.ts';
 import { until } from './until.ts';
 
 const run = promisify(execFile);
@@ -70,6 +71,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     ...tlsSettings(options.tls, data),
     ...options.settings,
   };
+  const startedAt = Date.now();
   let text = '';
   let child: ChildProcess | undefined;
   let ended: Promise<void> = Promise.resolve();
@@ -93,7 +95,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     log: () => text,
     async [Symbol.asyncDispose]() {
       await stop('immediate');
-      rmSync(directory, { recursive: true, force: true });
+      try {
+        // What initdb made is not searched.
+        const isOpen = (name: string): boolean =>
+          name.endsWith('.pem') || statSync(path.join(data, name)).mtimeMs < startedAt;
+        assertNoSecrets([{ where: "PostgreSQL's log", bytes: Buffer.from(text) }, ...filesUnder(data, isOpen)]);
+      } finally {
+        rmSync(directory, { recursive: true, force: true });
+      }
     },
   };
 
