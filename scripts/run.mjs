@@ -70,13 +70,18 @@ function testFiles(folder) {
     .sort();
 }
 
-/** Properties tried for minutes each: `npm run test:long -- --minutes=60 --seed=1`. Ten minutes, and a new seed, if not said. */
-function testLong(args) {
+/**
+ * Floods by the thousand, then properties tried for minutes each: `npm run test:long -- --minutes=60 --seed=1`. Ten minutes,
+ * and a new seed, if not said.
+ */
+async function testLong(args) {
   const { values } = parseArgs({ args, options: { minutes: { type: 'string' }, seed: { type: 'string' } } });
   process.env.PORTUNUS_FUZZ_MINUTES = values.minutes ?? '10';
   if (values.seed !== undefined) process.env.PORTUNUS_FUZZ_SEED = values.seed;
-  const files = testFiles('test').filter((name) => name.endsWith('-fuzz.test.ts'));
-  return node('--test', '--test-concurrency=2', ...files);
+  const filesOf = (kind) => testFiles('test').filter((name) => name.endsWith(`-${kind}.test.ts`));
+  // One after the other: they tell how long a client waits.
+  const floods = await node('--test', '--test-concurrency=1', ...filesOf('flood'));
+  return (await node('--test', '--test-concurrency=2', ...filesOf('fuzz'))) || floods;
 }
 
 async function build() {
