@@ -28,6 +28,7 @@ export interface NodeStatus {
 
 export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
   const { nodeStore, serving, acknowledgements, version, startedAt } = options;
+  const startedMs = performance.now();
   const { local: store, state, filling, trouble } = nodeStore;
   const { metricsCertificatesMax } = options.config;
   const metrics = createMetrics(metricsCertificatesMax);
@@ -40,7 +41,7 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
       const [reports, revision, fill] = await Promise.all([serving.reports(), store.revision(), filling()]);
       return {
         version,
-        uptime_seconds: Math.round((Date.now() - startedAt) / 1000),
+        uptime_seconds: Math.round((performance.now() - startedMs) / 1000),
         ready: isServing(),
         state: state(),
         ...(fill !== undefined && { filling: fill }),

@@ -1,4 +1,5 @@
 // Forgets what no node needs any more: old rows of `changes`, and nodes that have been silent for long. One node at a time.
+import { createSteadyClock } from '../../lib/steady-clock.ts';
 import type { Milliseconds } from '../../model/entities.ts';
 import type { AuditLimits } from '../contract.ts';
 import { advisoryLock } from './channels.ts';
@@ -24,7 +25,8 @@ export interface PruneAuditOptions extends Pick<PruneOptions, 'client' | 'now'> 
 }
 
 /** Once a minute, on whatever node comes first. */
-export function schedulePruning(options: PruneOptions & Pick<PruneAuditOptions, 'audit'>): Disposable {
+export function schedulePruning(given: PruneOptions & Pick<PruneAuditOptions, 'audit'>): Disposable {
+  const options = { ...given, now: createSteadyClock(given.now) };
   const timer = setInterval(() => {
     // It will be tried again, and nobody waits for it.
     void pruneChanges(options).catch(() => undefined);

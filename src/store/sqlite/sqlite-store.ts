@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PortunusError } from '../../lib/errors.ts';
+import { createSteadyClock } from '../../lib/steady-clock.ts';
 import type { Milliseconds } from '../../model/entities.ts';
 import { checkKeyring } from '../check-keyring.ts';
 import { transactionsWaitingMax } from '../contract.ts';
@@ -53,6 +54,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   }
 
   const rows = createRows(writer);
+  const steadyNow = createSteadyClock(now);
   const queue = createQueue(transactionsWaitingMax);
   const current = new AsyncLocalStorage<{ open: boolean }>();
   const nudges = createNudges();
@@ -128,7 +130,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
         if (wrote && isUpkeepDue(revision)) pruneChanges(writer, changesKept);
         // Nothing else would forget by age in a store that is seldom written to.
         if (wrote && (isUpkeepDue(revision) || !isAuditPruned)) {
-          pruneAudit(writer, audit, now());
+          pruneAudit(writer, audit, steadyNow());
           isAuditPruned = true;
         }
         return { value, revision, wrote };
