@@ -244,10 +244,10 @@ async function fill({ store }: TemporaryPostgres): Promise<void> {
 }
 
 test('the audit trail is kept for its time and in its rows', async () => {
+  let now = 1000;
   await using opened = await temporaryPostgres(server.port, { now: () => now });
   const { store, client } = opened;
   const left = async (): Promise<readonly string[]> => (await store.audit(undefined, 100)).entries.map(({ id }) => id);
-  let now = 1000;
   for (const id of ['a', 'b', 'c', 'd']) {
     now += 1000;
     await store.transact('test', (tx) => tx.apis.insert(fakeApi(id)));
