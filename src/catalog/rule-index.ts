@@ -6,6 +6,7 @@ import type { Entry } from './router.ts';
 /** The place of APIs without hosts. No host name is empty. */
 const anyHost = '';
 const noRules: readonly ClientCertificateRule[] = [];
+const noEntries: readonly Entry[] = [];
 
 export interface RuleIndex {
   /** Puts the rules of an API's entries in the place of those it had. @returns whether it had any, or has */
@@ -25,9 +26,10 @@ export function createRuleIndex(): RuleIndex {
 
   return {
     set(apiId, entries) {
-      const before = entriesOf.get(apiId) ?? [];
-      const after = entries.filter((entry) => entry.route.clientCertificate !== undefined);
-      if (before.length === 0 && after.length === 0) return false;
+      const before = entriesOf.get(apiId) ?? noEntries;
+      // Nearly all have none.
+      if (before.length === 0 && !entries.some(hasRule)) return false;
+      const after = entries.filter(hasRule);
       for (const entry of before) count(entry, -1);
       for (const entry of after) count(entry, 1);
       if (after.length === 0) entriesOf.delete(apiId);
@@ -59,6 +61,10 @@ export function createRuleIndex(): RuleIndex {
       else byHost.delete(place);
     }
   }
+}
+
+function hasRule({ route }: Entry): boolean {
+  return route.clientCertificate !== undefined;
 }
 
 /** Every way in which an API may name this host: a wildcard stands for one label or more. */
