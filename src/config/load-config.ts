@@ -72,7 +72,16 @@ export function loadConfig({ file, env, flags, cwd = process.cwd() }: ConfigInpu
 
   if (found !== undefined) takeFile(found);
   takeEnvironment();
-  for (const [name, value] of Object.entries(flags)) take(name, { value, source: 'command line', base: cwd });
+  for (const [name, value] of Object.entries(flags)) {
+    take(name, { value, source: 'command line', base: cwd });
+    if (isSettingName(name) && holdsSecret(settings[name], value)) {
+      warnings.push({
+        name,
+        message:
+          'a secret on the command line can be read by every user of this machine: give it in the file or the environment',
+      });
+    }
+  }
 
   const sources = Object.fromEntries(names().map((name) => [name, raw.get(name)?.source ?? 'default'])) as Record<
     SettingName,
@@ -251,6 +260,12 @@ function wrongValue(
   const shown = isPrivate(settings[name]) ? '(hidden)' : (value ?? whole);
   const message = messages[name]?.(shown ?? '');
   return { name, value: shown, source, expected, ...(message === undefined ? {} : { message }) };
+}
+
+function holdsSecret({ kind }: Setting, value: string): boolean {
+  // A URL without a password is none.
+  if (kind === 'secret') return value !== '' && !/^postgres(ql)?:\/\/(?![^/]*:[^/]*@)/.test(value);
+  return kind === 'pem-sources' && /PRIVATE KEY|^LS0tLS1/.test(value);
 }
 
 function isPrivate({ kind }: Setting): boolean {

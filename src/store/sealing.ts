@@ -25,12 +25,14 @@ export function createSealer(keyring: Keyring): Sealer {
     seal(plain, binding) {
       const context = contextOf(current.id, binding);
       const dataKey = randomBytes(keyBytes);
+      const bytes = Buffer.from(plain);
       try {
         const wrapped = encrypt(current.secret, dataKey, `key\0${context}`);
-        const content = encrypt(createSecretKey(dataKey), Buffer.from(plain), `content\0${context}`);
+        const content = encrypt(createSecretKey(dataKey), bytes, `content\0${context}`);
         return [version, current.id, wrapped.toString('base64url'), content.toString('base64url')].join('.');
       } finally {
         dataKey.fill(0);
+        bytes.fill(0);
       }
     },
     open(sealed, binding) {
@@ -90,9 +92,13 @@ function decrypt(key: KeyObject, text: string, context: string): Buffer | undefi
   const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, nonceBytes), { authTagLength: tagBytes });
   decipher.setAAD(Buffer.from(context));
   decipher.setAuthTag(bytes.subarray(-tagBytes));
+  // All of it: GCM keeps nothing back for the end. So no second copy of a key is left anywhere.
+  const plain = decipher.update(bytes.subarray(nonceBytes, -tagBytes));
   try {
-    return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, -tagBytes)), decipher.final()]);
+    decipher.final();
+    return plain;
   } catch {
+    plain.fill(0);
     return undefined;
   }
 }

@@ -222,6 +222,22 @@ test('an Admin API with TLS may be reached, and its certificate is read as that 
   assert.deepEqual([missing?.name, missing?.message], ['admin_ssl_cert_key', 'admin_ssl_cert_key must be specified']);
 });
 
+test('a secret on the command line is warned of, and not shown; what is none is not', () => {
+  const { key } = makeSelfSigned({ names: ['a.test'] });
+  const warned = (name: string, value: string): boolean =>
+    load({ flags: { [name]: value } }).warnings.some(
+      (warning) => warning.name === name && /command line/.test(warning.message) && !warning.message.includes(value),
+    );
+  assert.ok(warned('pg_password', 'swordfish'));
+  assert.ok(warned('pg_url', 'postgres://portunus:swordfish@db/portunus'));
+  assert.ok(warned('ssl_cert_key', key));
+  assert.ok(warned('ssl_cert_key', Buffer.from(key).toString('base64')));
+  assert.ok(!warned('pg_url', 'postgres://portunus@db:5432/portunus'));
+  assert.ok(!warned('ssl_cert_key', '/etc/portunus/server.key'));
+  const { warnings } = load({ env: { PORTUNUS_PG_PASSWORD: 'swordfish' } });
+  assert.ok(!warnings.some(({ message }) => /command line/.test(message)));
+});
+
 test('authorities of callers of the Admin API are read, and refused where they would let in nobody or be of no use', () => {
   const root = makeAuthority();
   const leaf = root.issue({ names: ['a.test'] });
