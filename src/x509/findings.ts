@@ -2,7 +2,7 @@
 // The codes of problems are in lib/errors.ts.
 import type { ErrorCode } from '../lib/errors.ts';
 
-export type FindingField = 'cert' | 'key' | 'passphrase' | 'crl';
+export type FindingField = 'cert' | 'key' | 'passphrase' | 'crl' | 'ca_certificates';
 
 /** Why an input is refused. */
 export type ProblemCode = Extract<ErrorCode, `CERTIFICATE_${string}` | `KEY_${string}` | `CRL_${string}`>;
@@ -35,6 +35,9 @@ const table = {
   CERTIFICATE_SIGNATURE_WEAK: warning('A certificate of the chain is signed with SHA-1 or MD5: TLS clients refuse it.'),
   CERTIFICATE_CHAIN_INCOMPLETE: warning('The issuer of the certificate is not in the chain.'),
   CERTIFICATE_CHAIN_EXPIRED: warning('An intermediate certificate has expired.'),
+  CA_CERTIFICATE_RUN_OUT: warning(
+    'An authority that a rule names, or its revocation list, has run out: it lets nobody in.',
+  ),
   KEY_TYPE_RARE: warning('Few TLS clients accept keys of this kind; browsers do not.'),
   CHAIN_REORDERED: repair('The chain was put in order, leaf first.'),
   CHAIN_DUPLICATES_DROPPED: repair('Certificates that were given more than once were kept once.'),

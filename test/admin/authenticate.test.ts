@@ -5,7 +5,7 @@ import type { Token, TokenRole } from '../../src/model/entities.ts';
 import { makeTokenText } from '../../src/model/token-text.ts';
 import { fakeToken } from '../contracts/entities.ts';
 import { type AdminFixture, type FixtureOptions, holdsKeyMaterial, startAdmin } from '../support/admin-server.ts';
-import { makeSelfSigned } from '../support/certificates.ts';
+import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 
 const { cert, key } = makeSelfSigned({ names: ['a.test'] });
 const api = { name: 'n', request_host: 'a.test', upstream_url: 'http://u' };
@@ -42,6 +42,22 @@ async function start(t: TestContext, options: FixtureOptions = {}): Promise<Fixt
 }
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+test('who is let in by client certificates is for admins to say, and for readers to read', async (t) => {
+  const { ask, tokens } = await start(t);
+  const authority = { cert: makeAuthority().certificate };
+  for (const [path, json] of [
+    ['/ca_certificates', authority],
+    ['/portunus/hosts', { name: 'a.test' }],
+  ] as const) {
+    for (const role of ['certificates', 'read'] as const) {
+      assert.deepEqual(await ask('POST', path, tokens[role], json), [403, 'ADMIN_ROLE_INSUFFICIENT']);
+    }
+    assert.deepEqual(await ask('GET', path, tokens.certificates), [403, 'ADMIN_ROLE_INSUFFICIENT']);
+    assert.deepEqual(await ask('GET', path, tokens.read), [200]);
+    assert.deepEqual(await ask('POST', path, tokens.admin, json), [201]);
+  }
+});
 
 test('a listener that demands tokens answers nothing without one, whatever is asked', async (t) => {
   const { send, store } = await start(t);

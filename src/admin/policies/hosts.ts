@@ -8,7 +8,8 @@ import { isUuid } from '../bodies/decode-fields.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
 import { notFound } from '../not-found.ts';
 import { listOf, listToday, untaggedListQuery } from '../today/lists.ts';
-import { write } from '../write.ts';
+import { write, type Notices } from '../write.ts';
+import { ruleNotices } from './rule-notices.ts';
 import { composeHost, hostAnswer, hostBody, showHost } from './host-fields.ts';
 
 export function hostRoutes(deps: AdminDeps): readonly Route[] {
@@ -81,7 +82,7 @@ export function hostRoutes(deps: AdminDeps): readonly Route[] {
     return write(deps, call, async (tx) => {
       const policy = composeHost(call, { now: deps.now() });
       await tx.hostPolicies.insert(policy);
-      return { status: 201, body: showHost(policy) };
+      return { status: 201, body: showHost(policy), notices: await notices(tx, policy) };
     });
   }
 
@@ -97,7 +98,7 @@ export function hostRoutes(deps: AdminDeps): readonly Route[] {
         now: deps.now(),
       });
       await tx.hostPolicies[stored === undefined ? 'insert' : 'replace'](policy);
-      return { status: 200, body: showHost(policy) };
+      return { status: 200, body: showHost(policy), notices: await notices(tx, policy) };
     });
   }
 
@@ -108,8 +109,12 @@ export function hostRoutes(deps: AdminDeps): readonly Route[] {
       if (stored === undefined) throw missing(key);
       const policy = composeHost(call, { id: stored.id, createdAt: stored.createdAt, kept: stored, now: deps.now() });
       await tx.hostPolicies.replace(policy);
-      return { status: 200, body: showHost(policy) };
+      return { status: 200, body: showHost(policy), notices: await notices(tx, policy) };
     });
+  }
+
+  function notices(tx: StoreReader, { clientCertificate }: HostPolicy): Promise<Notices> {
+    return ruleNotices(tx, clientCertificate, deps.now());
   }
 
   function remove(call: Call): Promise<Answer> {

@@ -11,8 +11,9 @@ import { seedPhrases } from '../bodies/phrases.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
 import { coverageNotices } from '../coverage.ts';
 import { notFound } from '../not-found.ts';
+import { ruleNotices } from '../policies/rule-notices.ts';
 import { inputInvalid, invalid, wholeEntity } from '../problems.ts';
-import { noNotices, write, type Notices, type Written } from '../write.ts';
+import { joinNotices, noNotices, write, type Notices, type Written } from '../write.ts';
 import { apiBody, apiPatch, showApi } from './api-fields.ts';
 import { composeApi } from './compose-api.ts';
 import { listSeed, type Filters } from './lists.ts';
@@ -106,7 +107,7 @@ export function apiRoutes(deps: AdminDeps): readonly Route[] {
       if (how === 'replace' && (await tx.apis.get(api.id)) === undefined) throw notFound();
       await refuseTaken(tx, api);
       await tx.apis[how](api);
-      return { status: how === 'insert' ? 201 : 200, body: showApi(api), notices: await coverage(tx, api) };
+      return { status: how === 'insert' ? 201 : 200, body: showApi(api), notices: await noticesOf(tx, api) };
     });
     return withTerminationWarning(deps, answer, api.httpIfTerminated);
   }
@@ -124,9 +125,13 @@ export function apiRoutes(deps: AdminDeps): readonly Route[] {
       await refuseTaken(tx, api);
       await tx.apis.replace(api);
       terminated = api.httpIfTerminated;
-      return { status: 200, body: showApi(api), notices: await coverage(tx, api) };
+      return { status: 200, body: showApi(api), notices: await noticesOf(tx, api) };
     });
     return withTerminationWarning(deps, answer, terminated);
+  }
+
+  async function noticesOf(tx: StoreReader, api: Api): Promise<Notices> {
+    return joinNotices(await coverage(tx, api), await ruleNotices(tx, api.clientCertificate, deps.now()));
   }
 
   function remove(call: Call): Promise<Answer> {

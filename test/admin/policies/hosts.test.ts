@@ -135,6 +135,26 @@ test('what does not fit together is refused, all of it at once', async (t) => {
   assert.equal((await send('PATCH', '/portunus/hosts/a.test', { json: {} })).status, 404);
 });
 
+test('a rule whose authority or revocation list has run out is taken, with a warning that it lets nobody in', async (t) => {
+  const { send } = await startAdmin(t);
+  const root = makeAuthority();
+  const past = root.revoke([], { thisUpdate: Date.now() - 9e8, nextUpdate: Date.now() - 1e8 });
+  const { body } = await send('POST', '/ca_certificates?force=true', { json: { cert: root.certificate, crl: past } });
+  const rule = { client_certificate: 'optional', ca_certificates: [body.id] };
+  const warned = async (method: string, path: string, json: object): Promise<boolean> => {
+    const { status, headers } = await send(method, path, { json });
+    assert.ok(status < 300);
+    return headers.get('warning')?.includes(`CA_CERTIFICATE_RUN_OUT: The CA certificate ${body.id}`) === true;
+  };
+  const api = { name: 'a', hosts: ['a.test'], upstream_url: 'http://u' };
+  assert.equal(await warned('PUT', '/portunus/hosts/a.test', rule), true);
+  assert.equal(await warned('PATCH', '/portunus/hosts/a.test', { ssl_min_version: 'TLSv1.3' }), true);
+  assert.equal(await warned('POST', '/apis', { ...api, ...rule }), true);
+  assert.equal(await warned('POST', '/apis', { ...api, name: 'b' }), false);
+  await send('PATCH', `/ca_certificates/${body.id}`, { json: { crl: root.revoke([]) } });
+  assert.equal(await warned('PUT', '/portunus/hosts/a.test', rule), false);
+});
+
 test('a list goes on from page to page', async (t) => {
   const { send } = await startAdmin(t);
   for (const name of ['c.test', 'a.test', 'b.test']) await send('PUT', `/portunus/hosts/${name}`, { json: {} });
