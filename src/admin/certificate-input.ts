@@ -8,6 +8,7 @@ import { mayHoldKey } from '../x509/material.ts';
 import { readSealedPlaceholder, sealedPlaceholder } from '../x509/sealed-placeholder.ts';
 import type { AdminConfig, AdminDeps } from './contract.ts';
 import { invalid, type Problem } from './problems.ts';
+import { publicRoots } from './public-roots.ts';
 import { noNotices, type Notices } from './write.ts';
 
 /** What taking a pair in, or showing it, needs. */
@@ -56,6 +57,7 @@ export async function acceptPair(deps: PairDeps, tx: StoreTransaction, input: Pa
       keep: keeps ? { publicKeySha256: stored.publicKeySha256 } : undefined,
       expectedNames: input.expectedNames,
       replaces: stored,
+      roots: publicRoots,
     },
     (subjectKey) => tx.intermediates(subjectKey),
   );

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { newId } from '../lib/new-id.ts';
 import type { Certificate, KeyPair, Milliseconds, Sni } from '../model/entities.ts';
+import { publicRoots } from '../admin/public-roots.ts';
 import { parseHostName } from '../model/host-name.ts';
 import { isTag } from '../model/tag.ts';
 import type { Sealer } from '../store/sealer.ts';
@@ -158,6 +159,7 @@ async function pairOf(
       now,
       minRsaBits,
       force,
+      roots: publicRoots,
     },
     intermediatesOf,
   );

@@ -1,14 +1,14 @@
 // The intermediates that an import knows: those of the store, and those of the certificates before. A chain that ends
 // without its issuer is completed as the Admin API would do it.
 import { createLru } from '../lib/lru.ts';
-import type { StoreReader } from '../store/contract.ts';
+import { unanchoredOfOneSubjectMax, type StoreReader } from '../store/contract.ts';
 import type { Intermediate } from '../x509/intake.ts';
 import type { ComposeThreads } from './compose-threads.ts';
 
 /** Subjects whose certificates are kept at hand; what is forgotten is read from the store again. */
 const subjectsMax = 10_000;
-/** Certificates of one subject. */
-const sameSubjectMax = 16;
+/** Certificates of one subject; of those that are not anchored, as the store keeps them. */
+const sameSubjectMax = 32;
 
 export interface Issuers {
   /** Of the moment; compared with what `news` was told meanwhile. */
@@ -30,10 +30,11 @@ export function createIssuers(store: StoreReader, threads: Pick<ComposeThreads, 
       return now;
     },
     learn(found) {
-      for (const { subjectKey, pem } of found) {
+      for (const { subjectKey, pem, isAnchored } of found) {
         const before = learnt.get(subjectKey) ?? [];
-        if (before.includes(pem) || before.length >= sameSubjectMax) continue;
-        learnt.set(subjectKey, [...before, pem]);
+        if (before.includes(pem) || before.length >= (isAnchored ? sameSubjectMax : unanchoredOfOneSubjectMax))
+          continue;
+        learnt.set(subjectKey, isAnchored ? [pem, ...before] : [...before, pem]);
         toldAt.delete(subjectKey);
       }
     },

@@ -16,7 +16,9 @@ export async function transferIntermediates(
   const known = await keysOf(to);
   for await (const page of pages(from)) {
     const missing = page.filter((each) => !known.has(keyOf(each)));
-    if (missing.length > 0) await to.transact(actor, (tx) => tx.rememberIntermediates(missing));
+    // Whatever the source has taken is taken over.
+    const taken = missing.map((each) => ({ ...each, isAnchored: true }));
+    if (taken.length > 0) await to.transact(actor, (tx) => tx.rememberIntermediates(taken));
     progress((done += page.length));
   }
   const [wanted, found] = [await keysOf(from), await keysOf(to)];

@@ -125,6 +125,14 @@ export interface Intermediate {
   readonly pem: string;
 }
 
+export interface FoundIntermediate extends Intermediate {
+  /** It leads to a root that clients have: nobody else than its CA can have made it. */
+  readonly isAnchored?: boolean;
+}
+
+export const unanchoredMax = 2_000;
+export const unanchoredOfOneSubjectMax = 8;
+
 /** How many certificates hold a private key sealed under this master key of the keyring. */
 export interface KeyUse {
   readonly keyId: string;
@@ -218,8 +226,11 @@ export interface StoreTransaction extends StoreReader {
   insertCertificates(items: readonly CertificateWithSnis[]): Promise<readonly (PortunusError | undefined)[]>;
   /** The same for SNIs of certificates that are there. */
   insertSnis(snis: readonly Sni[]): Promise<readonly (PortunusError | undefined)[]>;
-  /** Remembers intermediates of an accepted chain. Not entities: takes no revision by itself. */
-  rememberIntermediates(found: readonly Intermediate[]): Promise<void>;
+  /**
+   * Remembers intermediates of an accepted chain. Not entities: takes no revision by itself. Of those that are not anchored
+   * `unanchoredMax` are kept, and `unanchoredOfOneSubjectMax` of a subject: anyone can make more, to crowd out or to fill up.
+   */
+  rememberIntermediates(found: readonly FoundIntermediate[]): Promise<void>;
 }
 
 export interface CertificateWithSnis {

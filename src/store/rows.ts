@@ -53,7 +53,13 @@ export interface Rows {
   takeRevision(): Promise<number>;
   appendChange(change: Change, position: number): Promise<void>;
   appendAudit(entries: readonly NewAuditEntry[]): Promise<void>;
-  rememberIntermediate(subjectKey: string, sha256: string, pem: string): Promise<void>;
+  /** @param room rows that there may be before, of all subjects and of this one; undefined: any number */
+  rememberIntermediate(
+    subjectKey: string,
+    sha256: string,
+    pem: string,
+    room: { readonly all: number; readonly ofSubject: number } | undefined,
+  ): Promise<void>;
 
   /** Runs `work`; when it throws, what it wrote is undone, and the transaction goes on. */
   atomically<T>(work: () => Promise<T>): Promise<T>;

@@ -14,7 +14,7 @@ import type {
 } from '../model/entities.ts';
 import { bindingOfSni, bindingsOfPlugin, rebind } from './bindings.ts';
 import type { ChangeLog } from './change-log.ts';
-import type { StoreTransaction, Writable } from './contract.ts';
+import { unanchoredMax, unanchoredOfOneSubjectMax, type StoreTransaction, type Writable } from './contract.ts';
 import { insertCertificates, insertSnis } from './insert-certificates.ts';
 import { intermediateKey } from './intermediate-key.ts';
 import type { Rows } from './rows.ts';
@@ -196,7 +196,12 @@ export function createWrites(rows: Rows, log: Pick<ChangeLog, 'record' | 'reserv
 
     intermediates: {
       async rememberIntermediates(found) {
-        await Promise.all(found.map((each) => rows.rememberIntermediate(...intermediateKey(each), each.pem)));
+        const room = { all: unanchoredMax, ofSubject: unanchoredOfOneSubjectMax };
+        await Promise.all(
+          found.map((each) =>
+            rows.rememberIntermediate(...intermediateKey(each), each.pem, each.isAnchored === true ? undefined : room),
+          ),
+        );
       },
     },
 

@@ -1,5 +1,7 @@
 // Intake with what is known of other chains: an issuer that was not sent is looked up, and its issuer after it.
+import { parseCertificate } from './certificate.ts';
 import { judge, readInput, type IntakeInput, type IntakeResult } from './intake.ts';
+import { scanPem } from './pem.ts';
 
 /** PEM of the known certificates whose subject has this `subjectKey`. */
 export type IntermediatesOf = (subjectKey: string) => readonly string[] | Promise<readonly string[]>;
@@ -15,11 +17,27 @@ export async function intakeWithKnown(
   const known: string[] = [];
   // Once: opening a key with its passphrase may take a second.
   const sources = readInput(input);
-  for (let lookups = 0; ; lookups += 1) {
+  const asked = new Set<string>();
+  for (;;) {
     const result = judge(sources, { ...input, knownIntermediates: known });
-    if (result.kind === 'refused' || result.missingIssuer === undefined || lookups === missingIssuersMax) return result;
-    const found = (await intermediatesOf(result.missingIssuer)).filter((pem) => !known.includes(pem));
-    if (found.length === 0) return result;
-    known.push(...found);
+    const missing = result.kind === 'refused' ? undefined : result.missingIssuer;
+    if (missing === undefined || asked.has(missing) || asked.size >= missingIssuersMax) return result;
+    // What leads to a root can be told only when what is above it is known as well.
+    for (const wanted = [missing]; wanted.length > 0 && asked.size < missingIssuersMax;) {
+      const subjectKey = wanted.shift() ?? missing;
+      if (asked.has(subjectKey)) continue;
+      asked.add(subjectKey);
+      const found = (await intermediatesOf(subjectKey)).filter((pem) => !known.includes(pem));
+      known.push(...found);
+      wanted.push(...found.flatMap(issuersAbove));
+    }
+  }
+
+  function issuersAbove(pem: string): readonly string[] {
+    const [block] = scanPem(pem).blocks;
+    const certificate = block?.kind === 'content' ? parseCertificate(block.bytes) : undefined;
+    return certificate === undefined || input.roots?.(certificate.issuerKey).length !== 0
+      ? []
+      : [certificate.issuerKey];
   }
 }

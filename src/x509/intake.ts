@@ -7,8 +7,11 @@ import { finding, quote, type Finding } from './findings.ts';
 import { judgeChain, judgeLeaf, judgeStrength, type Circumstances, type Judgement } from './judge-leaf.ts';
 import { scanPem } from './pem.ts';
 import type { PrivateKeyResult } from './private-key.ts';
+import type { RootsOf } from './roots.ts';
 import { readSources, type Sources } from './sources.ts';
 
+/** Characters of an intermediate's PEM that is remembered for others. Those of public CAs have some 2,000. */
+const rememberedMaxLength = 16_384;
 /** Known intermediates that are looked at. */
 export const knownMaxCertificates = 200;
 
@@ -27,6 +30,8 @@ export interface IntakeInput {
   readonly keep?: { readonly publicKeySha256: string } | undefined;
   /** PEM of intermediates of other chains, to fill gaps with. */
   readonly knownIntermediates?: readonly string[] | undefined;
+  /** Roots that clients have: of what fits among the known intermediates, what leads to one of them is taken. Default: none. */
+  readonly roots?: RootsOf | undefined;
   /** The names it will serve. */
   readonly expectedNames?: readonly string[] | undefined;
   readonly replaces?: { readonly notAfter: number; readonly dnsNames: readonly string[] } | undefined;
@@ -42,6 +47,8 @@ export interface CheckedPair extends CertificateFacts {
 export interface Intermediate {
   readonly subjectKey: string;
   readonly pem: string;
+  /** It leads to one of `roots`: nobody else than its CA can have made it. */
+  readonly isAnchored: boolean;
 }
 
 export type IntakeResult =
@@ -122,8 +129,16 @@ function circumstancesOf(input: Omit<IntakeInput, 'cert' | 'key'>): Circumstance
 
 function chainOf(leaf: Certificate, { certificates }: Sources, input: Omit<IntakeInput, 'cert' | 'key'>): Chain {
   const known = parseKnown(input.knownIntermediates ?? []);
-  return assembleChain({ leaf, given: certificates.filter((one) => one !== leaf), known, now: input.now });
+  return assembleChain({
+    leaf,
+    given: certificates.filter((one) => one !== leaf),
+    known,
+    roots: input.roots ?? noRoots,
+    now: input.now,
+  });
 }
+
+const noRoots: RootsOf = () => [];
 
 function parseKnown(pems: readonly string[]): readonly Certificate[] {
   const blocks = pems.slice(0, knownMaxCertificates).flatMap((pem) => scanPem(pem).blocks);
@@ -195,7 +210,9 @@ function subjects(certificates: readonly Certificate[]): string {
 
 function rememberable(chain: Chain): readonly Intermediate[] {
   const own = chain.certificates.slice(1).filter((one) => one.isAuthority && !chain.filled.includes(one));
-  return own.map(({ subjectKey, pem }) => ({ subjectKey, pem }));
+  return own
+    .filter(({ pem }) => pem.length <= rememberedMaxLength)
+    .map((one) => ({ subjectKey: one.subjectKey, pem: one.pem, isAnchored: chain.anchored.includes(one) }));
 }
 
 function toPem(certificates: readonly Certificate[]): string {

@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isPortunusError, type ErrorCode } from '../../src/lib/errors.ts';
 import type { ClientCertificateRule } from '../../src/model/entities.ts';
-import type {
-  AuditFilter,
-  CertificateFilter,
-  Intermediate,
-  Store,
-  StoreTransaction,
+import {
+  type AuditFilter,
+  type CertificateFilter,
+  type Intermediate,
+  type Store,
+  type StoreTransaction,
+  unanchoredMax,
+  unanchoredOfOneSubjectMax,
 } from '../../src/store/contract.ts';
 import type { Sealer } from '../../src/store/sealer.ts';
 import {
@@ -404,6 +406,25 @@ export function storeContract(name: string, openStore: OpenStore): void {
       }
       assert.deepEqual([...(await store.intermediates('k'))].sort(), ['one', 'two']);
       assert.deepEqual(await (await opened.reopen()).intermediates('other'), ['three']);
+    });
+
+    test('of intermediates that anyone can make, some of a subject are remembered; those of a real CA always', async () => {
+      await using opened = await openStore();
+      const { store } = opened;
+      const made = (prefix: string, isAnchored: boolean) =>
+        Array.from({ length: 12 }, (_, at) => ({ subjectKey: 'k', pem: `${prefix}${at}`, isAnchored }));
+      await store.transact('test', (tx) => tx.rememberIntermediates(made('made', false)));
+      assert.equal((await store.intermediates('k')).length, unanchoredOfOneSubjectMax);
+      await store.transact('test', (tx) => tx.rememberIntermediates(made('real', true)));
+      const known = await store.intermediates('k');
+      assert.equal(known.filter((pem) => pem.startsWith('real')).length, 12);
+      const many = Array.from({ length: unanchoredMax + 10 }, (_, at) => ({ subjectKey: `s${at}`, pem: 'pem' }));
+      await store.transact('test', (tx) => tx.rememberIntermediates(many));
+      assert.deepEqual(await store.intermediates(`s${unanchoredMax + 9}`), []);
+      await store.transact('test', (tx) =>
+        tx.rememberIntermediates([{ subjectKey: 'late', pem: 'real', isAnchored: true }]),
+      );
+      assert.deepEqual(await store.intermediates('late'), ['real']);
     });
 
     test('all that are remembered are read a few at a time, each once', async () => {

@@ -1,9 +1,14 @@
 // How a heap of certificates becomes a chain: links by signature, repairs that are told, gaps that are filled.
 import assert from 'node:assert/strict';
-import { createPrivateKey } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { rootCertificates } from 'node:tls';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { makeAuthority } from '../support/certificates.ts';
+import { type Authority, makeAuthority } from '../support/certificates.ts';
+import { intakeWithKnown } from '../../src/x509/intake-with-known.ts';
+import { indexRoots } from '../../src/x509/roots.ts';
+import { publicRoots } from '../../src/admin/public-roots.ts';
+import { nameKey, parseCertificate } from '../../src/x509/certificate.ts';
 import { accepted, codes, now, take } from '../support/intake.ts';
 
 const root = makeAuthority();
@@ -125,3 +130,60 @@ test('a chain ends at its limit even when more intermediates are known', () => {
   const result = accepted(take({ cert: issued.cert, key: issued.key, knownIntermediates }));
   assert.equal(result.pair.chain.match(/BEGIN/g)?.length, 11);
 });
+
+test('an imitation of an intermediate, with its name and key, is not taken where the CA’s own is known', async () => {
+  const evil = makeAuthority();
+  const imitate = (real: Authority) =>
+    evil.intermediate({ commonName: commonNameOf(real), privateKey: createPrivateKey(real.key) });
+  // Found in whatever order; with its own issuer known, or with the root above it.
+  const direct = root.intermediate();
+  for (const [issuer, genuine] of [
+    [direct, [direct]],
+    [lower, [lower, upper]],
+  ] as const) {
+    const { cert, key: own, chain } = issuer.issue({ names: ['victim.test'] });
+    const imitations = [1, 2, 3].map(() => imitate(issuer).certificate);
+    for (const known of [
+      [...imitations, ...genuine.map(({ certificate }) => certificate)],
+      [...genuine.map(({ certificate }) => certificate), ...imitations],
+    ]) {
+      const input = { cert, key: own, now, minRsaBits: 2048, roots: indexRoots([root.certificate]) };
+      const bySubject = (subjectKey: string) => known.filter((pem) => subjectKeyOf(pem) === subjectKey);
+      assert.equal(accepted(await intakeWithKnown(input, bySubject)).pair.chain, chain);
+    }
+  }
+});
+
+test('an intermediate that leads to a root that clients have is remembered as such, an imitation as what anyone can make', () => {
+  const roots = indexRoots([root.certificate]);
+  const anchored = (cert: string, by = roots) =>
+    accepted(take({ cert, key, roots: by })).intermediates.map(({ isAnchored }) => isAnchored);
+  assert.deepEqual(anchored(leaf.chain), [true, true]);
+  assert.deepEqual(anchored(leaf.cert + lower.certificate), [false], 'what it leads to was not sent');
+  assert.deepEqual(anchored(leaf.chain, indexRoots([stranger.certificate])), [false, false]);
+  const imitation = makeAuthority().intermediate({
+    commonName: commonNameOf(lower),
+    privateKey: createPrivateKey(lower.key),
+  });
+  assert.deepEqual(anchored(leaf.cert + imitation.certificate), [false]);
+});
+
+test('the roots that clients have are found by their names', () => {
+  let found = 0;
+  for (const pem of rootCertificates) {
+    const certificate = parseCertificate(new X509Certificate(pem).raw);
+    if (certificate === undefined) continue;
+    found += 1;
+    assert.ok(publicRoots(certificate.subjectKey).some(({ fingerprint }) => fingerprint === certificate.fingerprint));
+  }
+  assert.ok(found > 50);
+  assert.deepEqual(publicRoots(nameKey(Buffer.from('nobody'))), []);
+});
+
+function commonNameOf({ certificate }: Authority): string {
+  return /CN=(.*)/.exec(new X509Certificate(certificate).subject)?.[1] ?? '';
+}
+
+function subjectKeyOf(pem: string): string | undefined {
+  return parseCertificate(new X509Certificate(pem).raw)?.subjectKey;
+}

@@ -33,7 +33,7 @@ import { intermediateKey } from '../intermediate-key.ts';
 import { leafColumns, toLeaves } from '../leaf-rows.ts';
 
 /** Intermediates of one key that are given out at once. */
-const intermediatesMax = 16;
+const intermediatesMax = 32;
 
 export function createReader(statements: PgStatements): StoreReader {
   return {

@@ -121,12 +121,17 @@ export function createRows(tx: PgTransaction): Rows {
       await insertRows(tx, 'changes', [{ ...change, position }]);
     },
     appendAudit: insertAudit,
-    async rememberIntermediate(subjectKey, sha256, pem) {
+    async rememberIntermediate(subjectKey, sha256, pem, room) {
       await tx.query(
-        'INSERT INTO intermediates (subject_key, sha256, pem) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
+        `INSERT INTO intermediates (subject_key, sha256, pem) SELECT $1, $2, $3 WHERE $4::boolean OR
+         ((SELECT count(*) FROM intermediates WHERE subject_key = $1) < $5::int AND (SELECT count(*) FROM intermediates) < $6::int)
+         ON CONFLICT DO NOTHING`,
         subjectKey,
         sha256,
         pem,
+        room === undefined,
+        room?.ofSubject ?? 0,
+        room?.all ?? 0,
       );
     },
 

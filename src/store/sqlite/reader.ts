@@ -33,7 +33,7 @@ import {
 } from './filters.ts';
 
 /** Intermediates of one key that are given out at once. */
-const intermediatesMax = 16;
+const intermediatesMax = 32;
 
 export function createReader(connection: Connection): StoreReader {
   const counts = connection.readOnly ? rememberCounts(connection) : countAnew(connection);

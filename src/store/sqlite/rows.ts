@@ -117,8 +117,18 @@ export function createRows(connection: Connection): Rows {
         );
       }
     },
-    async rememberIntermediate(subjectKey, sha256, pem) {
-      connection.run('INSERT OR IGNORE INTO intermediates VALUES (?, ?, ?)', subjectKey, sha256, pem);
+    async rememberIntermediate(subjectKey, sha256, pem, room) {
+      connection.run(
+        `INSERT OR IGNORE INTO intermediates SELECT ?, ?, ? WHERE ? OR
+         ((SELECT count(*) FROM intermediates WHERE subject_key = ?) < ? AND (SELECT count(*) FROM intermediates) < ?)`,
+        subjectKey,
+        sha256,
+        pem,
+        room === undefined ? 1 : 0,
+        subjectKey,
+        room?.ofSubject ?? 0,
+        room?.all ?? 0,
+      );
     },
 
     async atomically(work) {
