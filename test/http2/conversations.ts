@@ -132,6 +132,52 @@ export const requests: fc.Arbitrary<readonly Frame[]> = fc
   .tuple(fc.array(request, { minLength: 1, maxLength: 6 }), order, fc.array(control, { maxLength: 3 }))
   .map(([streams, turns, between]) => interleaved(streams, turns, between));
 
+/** What a server answers on several streams. */
+export const responses = fc.record({
+  heads: fc.array(
+    fc.record({
+      status: fc.constantFrom('200', '200', '200', '404', '204', '304'),
+      interim: fc.constantFrom('', '', '103', '100', '101'),
+      more: fields,
+      body: fc.option(pieces, { nil: undefined }),
+      length: fc.boolean(),
+      trailers: fc.option(fields, { nil: undefined }),
+      padding: fc.nat({ max: 20 }),
+      continued: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 3 },
+  ),
+  turns: order,
+  between: fc.array(control, { maxLength: 2 }),
+});
+export type Responses = typeof responses extends fc.Arbitrary<infer T> ? T : never;
+
+/** Each piece of a body has the mark and the number of its stream. */
+export function writeResponses({ heads, turns, between }: Responses, streams: readonly number[]): readonly Frame[] {
+  const all = streams.map((number, index): Stream => {
+    const { status, interim, more, body, length, trailers, padding, continued } = heads[
+      index % heads.length
+    ] as (typeof heads)[0];
+    const data = body?.map((size) => `${anyMark}-${number}.${'d'.repeat(size)}`) ?? [];
+    const head: Fields = [
+      [':status', status],
+      ...more,
+      ...(length && body !== undefined ? [['content-length', String(data.join('').length)] as const] : []),
+    ];
+    const early = {
+      type: frame.headers,
+      flags: flag.endHeaders,
+      stream: number,
+      payload: fieldBlock([[':status', interim]]),
+    };
+    return () => [
+      ...(interim === '' ? [] : [early]),
+      ...said(number, block(head, 0), data, body !== undefined, trailers, padding, continued),
+    ];
+  });
+  return interleaved(all, turns, between);
+}
+
 const words: readonly Frame[] = [
   ...(
     [

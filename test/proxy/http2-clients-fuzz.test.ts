@@ -14,7 +14,7 @@ import {
   requests,
   setOctets,
 } from '../http2/conversations.ts';
-import { fuzzBudget } from '../support/fuzz-budget.ts';
+import { assertHolds, fuzzBudget } from '../support/fuzz-budget.ts';
 import { flag, type Frame, frame, FrameClient, statusOf } from '../support/http2-frames.ts';
 import { type MarkedUpstream, marks, startMarkedUpstream } from '../support/marked-upstream.ts';
 import { createSteppedClock } from '../support/stepped-clock.ts';
@@ -75,7 +75,7 @@ async function assertApart(context: TestContext, upstream: MarkedUpstream, early
     }),
     fuzzBudget(context, 100),
   );
-  assert.ok(!details.failed, fc.defaultReportMessage(details));
+  assertHolds(details);
   await clock.goOnUntil('no connection to the upstream is left', () => upstream.open === 0);
   await clock.untilUnread();
   context.diagnostic(`${details.numRuns} runs, streams: ${JSON.stringify(outcomes)}`);

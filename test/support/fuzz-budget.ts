@@ -1,5 +1,7 @@
 // How long properties are tried: a number of runs in `npm test`, minutes in `npm run test:long`.
+import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import fc, { type RunDetails } from 'fast-check';
 
 export interface FuzzBudget {
   readonly seed: number;
@@ -14,4 +16,10 @@ export function fuzzBudget(context: TestContext, runs: number): FuzzBudget {
   context.diagnostic(`seed ${seed}`);
   if (minutes === undefined) return { seed, numRuns: runs };
   return { seed, numRuns: 1_000_000_000, interruptAfterTimeLimit: Number(minutes) * 60_000 };
+}
+
+/** Throws with the smallest counterexample, how to repeat it, and what went wrong with it. */
+export function assertHolds<T>(details: RunDetails<T>): void {
+  const reason = details.errorInstance instanceof Error ? details.errorInstance.stack : '';
+  assert.ok(!details.failed, `${fc.defaultReportMessage(details)}\n${reason}`);
 }

@@ -108,9 +108,12 @@ export class FrameClient implements Disposable {
   closed = false;
   error: string | undefined;
   #rest = Buffer.alloc(0);
+  readonly #onFrame: ((one: Frame) => void) | undefined;
 
-  constructor(socket: Socket) {
+  /** @param onFrame is told of each, besides */
+  constructor(socket: Socket, onFrame?: (one: Frame) => void) {
     this.socket = socket;
+    this.#onFrame = onFrame;
     socket.on('data', (bytes: Buffer) => this.#read(bytes));
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.error = error.code;
@@ -230,23 +233,32 @@ export class FrameClient implements Disposable {
   }
 
   #read(bytes: Buffer): void {
-    let rest = Buffer.concat([this.#rest, bytes]);
-    while (rest.length >= 9) {
-      const length = rest.readUIntBE(0, 3);
-      if (rest.length < 9 + length) break;
-      const read = { type: rest[3] ?? 0, flags: rest[4] ?? 0, stream: rest.readUInt32BE(5) & 0x7fff_ffff };
-      this.#take({ ...read, payload: rest.subarray(9, 9 + length) });
-      rest = rest.subarray(9 + length);
-    }
+    const { frames, rest } = readFrames(Buffer.concat([this.#rest, bytes]));
+    for (const one of frames) this.#take(one);
     this.#rest = rest;
   }
 
   #take(one: Frame): void {
+    this.#onFrame?.(one);
     if (one.type !== frame.settings) return void this.frames.push(one);
     if ((one.flags & flag.ack) !== 0) return;
     this.send(frame.settings, flag.ack, 0);
     this.settled = true;
   }
+}
+
+/** The frames that are whole, and what is behind them. */
+export function readFrames(bytes: Buffer): { readonly frames: Frame[]; readonly rest: Buffer<ArrayBuffer> } {
+  const frames: Frame[] = [];
+  let rest = Buffer.from(bytes);
+  while (rest.length >= 9) {
+    const length = rest.readUIntBE(0, 3);
+    if (rest.length < 9 + length) break;
+    const read = { type: rest[3] ?? 0, flags: rest[4] ?? 0, stream: rest.readUInt32BE(5) & 0x7fff_ffff };
+    frames.push({ ...read, payload: rest.subarray(9, 9 + length) });
+    rest = rest.subarray(9 + length);
+  }
+  return { frames, rest };
 }
 
 /** @param settings the client's own; its table is none, so that responses are literals or of the static table */

@@ -4,11 +4,17 @@ import { until } from './until.ts';
 
 export interface SteppedClock {
   readonly now: () => number;
-  /** Moves it on, a second at a time, until the condition holds. */
-  goOnUntil(what: string, condition: () => boolean): Promise<void>;
+  /**
+   * Moves it on, a second at a time, until the condition holds; for no more than five minutes of its own.
+   *
+   * @param patience how often it looks before it first moves the clock
+   */
+  goOnUntil(what: string, condition: () => boolean, patience?: number): Promise<void>;
   /** Nobody has a deadline any more: the clock is not read. */
   untilUnread(): Promise<void>;
 }
+
+const stepsMax = 300;
 
 export function createSteppedClock(): SteppedClock {
   let time = 1000;
@@ -18,10 +24,13 @@ export function createSteppedClock(): SteppedClock {
       reads += 1;
       return time;
     },
-    async goOnUntil(what, condition) {
+    async goOnUntil(what, condition, patience = 0) {
+      let steps = -patience;
       await until(what, () => {
         if (condition()) return true;
-        time += 1000;
+        if (steps === stepsMax) throw new Error(`waited ${stepsMax} seconds of the gateway’s clock in vain: ${what}`);
+        steps += 1;
+        if (steps > 0) time += 1000;
         return false;
       });
     },
