@@ -7,6 +7,7 @@ import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Response } from '../http1/message.ts';
 import { fieldsObject, pushFields } from '../http2/fields.ts';
 import { GatheredPieces } from '../http2/gather-pieces.ts';
+import { type Inside, insideOf, outliveStream } from '../http2/outlive-stream.ts';
 import { Pieces } from '../http2/pieces.ts';
 import { readTrailers, trailersObject } from '../http2/trailers.ts';
 import { StreamRequest } from '../http2/stream-request.ts';
@@ -65,6 +66,7 @@ export class ClientStream implements Downstream, Holder {
   /** The request's body is not whole yet. */
   #bodyOpen = false;
   #unread: GatheredPieces | undefined;
+  #inside: Inside | undefined;
   #reading = false;
   #listens = false;
   #sendBlocked = false;
@@ -102,6 +104,7 @@ export class ClientStream implements Downstream, Holder {
       this.#services.deadlines.add(this);
       this.#pace.begin(now, 0);
       this.#unread = new GatheredPieces(this.#stream);
+      this.#inside = insideOf(this.#stream);
       // They may come before there is an upstream to take the body, and are told of once.
       this.#stream.on('trailers', (_headers: object, _flags: number, trailers: string[]) => this.#onTrailers(trailers));
     }
@@ -397,6 +400,7 @@ export class ClientStream implements Downstream, Holder {
   #onGone(): void {
     if (this.#closed) return;
     this.#closed = true;
+    if (this.#bodyOpen && this.#inside !== undefined) outliveStream(this.#inside);
     this.#services.deadlines.delete(this);
     this.#pieces.forget();
     const exchange = this.#exchange;

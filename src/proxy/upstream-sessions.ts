@@ -20,6 +20,9 @@ import { UpstreamStream } from './upstream-stream.ts';
 /** Until the upstream has said how many streams it takes (RFC 9113 section 6.5.2 recommends that it be no fewer). */
 const streamsAtFirst = 100;
 
+/** How long an upstream may take to end its connection once its last stream is over. */
+const goawayGraceMs = 1000;
+
 export interface UpstreamSessions {
   /** As `UpstreamPool.acquire`. */
   acquire(upstream: Upstream, sink: UpstreamSink, timeouts: UpstreamTimeouts): void;
@@ -53,6 +56,7 @@ export function createUpstreamSessions(
     readonly waiting = new Map<UpstreamSink, Waiter>();
     readonly #upstream: Upstream;
     readonly #session: ClientHttp2Session;
+    readonly #socket: Socket;
     #opened = false;
     #uses = 0;
     #closed = false;
@@ -62,6 +66,7 @@ export function createUpstreamSessions(
       this.#upstream = upstream;
       this.deadline = deadlines.now() + timeouts.connectTimeoutMs;
       const socket = openSocket(upstream);
+      this.#socket = socket;
       socket.once('error', (error) => (this.#connectFailure = connectFailure(error, this.#connectFailure)));
       if (upstream.tls) socket.once('connect', () => (this.#connectFailure = failure.tls));
       // The types do not know `strictSingleValueFields`; the documentation does.
@@ -96,6 +101,8 @@ export function createUpstreamSessions(
 
     close(): void {
       this.#session.destroy();
+      // The session would wait until all that was written has left, for ever when the upstream reads nothing.
+      this.#socket.destroy();
       this.#onClose();
     }
 
@@ -152,7 +159,7 @@ export function createUpstreamSessions(
       if (this.#closed) return;
       this.#serve();
       if (this.streams > 0 || this.waiting.size > 0) return;
-      if (!keeping || !this.#isKept) return this.#session.close();
+      if (!keeping || !this.#isKept) return this.#closeSoon();
       this.deadline = deadlines.now() + settings.upstreamKeepaliveIdleTimeoutMs;
     }
 
@@ -163,7 +170,13 @@ export function createUpstreamSessions(
     /** It gets no more requests; those under way go on. */
     #leave(): void {
       forget(this.#upstream.key, this);
-      if (this.streams === 0 && this.waiting.size === 0) this.#session.close();
+      if (this.streams === 0 && this.waiting.size === 0) this.#closeSoon();
+    }
+
+    /** What was written leaves first, if the upstream takes it. */
+    #closeSoon(): void {
+      this.deadline = deadlines.now() + goawayGraceMs;
+      this.#session.close();
     }
 
     #onClose(): void {

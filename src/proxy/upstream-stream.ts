@@ -4,6 +4,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node
 import type { FieldLines } from '../http1/field-lines.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
 import { pushFields } from '../http2/fields.ts';
+import { type Inside, insideOf, outliveStream } from '../http2/outlive-stream.ts';
 import { Pieces } from '../http2/pieces.ts';
 import { StreamResponse } from '../http2/stream-response.ts';
 import { readTrailers, trailersObject } from '../http2/trailers.ts';
@@ -30,6 +31,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
   readonly #head = new StreamResponse();
   #sink: UpstreamSink | undefined;
   #stream: ClientHttp2Stream | undefined;
+  #inside: Inside | undefined;
   #method = '';
   readonly #pieces = new Pieces();
   #trailers: FieldLines | undefined;
@@ -37,6 +39,8 @@ export class UpstreamStream implements UpstreamTransport, Timed {
   #sendBlocked = false;
   #headRead = false;
   #responseRead = false;
+  /** Nothing of the stream is to come any more. */
+  #ended = false;
   #responseTrailers: FieldLines | undefined;
   #bytesLeft = -1;
   #paused = false;
@@ -84,6 +88,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
       return this.#fail(failure.reset);
     }
     this.#stream = stream;
+    this.#inside = insideOf(stream);
     stream.on('headers', (_headers, flags, raw: string[]) => this.#onHead(raw, flags));
     stream.on('response', (_headers, flags, raw: string[]) => this.#onHead(raw, flags));
     stream.on('trailers', (_headers: object, _flags: number, raw: string[]) => this.#onTrailers(raw));
@@ -173,6 +178,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
     this.#sink = undefined;
     this.#pieces.forget();
     this.#deadlines.delete(this);
+    if (!this.#ended && this.#inside !== undefined) outliveStream(this.#inside);
     const stream = this.#stream;
     // Nothing more is read of it, and what was answered early need not be sent to its end.
     if (stream !== undefined && !(this.#responseRead && this.#requestSent)) stream.close(NGHTTP2_CANCEL);
@@ -200,6 +206,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
     if (!this.#sendBlocked) this.touch();
     if (head.status < 200) return sink.onInterimResponse(head);
     this.#headRead = true;
+    this.#ended = whole;
     this.#bytesLeft = head.bodyKind === 'length' ? head.contentLength : -1;
     sink.onResponseHead(head);
     if (head.bodyKind === 'none') this.#endResponse();
@@ -228,6 +235,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
     // Also what comes of a stream that is reset without an error before its response is whole: node:http2 closes it only
     // when all of the request is sent.
     if (!this.#headRead || this.#bytesLeft > 0 || this.#stream?.rstCode !== 0) return this.#fail(failure.reset);
+    this.#ended = true;
     this.#endResponse();
   }
 
