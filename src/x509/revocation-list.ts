@@ -78,25 +78,56 @@ export function parseRevocationList(der: Uint8Array): RevocationListResult {
 /** A serial number as lists and certificates are compared by: its octets in hex, without those that say nothing. */
 export function serialKey(serial: Element | undefined): string {
   if (serial?.tag !== tags.integer) return '';
-  let start = 0;
-  while (start + 1 < serial.content.length && serial.content[start] === 0) start += 1;
-  return Buffer.from(serial.content.subarray(start)).toString('hex');
+  const bytes = Buffer.from(serial.content.buffer, serial.content.byteOffset, serial.content.length);
+  return serialText(bytes, 0, bytes.length);
 }
 
-/** One by one: there may be a hundred thousand. */
-function readEntries(bytes: Uint8Array): Set<string> | RevocationListProblem {
+function serialText(bytes: Buffer, from: number, to: number): string {
+  let start = from;
+  while (start + 1 < to && bytes[start] === 0) start += 1;
+  return bytes.toString('hex', start, to);
+}
+
+/** One by one, without an object for each element: there may be a hundred thousand, and a worker waits for them. */
+function readEntries(content: Uint8Array): Set<string> | RevocationListProblem {
+  const bytes = Buffer.from(content.buffer, content.byteOffset, content.length);
   const serials = new Set<string>();
-  for (let rest = bytes; rest.length > 0;) {
-    const entry = readElement(rest);
+  for (let at = 0; at < bytes.length;) {
+    // Those of less than 128 bytes, as nearly all are.
+    const end = at + 2 + lengthAt(bytes, at, tags.sequence);
+    const serialAt = at + 2;
+    const dateAt = serialAt + 2 + lengthAt(bytes, serialAt, tags.integer);
+    const extensionsAt = dateAt + 2 + lengthAt(bytes, dateAt, tags.utcTime);
+    if (extensionsAt <= end && end <= bytes.length && isHarmless(bytes, extensionsAt, end)) {
+      serials.add(serialText(bytes, serialAt + 2, dateAt));
+      at = end;
+      continue;
+    }
+    const entry = readElement(bytes.subarray(at));
     const [serial, date, extensions] = childrenOf(entry);
     const key = serialKey(serial);
     if (entry === undefined || key === '' || !isTime(date)) return 'malformed';
     // Of a certificate of another issuer, for one.
     if (hasCritical(extensions)) return 'partial';
     serials.add(key);
-    rest = rest.subarray(entry.whole.length);
+    at += entry.whole.length;
   }
   return serials;
+}
+
+/** Infinite where there is no such element with a length in one byte, and something in it. */
+function lengthAt(bytes: Buffer, at: number, tag: number): number {
+  const length = bytes[at + 1] ?? 0;
+  return bytes[at] === tag && length > 0 && length < 0x80 ? length : Number.POSITIVE_INFINITY;
+}
+
+/** What most entries end with, if anything: a reason (RFC 5280 section 5.3.1), not critical. Its last byte says which. */
+const reason = Buffer.from('300c300a0603551d1504030a0100', 'hex');
+
+function isHarmless(bytes: Buffer, from: number, to: number): boolean {
+  if (from === to) return true;
+  const length = reason.length - 1;
+  return to - from === reason.length && bytes.compare(reason, 0, length, from, from + length) === 0;
 }
 
 /** What cannot be read might be. */

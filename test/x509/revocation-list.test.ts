@@ -113,6 +113,28 @@ test('lists that would be silent about a part are refused', () => {
   assert.equal(read(root.revoke([revoked], { extensions: [harmless], entryExtensions: [harmless] })).size, 1);
 });
 
+test('entries are read whatever they say beside their serial, the most common form or another', () => {
+  const certificates = Array.from({ length: 20 }, () => root.issue({ names: ['many.test'] }).cert);
+  const enumerated = (value: number) => extension('2.5.29.21', Buffer.of(0x0a, 1, value));
+  const invalidityDate = extension('2.5.29.24', time(new Date(0)));
+  for (const entryExtensions of [
+    [enumerated(1)],
+    [enumerated(6)],
+    [invalidityDate],
+    [enumerated(1), invalidityDate],
+    [extension('1.3.6.1.4.1.99999.3', Buffer.alloc(200))],
+  ]) {
+    for (const thisUpdate of [Date.now(), Date.UTC(2050, 0, 1)]) {
+      const list = read(root.revoke(certificates, { entryExtensions, thisUpdate }));
+      assert.equal(list.size, certificates.length);
+      assert.ok(certificates.every((certificate) => list.revokes(serialOf(certificate))));
+    }
+  }
+  const critical = extension('2.5.29.21', Buffer.of(0x0a, 1, 1), 'critical');
+  const refused = parseRevocationList(derOf(root.revoke(certificates, { entryExtensions: [critical] })));
+  assert.deepEqual(refused, { kind: 'refused', problem: 'partial' });
+});
+
 test('a list beyond the limit is not read', () => {
   const refused = parseRevocationList(new Uint8Array(revocationListMaxBytes + 1));
   assert.deepEqual(refused, { kind: 'refused', problem: 'too-large' });
