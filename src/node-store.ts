@@ -1,7 +1,7 @@
 // What this node stands on: the store that the Admin API writes to, the SQLite file that its workers read, and its place
 // among the nodes. Embedded, store and file are one and the node is alone; in a cluster the store is PostgreSQL and the
 // file its replica.
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from './config/config.ts';
 import { ensureDefaultCertificate } from './default-certificate.ts';
@@ -10,6 +10,7 @@ import type { Log } from './observe/contract.ts';
 import { auditLimitsOf, createClusterStore, embeddedStorePath } from './open-store.ts';
 import { type FillProgress, historyOf, isFilled, startCopier } from './replica/copier.ts';
 import type { Followed } from './replica/follower.ts';
+import { hasIdentity } from './replica/node-identity.ts';
 import { checkKeyring } from './store/check-keyring.ts';
 import type { Store, StoreReader } from './store/contract.ts';
 import { createLocalRegistry } from './store/local-registry.ts';
@@ -61,6 +62,7 @@ export async function openNodeStore(options: NodeStoreOptions): Promise<NodeStor
 
 async function openEmbedded({ config, sealer, log, startedAt }: NodeStoreOptions): Promise<NodeStore> {
   const file = embeddedStorePath(config);
+  refuseEmptied(file, config.prefix);
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openSqliteStore({ path: file, sealer, audit: auditLimitsOf(config) }));
   await ensureDefaultCertificate(store, sealer, startedAt);
@@ -91,6 +93,14 @@ async function openEmbedded({ config, sealer, log, startedAt }: NodeStoreOptions
     follows: () => true,
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
+}
+
+/** A start that was cut off leaves an empty file too, but no identity of the node. @throws STORE_DAMAGED */
+function refuseEmptied(file: string, prefix: string): void {
+  if (statSync(file, { throwIfNoEntry: false })?.size !== 0 || !hasIdentity(prefix)) return;
+  throw new PortunusError('STORE_DAMAGED', `The store ${file} is empty, and this gateway has run before.`, {
+    hint: 'Put a copy back; or remove the file, to begin with nothing.',
+  });
 }
 
 /** With a complete replica nothing here waits for PostgreSQL. */

@@ -19,6 +19,11 @@ export function renewId(prefix: string): string {
   return id;
 }
 
+/** Whether a node has been started on the data directory, and has got as far as its store. */
+export function hasIdentity(prefix: string): boolean {
+  return readId(prefix) !== undefined;
+}
+
 function readId(prefix: string): string | undefined {
   try {
     return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.exec(

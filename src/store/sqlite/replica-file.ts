@@ -10,7 +10,7 @@ import { openDatabase, openForReading } from './open-database.ts';
 import { toApi, toHostPolicy } from './encoding.ts';
 import { createReader, readRevision } from './reader.ts';
 import { apiLookups, ruleLookups, tagTable } from './tables.ts';
-import { checkpointIfLong, pruneChanges } from './upkeep.ts';
+import { checkpointIfLong, emptyLog, pruneChanges } from './upkeep.ts';
 
 /** Rows of `changes` kept for the workers' sake. */
 const changesKept = 100_000;
@@ -101,6 +101,7 @@ export async function openReplicaFile(path: string): Promise<ReplicaFile> {
     copyOver: (file) => connection.copyOver(file),
     [Symbol.dispose]() {
       reading.close();
+      emptyLog(connection);
       connection.close();
     },
   };

@@ -17,7 +17,7 @@ import { isBusy, type Connection } from './connection.ts';
 import { openDatabase, openForReading } from './open-database.ts';
 import { createReader, readRevision } from './reader.ts';
 import { createRows } from './rows.ts';
-import { checkpointIfLong, pruneAudit, pruneChanges } from './upkeep.ts';
+import { checkpointIfLong, emptyLog, pruneAudit, pruneChanges } from './upkeep.ts';
 import { watchOthers } from './watch-others.ts';
 
 export interface SqliteStoreOptions {
@@ -95,6 +95,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       others[Symbol.dispose]();
       closing ??= queue.close().then(() => {
         reader.close();
+        emptyLog(writer);
         writer.close();
       });
       await closing;

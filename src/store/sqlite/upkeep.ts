@@ -32,3 +32,15 @@ export function checkpointIfLong(connection: Connection, path: string, maxBytes 
   const bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   if (bytes > maxBytes) connection.get('PRAGMA wal_checkpoint(TRUNCATE)');
 }
+
+/**
+ * Before the end, so that the file alone is a whole copy: SQLite does it by itself only for the last that closes it, and others
+ * may read on.
+ */
+export function emptyLog(connection: Connection): void {
+  try {
+    connection.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch {
+    // A full disk, say. The log is read at the next start.
+  }
+}
