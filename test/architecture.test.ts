@@ -104,6 +104,13 @@ test('the data plane never uses node:http for HTTP/1.1', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('nothing asks Node for the certificate of a peer in the form that ends the process over some keys', () => {
+  const wrong = files.filter((file) =>
+    /\.(getPeerCertificate|toLegacyObject)\(/.test(readFileSync(path.join(source, file), 'utf8')),
+  );
+  assert.deepEqual(wrong, []);
+});
+
 function relativeImports(file: string): readonly string[] {
   const text = readFileSync(path.join(source, file), 'utf8');
   return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']*)'/g)].map((match) => match[1] ?? '');

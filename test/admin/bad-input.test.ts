@@ -189,6 +189,11 @@ test('a field given twice is named', async (t) => {
   assert.deepEqual([today.status, today.body.fields], [400, { cert: 'is given more than once' }]);
   const dotted = await send('POST', '/plugins', { form: 'name=ssl&config=x&config.cert=y' });
   assert.deepEqual([dotted.status, dotted.body['config.cert']], [400, 'is given more than once']);
+  const json = await send('POST', '/apis', {
+    headers: { 'content-type': 'application/json' },
+    body: '{"name":"a","request_host":"a.test","upstream_url":"http://u","n\\u0061me":"b"}',
+  });
+  assert.deepEqual([json.status, json.body.name], [400, 'is given more than once']);
   assert.equal(await store.revision(), 0);
 });
 

@@ -70,13 +70,13 @@ function leafAt(root: Branch, path: readonly string[], name: string): Leaf {
   let branch = root;
   for (const part of path.slice(0, -1)) {
     const next = branch.get(part) ?? new Map();
-    if (!(next instanceof Map)) throw conflict(name);
+    if (!(next instanceof Map)) throw givenTwice(name);
     branch.set(part, next);
     branch = next;
   }
   const key = path.at(-1) ?? '';
   const found = branch.get(key) ?? { items: [], listed: false };
-  if (found instanceof Map) throw conflict(name);
+  if (found instanceof Map) throw givenTwice(name);
   branch.set(key, found);
   return found;
 }
@@ -138,7 +138,7 @@ function put(target: Record<string, RawValue>, name: string, value: RawValue, wr
     target[name] = value;
     return;
   }
-  if (!isRawObject(present) || !isRawObject(value)) throw conflict(written);
+  if (!isRawObject(present) || !isRawObject(value)) throw givenTwice(written);
   // In place: both are copies made here, and copying again for each name would take time that grows with its square.
   for (const [inner, innerValue] of Object.entries(value)) {
     put(present, inner, innerValue, written);
@@ -153,7 +153,7 @@ function emptyObject(): Record<string, RawValue> {
   return Object.create(null) as Record<string, RawValue>;
 }
 
-function conflict(name: string): PortunusError {
+export function givenTwice(name: string): PortunusError {
   return inputInvalid([invalid(name, 'is given more than once', 'Send each field in one spelling only.')]);
 }
 

@@ -1,8 +1,9 @@
 // A request's bytes and Content-Type to its fields: JSON, urlencoded and multipart. Which fields there may be is decided
 // later, by decode-fields.
 import { PortunusError } from '../../lib/errors.ts';
-import { emptyBody, nestForm, nestJson, type RequestBody } from './fields.ts';
+import { emptyBody, givenTwice, nestForm, nestJson, type RequestBody } from './fields.ts';
 import { boundaryOf, parseMultipart } from './multipart.ts';
+import { repeatedName } from './repeated-name.ts';
 
 /** The media types the server reads, for the OpenAPI document too. */
 export const mediaTypes = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'] as const;
@@ -47,13 +48,18 @@ export function parseRequestBody(
 
 function parseJson(bytes: Buffer): RequestBody {
   let parsed: unknown;
+  let text: string;
   try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    parsed = JSON.parse(text);
   } catch {
     throw new PortunusError('BODY_UNPARSABLE', 'Cannot parse JSON body');
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new PortunusError('BODY_UNPARSABLE', 'Cannot parse JSON body', { hint: 'The body must be a JSON object.' });
   }
-  return nestJson(parsed as Readonly<Record<string, unknown>>);
+  const body = nestJson(parsed as Readonly<Record<string, unknown>>);
+  const repeated = repeatedName(text);
+  if (repeated !== undefined) throw givenTwice(repeated);
+  return body;
 }
