@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -30,7 +31,7 @@ async function someAnswered(loads: readonly Load[]): Promise<void> {
   await until('each load gets answers', () => loads.every(({ answered }, at) => answered >= (targets[at] ?? 0)));
 }
 
-/** `/held` waits for `release`; a download gives its first part before, an upload is counted. A WebSocket says what it hears. */
+/** `/held` waits for `release`; a download gives its first part before, an upload is counted. */
 async function startHeldUpstream(): Promise<Upstream & { readonly release: () => void; readonly held: () => number }> {
   const released = Promise.withResolvers<void>();
   let held = 0;
@@ -50,8 +51,8 @@ async function startHeldUpstream(): Promise<Upstream & { readonly release: () =>
   return Object.assign(upstream, { release: () => released.resolve(), held: () => held });
 }
 
-async function publish(gateway: Gateway, upstreamUrl: string): Promise<void> {
-  await expectOk(gateway.admin, 'POST', '/apis', { name: 'drain', request_host: host, upstream_url: upstreamUrl });
+async function publish(gateway: Gateway, upstreamUrl: string, name = host): Promise<void> {
+  await expectOk(gateway.admin, 'POST', '/apis', { name, request_host: name, upstream_url: upstreamUrl });
 }
 
 /** @returns what came behind the first 100,000 bytes, or why it ended before */
@@ -72,6 +73,41 @@ function heldRequest(gateway: Gateway, upload?: Promise<void>): Promise<string> 
   });
 }
 
+/** The same on a stream of HTTP/2. */
+function heldStream(gateway: Gateway, upload: Promise<void>): Promise<string> {
+  return new Promise((resolve) => {
+    const session = http2.connect(`http://127.0.0.1:${gateway.plainPort}`);
+    session.on('error', () => undefined);
+    const stream = session.request({ ':method': 'POST', ':path': '/held', ':authority': host });
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('error', (error) => resolve(error.message));
+    stream.on('close', () => {
+      resolve(Buffer.concat(chunks).toString('latin1', 100_000).trim());
+      session.destroy();
+    });
+    stream.write(Buffer.alloc(50_000));
+    void upload.then(() => stream.end(Buffer.alloc(50_000)));
+  });
+}
+
+interface WebSocketClient extends Disposable {
+  readonly socket: net.Socket;
+  readonly heard: () => string;
+}
+
+async function openWebSocket(gateway: Gateway): Promise<WebSocketClient> {
+  const socket = net.connect(gateway.plainPort, '127.0.0.1');
+  socket.on('error', () => undefined);
+  let heard = '';
+  socket.setEncoding('latin1').on('data', (text: string) => (heard += text));
+  socket.write(`GET / HTTP/1.1\r\nHost: socket.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
+  await until('it is open', () => heard.includes('\r\n\r\n'));
+  return { socket, heard: () => heard, [Symbol.dispose]: () => socket.destroy() };
+}
+
+const withHttp2 = { proxy_listen: '127.0.0.1:0 http2, 127.0.0.1:0 ssl http2' };
+
 describe('SIGHUP', () => {
   test('under load loses no request and resets no connection, however often', async () => {
     await using upstream = await startUpstream();
@@ -90,24 +126,32 @@ describe('SIGHUP', () => {
     await until('the old workers are gone', () => gateway.workerPids().length === workers);
   });
 
-  test('lets downloads and uploads go on in the old workers while the new ones serve', async () => {
+  test('lets downloads, uploads, streams and WebSockets go on in the old workers while the new ones serve', async () => {
     await using upstream = await startHeldUpstream();
-    await using gateway = await startGateway({ workers: 1 });
+    await using echo = await startWebSocketUpstream();
+    await using gateway = await startGateway({ workers: 1, settings: withHttp2 });
     await publish(gateway, upstream.url);
+    await publish(gateway, `http://127.0.0.1:${echo.port}`, 'socket.test');
     const whole = Promise.withResolvers<void>();
-    const transfers = [heldRequest(gateway), heldRequest(gateway, whole.promise)];
-    await until('both are under way', () => upstream.held() === 2);
+    const transfers = [heldRequest(gateway), heldRequest(gateway, whole.promise), heldStream(gateway, whole.promise)];
+    using webSocket = await openWebSocket(gateway);
+    await until('all are under way', () => upstream.held() === 3);
     const [old] = gateway.workerPids();
     assert.ok(old !== undefined);
-    gateway.kill('SIGHUP');
-    await until('the workers are renewed', () => gateway.output().includes('workers renewed'));
+    for (let reload = 1; reload <= 2; reload += 1) {
+      gateway.kill('SIGHUP');
+      await until('the workers are renewed', () => gateway.output().split('workers renewed').length > reload);
+    }
     const load = startLoad({ host, port: gateway.plainPort, clients: 1 });
     await someAnswered([load]);
     await load.stop();
     assert.ok(isAlive(old));
+    webSocket.socket.write('still there');
+    await until('an echo', () => webSocket.heard().endsWith('still there'));
+    webSocket.socket.end();
     whole.resolve();
     upstream.release();
-    assert.deepEqual(await Promise.all(transfers), ['100000', '100000']);
+    assert.deepEqual(await Promise.all(transfers), ['100000', '100000', '100000']);
     await until('the old worker is gone', () => !isAlive(old));
   });
 });
@@ -130,18 +174,18 @@ describe('SIGTERM', () => {
     assert.ok(cutNew.length <= workers * 2, cutNew.join());
   });
 
-  test('lets downloads and uploads finish', async () => {
+  test('lets downloads, uploads and streams finish', async () => {
     await using upstream = await startHeldUpstream();
-    await using gateway = await startGateway({ workers });
+    await using gateway = await startGateway({ workers, settings: withHttp2 });
     await publish(gateway, upstream.url);
     const whole = Promise.withResolvers<void>();
-    const transfers = [heldRequest(gateway), heldRequest(gateway, whole.promise)];
-    await until('both are under way', () => upstream.held() === 2);
+    const transfers = [heldRequest(gateway), heldRequest(gateway, whole.promise), heldStream(gateway, whole.promise)];
+    await until('all are under way', () => upstream.held() === 3);
     gateway.kill('SIGTERM');
     await until('new connections are refused', () => isRefused(gateway.plainPort));
     whole.resolve();
     upstream.release();
-    assert.deepEqual(await Promise.all(transfers), ['100000', '100000']);
+    assert.deepEqual(await Promise.all(transfers), ['100000', '100000', '100000']);
     assert.deepEqual(await gateway.exited, { code: 0, signal: null });
   });
 
@@ -149,18 +193,14 @@ describe('SIGTERM', () => {
     for (const ends of [true, false]) {
       await using echo = await startWebSocketUpstream();
       await using gateway = await startGateway({ workers: 1, settings: { drain_timeout: ends ? '30s' : '500ms' } });
-      await publish(gateway, `http://127.0.0.1:${echo.port}`);
-      const socket = net.connect(gateway.plainPort, '127.0.0.1');
-      socket.on('error', () => undefined);
-      let heard = '';
-      socket.setEncoding('latin1').on('data', (text: string) => (heard += text));
-      socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
-      await until('it is open', () => heard.includes('\r\n\r\n'));
+      await publish(gateway, `http://127.0.0.1:${echo.port}`, 'socket.test');
+      using webSocket = await openWebSocket(gateway);
+      const { socket, heard } = webSocket;
       gateway.kill('SIGTERM');
       await until('new connections are refused', () => isRefused(gateway.plainPort));
       if (ends) {
         socket.write('still there');
-        await until('an echo', () => heard.endsWith('still there'));
+        await until('an echo', () => heard().endsWith('still there'));
         socket.end();
       }
       await until('it is closed', () => socket.closed);
