@@ -129,7 +129,7 @@ export async function runGateway(options: GatewayOptions): Promise<void> {
       settings: options.settings,
     }),
   );
-  const statusServer = stack.use(createStatusServer({ ...node, log }));
+  const statusServer = stack.use(createStatusServer({ ...node, hosts: config.adminHosts, log }));
   await Promise.race([serving.ready, signals.stopRequested]);
 
   const facts = {

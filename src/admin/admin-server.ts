@@ -2,12 +2,11 @@
 // today/ and node/; how its body is read is in bodies/.
 import { constants } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import { BlockList, isIPv6 } from 'node:net';
-import { hostname } from 'node:os';
 import { Server as TlsServer, type SecureContextOptions, type SecureVersion } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type BoundedConnections, boundConnections } from '../lib/bounded-connections.ts';
 import { isPortunusError, PortunusError, type ErrorCode } from '../lib/errors.ts';
+import { ownNames } from '../lib/own-names.ts';
 import { createSparingLog } from '../observe/sparing-log.ts';
 import { observeStaleness } from '../store/reading-fallback.ts';
 import {
@@ -156,7 +155,7 @@ function createApp(
   const { config, log, version } = deps;
   const server = `portunus/${version}`;
   const paths = createPathTable(routes);
-  const names = hostNames(config.adminHosts, host);
+  const names = ownNames(host, config.adminHosts);
   let clients = tls?.clients;
 
   const app: FastifyInstance = fastify({
@@ -316,16 +315,6 @@ function credentialsOf(request: FastifyRequest, now: () => number, connections: 
 function addressOf({ socket }: FastifyRequest): string {
   return socket.remoteAddress ?? 'unknown';
 }
-
-/** Names that a Host field may have besides those browser-guard takes anyway. */
-function hostNames(configured: readonly string[], listensOn: string): ReadonlySet<string> | 'any' {
-  const isOnLoopback = loopback.check(listensOn, isIPv6(listensOn) ? 'ipv6' : 'ipv4');
-  return configured.length === 0 && !isOnLoopback ? 'any' : new Set([hostname().toLowerCase(), ...configured]);
-}
-
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8, 'ipv4');
-loopback.addAddress('::1', 'ipv6');
 
 function answerUnrouted(paths: PathTable, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const methods = paths.methodsOf(request.url);

@@ -1,7 +1,7 @@
 // Keeps web pages away from an Admin API that needs no password on loopback: a page that made its own name resolve to
 // 127.0.0.1 (DNS rebinding) is known by its Host, one that posts a form across origins by Origin or Sec-Fetch-Site.
-import { isIP } from 'node:net';
 import { PortunusError } from '../lib/errors.ts';
+import { isOwnName, type OwnNames } from '../lib/own-names.ts';
 
 export interface RequestOrigin {
   readonly method: string;
@@ -12,15 +12,10 @@ export interface RequestOrigin {
 
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-/**
- * @param names lower case, that a Host may have besides addresses, `localhost` and names of one label (which no page on the
- *   public web can have); `any` where other machines are let in and the names they use are not known
- * @throws ADMIN_HOST_REFUSED, ADMIN_ORIGIN_REFUSED
- */
-export function guardAgainstBrowsers(request: RequestOrigin, names: ReadonlySet<string> | 'any'): void {
+/** @throws ADMIN_HOST_REFUSED, ADMIN_ORIGIN_REFUSED */
+export function guardAgainstBrowsers(request: RequestOrigin, names: OwnNames): void {
   const { method, host, origin, secFetchSite } = request;
-  const name = host === undefined ? undefined : hostWithoutPort(host);
-  if (names !== 'any' && name !== undefined && !isTrusted(name, names)) {
+  if (!isOwnName(host, names)) {
     throw new PortunusError('ADMIN_HOST_REFUSED', 'The Admin API does not answer to this Host', {
       hint: 'Call it by an IP address, by localhost, by the name of its machine or by one of admin_hosts.',
     });
@@ -30,15 +25,6 @@ export function guardAgainstBrowsers(request: RequestOrigin, names: ReadonlySet<
   if (crossSite || (origin !== undefined && originHost(origin) !== host?.toLowerCase())) {
     throw new PortunusError('ADMIN_ORIGIN_REFUSED', 'The Admin API takes no changes from web pages of other origins');
   }
-}
-
-function isTrusted(name: string, names: ReadonlySet<string>): boolean {
-  return isIP(name) !== 0 || !name.includes('.') || name.endsWith('.localhost') || names.has(name);
-}
-
-function hostWithoutPort(host: string): string {
-  const bracketed = /^\[([^\]]*)\](?::\d*)?$/.exec(host)?.[1];
-  return bracketed ?? host.replace(/:\d*$/, '').replace(/\.$/, '').toLowerCase();
 }
 
 function originHost(origin: string): string | undefined {

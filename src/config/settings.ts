@@ -129,7 +129,7 @@ export const settings = {
     kind: 'host-names',
     default: '',
     description:
-      'Names with dots that the Admin API answers to, beside addresses, localhost and the name of the machine; without any, all where other machines can reach it, and none on loopback.',
+      'Names with dots that the Admin API and the status listener answer to, beside addresses, localhost and the name of the machine; without any, all where other machines can reach them, and none on loopback.',
   },
   admin_auth_failures_max: {
     kind: 'integer',

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { boundConnections } from '../lib/bounded-connections.ts';
+import { isOwnName, type OwnNames, ownNames } from '../lib/own-names.ts';
 import type { Log } from './contract.ts';
 import { metricsContentType } from './metrics.ts';
 import { createSparingLog } from './sparing-log.ts';
@@ -15,6 +16,8 @@ export interface StatusServerOptions {
   readonly status: () => Promise<object>;
   /** Whether this node serves clients, and in `details` what to show about it. */
   readonly ready: () => Promise<Readiness>;
+  /** Names with dots that it answers to, lower case. */
+  readonly hosts: readonly string[];
   readonly log: Log;
 }
 
@@ -56,6 +59,7 @@ export function createStatusServer(options: StatusServerOptions): StatusServer {
 
   return {
     async listen({ host, port, backlog }) {
+      const names = ownNames(host, options.hosts);
       const server = createServer(
         {
           requestTimeout: timeoutMs,
@@ -63,7 +67,7 @@ export function createStatusServer(options: StatusServerOptions): StatusServer {
           keepAliveTimeout: timeoutMs,
           connectionsCheckingInterval: 1000,
         },
-        (request, response) => void serve(request, response),
+        (request, response) => void serve(request, response, names),
       );
       server.setTimeout(timeoutMs);
       boundConnections(server, connectionsMax, () => tellOfRoom('full', { connectionsMax }));
@@ -86,18 +90,20 @@ export function createStatusServer(options: StatusServerOptions): StatusServer {
     },
   };
 
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { status, contentType, body } = await answer(request);
+  async function serve(request: IncomingMessage, response: ServerResponse, names: OwnNames): Promise<void> {
+    const { status, contentType, body } = await answer(request, names);
     response.writeHead(status, {
       'content-type': contentType,
       'content-length': Buffer.byteLength(body),
       'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
       ...(status === 405 ? { allow: 'GET, HEAD' } : {}),
     });
     response.end(request.method === 'HEAD' ? undefined : body);
   }
 
-  async function answer(request: IncomingMessage): Promise<Answer> {
+  async function answer(request: IncomingMessage, names: OwnNames): Promise<Answer> {
+    if (!isOwnName(request.headers.host, names)) return json(403, { message: 'Not under this Host: see admin_hosts' });
     const path = withoutEnd(request.url ?? '');
     const read = Object.hasOwn(paths, path) ? paths[path] : undefined;
     if (read === undefined) return json(404, { message: 'Not found', paths: Object.keys(paths) });

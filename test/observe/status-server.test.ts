@@ -1,5 +1,7 @@
 // The status listener over real sockets.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { test } from 'node:test';
 import type { Log } from '../../src/observe/contract.ts';
 import { createStatusServer } from '../../src/observe/status-server.ts';
@@ -31,6 +33,23 @@ test('a long target costs no more than its length', async () => {
   const { user } = process.cpuUsage(before);
   // The square of the slashes, twenty times, is several seconds.
   assert.ok(user < 2_000_000, `${user} µs`);
+});
+
+test('a web page that made its own name resolve to loopback reads nothing', async () => {
+  await using server = await start({ hosts: ['gateway.example.com'] });
+  for (const [host, status] of [
+    ['rebound.example.com', 403],
+    ['rebound.example.com:8007', 403],
+    ['gateway.example.com', 200],
+    ['localhost:8007', 200],
+    ['[::1]:8007', 200],
+    ['10.0.0.1', 200],
+  ] as const) {
+    const request = http.request(`${server.url}/status/ready`, { headers: { host } }).end();
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    response.resume();
+    assert.equal(response.statusCode, status, host);
+  }
 });
 
 test('readiness is 200 or 503', async () => {
@@ -93,6 +112,7 @@ function options(given: Partial<StatusServerOptions>): StatusServerOptions {
     metrics: () => Promise.resolve(''),
     status: () => Promise.resolve({}),
     ready: () => Promise.resolve({ ready: true }),
+    hosts: [],
     log: silent,
     ...given,
   };
