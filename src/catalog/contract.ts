@@ -66,6 +66,8 @@ export interface PolicyCatalog {
   findHostPolicy(names: readonly string[]): HostPolicy | undefined;
   /** Undefined: nobody's certificate stands on it. */
   findAuthority(id: string): Authority | undefined;
+  /** The same, by SHA-256 of its DER, hex. */
+  findAuthorityByFingerprint(fingerprint: string): Authority | undefined;
   /** PEM, read anew each time. Undefined: there is none any more, or it cannot be read. */
   findRevocationList(authorityId: string): string | undefined;
   /**

@@ -27,9 +27,13 @@ export interface PolicyRows {
   readonly policy: (names: readonly string[]) => PolicyRow | undefined;
   readonly anyPolicy: () => boolean;
   readonly authority: (id: string) => AuthorityRow | undefined;
+  readonly authorityId: (fingerprint: string) => string | undefined;
 }
 
-export interface Policies extends Pick<PolicyCatalog, 'findHostPolicy' | 'findAuthority' | 'findRevocationList'> {
+export interface Policies extends Pick<
+  PolicyCatalog,
+  'findHostPolicy' | 'findAuthority' | 'findAuthorityByFingerprint' | 'findRevocationList'
+> {
   /** Whether there is any policy of a host. */
   readonly any: boolean;
   /** Of those that were asked for: what cannot be read. */
@@ -41,6 +45,8 @@ export interface Policies extends Pick<PolicyCatalog, 'findHostPolicy' | 'findAu
 export function createPolicies(rows: PolicyRows): Policies {
   const policies = createLru<string, HostPolicy | 'none'>(policiesMax);
   const authorities = createLru<string, Authority | 'none'>(authoritiesMax);
+  /** Ids by fingerprint, of which clients send what they like; empty: none. */
+  const authorityIds = createLru<string, string>(authoritiesMax);
   const unusableHosts = new Set<string>();
   const unusableAuthorities = new Set<string>();
   let any = rows.anyPolicy();
@@ -55,6 +61,7 @@ export function createPolicies(rows: PolicyRows): Policies {
     forget() {
       policies.clear();
       authorities.clear();
+      authorityIds.clear();
       unusableHosts.clear();
       unusableAuthorities.clear();
       any = rows.anyPolicy();
@@ -66,13 +73,20 @@ export function createPolicies(rows: PolicyRows): Policies {
       if (known === undefined) policies.set(first, (known = readPolicy(names) ?? 'none'));
       return known === 'none' ? undefined : known;
     },
-    findAuthority(id) {
-      let known = authorities.get(id);
-      if (known === undefined) authorities.set(id, (known = readAuthority(id) ?? 'none'));
-      return known === 'none' ? undefined : known;
+    findAuthority,
+    findAuthorityByFingerprint(fingerprint) {
+      let id = authorityIds.get(fingerprint);
+      if (id === undefined) authorityIds.set(fingerprint, (id = rows.authorityId(fingerprint) ?? ''));
+      return id === '' ? undefined : findAuthority(id);
     },
     findRevocationList: (id) => readRow(id)?.entity.crl ?? undefined,
   };
+
+  function findAuthority(id: string): Authority | undefined {
+    let known = authorities.get(id);
+    if (known === undefined) authorities.set(id, (known = readAuthority(id) ?? 'none'));
+    return known === 'none' ? undefined : known;
+  }
 
   /** The empty name is that of clients and requests which name no host: the policy of every host, `*`, is theirs too. */
   function readPolicy(names: readonly string[]): HostPolicy | undefined {

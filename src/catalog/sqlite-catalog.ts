@@ -64,12 +64,14 @@ export function openSqliteCatalog(path: string, damaged: () => void = () => unde
        ORDER BY CASE name WHEN ?1 THEN 1 WHEN ?2 THEN 2 WHEN ?3 THEN 3 WHEN ?4 THEN 4 ELSE 5 END LIMIT 1`,
   );
   const findAnyPolicy = one<object>('SELECT 1 FROM host_policies LIMIT 1');
+  const findAuthorityId = one<{ id: string }>('SELECT id FROM ca_certificates WHERE fingerprint = ?');
 
   const policies = createPolicies({
     policy([first = null, second = null, third = null, fourth = null, fifth = null]) {
       return findPolicy(first, second, third, fourth, fifth);
     },
     anyPolicy: () => findAnyPolicy() !== undefined,
+    authorityId: (fingerprint) => findAuthorityId(fingerprint)?.id,
     authority: one('SELECT fingerprint, doc, revision FROM ca_certificates WHERE id = ?'),
   });
   const rules = createRuleIndex();
@@ -124,6 +126,7 @@ export function openSqliteCatalog(path: string, damaged: () => void = () => unde
     matchRoute: router.match,
     findHostPolicy: policies.findHostPolicy,
     findAuthority: policies.findAuthority,
+    findAuthorityByFingerprint: policies.findAuthorityByFingerprint,
     findRevocationList: policies.findRevocationList,
     clientCertificateRules: rules.find,
     get policyEpoch() {

@@ -34,7 +34,9 @@ interface Revocations {
   readonly list: RevocationList | 'unusable';
 }
 
-export function createClientJudge(catalog: Pick<PolicyCatalog, 'findAuthority' | 'findRevocationList'>): ClientJudge {
+type JudgesCatalog = Pick<PolicyCatalog, 'findAuthority' | 'findAuthorityByFingerprint' | 'findRevocationList'>;
+
+export function createClientJudge(catalog: JudgesCatalog): ClientJudge {
   const lists = createLru<string, Revocations>(listsMax);
 
   return { judge };
@@ -52,11 +54,19 @@ export function createClientJudge(catalog: Pick<PolicyCatalog, 'findAuthority' |
     for (const { fingerprint } of authorities) {
       const path = proof.client.paths.get(fingerprint);
       const found: CertificateFault | undefined =
-        path === undefined ? fault : faultOf(path, rule.depth, revocations, now);
+        path === undefined ? fault : faultOf(path, rule.depth, [...revocations, ...revocationsOn(path)], now);
       if (found === undefined) return { kind: 'proven', client: proof.client };
       fault = found;
     }
     return wasAsked ? { kind: 'faulty', fault } : { kind: 'not-asked' };
+  }
+
+  /** Whoever is stored with a list has it obeyed wherever it stands, whether or not the rule names it. */
+  function revocationsOn({ certificates }: ClientPath): readonly Revocations[] {
+    return certificates.slice(1).flatMap(({ fingerprint }) => {
+      const authority = catalog.findAuthorityByFingerprint(fingerprint);
+      return authority === undefined ? [] : (revocationsOf(authority) ?? []);
+    });
   }
 
   function revocationsOf(authority: Authority): Revocations | undefined {

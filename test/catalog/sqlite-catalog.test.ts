@@ -420,7 +420,11 @@ function policyAnswers(catalog: Catalog): unknown {
   return {
     any: catalog.hasPolicies,
     hosts: names.map((name) => catalog.findHostPolicy(selectionOrder(name))),
-    authorities: ['ca1', 'ca2', 'none'].map((id) => [catalog.findAuthority(id), catalog.findRevocationList(id)]),
+    authorities: ['ca1', 'ca2', 'none'].map((id) => [
+      catalog.findAuthority(id),
+      catalog.findAuthorityByFingerprint(`fingerprint of ${id}`),
+      catalog.findRevocationList(id),
+    ]),
     rules: names.map((name) =>
       catalog
         .clientCertificateRules(name ?? '')

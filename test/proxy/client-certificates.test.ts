@@ -191,17 +191,24 @@ suite('revocation', () => {
     assert.equal((await again.get(host)).json.hint, 'revoked');
   });
 
-  test('what an intermediate revoked is revoked under the root too, where the rule names both', async () => {
-    await using plane = await protectedHost();
-    const below = intermediate.issue(client());
-    await plane.authority('intermediate', intermediate, intermediate.revoke([below.cert]));
-    await plane.policy(host, { clientCertificate: required(['intermediate', 'root']) });
-    using refused = await connectTls(plane.tlsPort, { sni: host, certificate: below });
-    assert.equal((await refused.get(host)).json.hint, 'revoked');
-    // Neither its list, nor who is revoked there, is anything to others.
-    using other = await connectTls(plane.tlsPort, { sni: host, certificate: alice });
-    assert.equal((await other.get(host)).status, 200);
-  });
+  for (const [names, ids] of [
+    ['both', ['intermediate', 'root']],
+    ['the root alone', ['root']],
+  ] as const) {
+    test(`what an intermediate revoked is revoked under the root too, where the rule names ${names}`, async () => {
+      await using plane = await protectedHost(required(['root']), root.revoke([]));
+      const below = intermediate.issue(client());
+      await plane.authority('intermediate', intermediate);
+      await plane.policy(host, { clientCertificate: required(ids) });
+      using refused = await connectTls(plane.tlsPort, { sni: host, certificate: below });
+      assert.equal((await refused.get(host)).status, 200);
+      await plane.authority('intermediate', intermediate, intermediate.revoke([below.cert]));
+      assert.equal((await refused.get(host)).json.hint, 'revoked');
+      // Neither its list, nor who is revoked there, is anything to others.
+      using other = await connectTls(plane.tlsPort, { sni: host, certificate: alice });
+      assert.equal((await other.get(host)).status, 200);
+    });
+  }
 
   test('it counts from the moment it is known, on connections that are open', async () => {
     await using plane = await protectedHost();

@@ -4,6 +4,7 @@ import type { PolicyCatalog } from '../../src/catalog/contract.ts';
 export const noPolicies: PolicyCatalog = {
   findHostPolicy: () => undefined,
   findAuthority: () => undefined,
+  findAuthorityByFingerprint: () => undefined,
   findRevocationList: () => undefined,
   clientCertificateRules: () => [],
   policyEpoch: 0,
