@@ -2,7 +2,7 @@
 // from the DER itself, because Node gives them as text in which a name may hide.
 import { createHash, X509Certificate, type KeyObject } from 'node:crypto';
 import { createLru } from '../lib/lru.ts';
-import { childrenOf, objectIdentifierOf, readElement, tags, type Element } from './read-der.ts';
+import { childrenOf, objectIdentifierOf, readElement, readElements, tags, type Element } from './read-der.ts';
 import { encodePem, scanPem } from './pem.ts';
 import { publicKeyFacts, type KeyType, type PublicKeyFacts } from './public-key.ts';
 
@@ -110,7 +110,7 @@ function verifies(x509: X509Certificate, key: KeyObject): boolean {
 function readFields(der: Uint8Array, fingerprint: string): Certificate | undefined {
   const x509 = new X509Certificate(der);
   const { issuer, subject, spki, extensions } = outlineOf(der);
-  if (issuer === undefined || subject === undefined) return undefined;
+  if (issuer === undefined || subject === undefined || !areReadable(extensions)) return undefined;
   const publicKey = readPublicKey(x509, spki?.whole);
   const subjectKey = nameKey(subject.whole);
   const issuerKey = nameKey(issuer.whole);
@@ -150,6 +150,10 @@ function readPublicKey(x509: X509Certificate, spki: Uint8Array | undefined): Cer
 
 const subjectAltName = '2.5.29.17';
 const extendedKeyUsage = '2.5.29.37';
+const basicConstraints = '2.5.29.19';
+const keyUsage = '2.5.29.15';
+/** More than fit into the longest certificate that is taken. */
+const namesMax = 32_768;
 const commonName = '2.5.4.3';
 const dnsNameTag = 0x82;
 
@@ -185,6 +189,28 @@ export function outlineOf(der: Uint8Array): CertificateOutline {
   return { serial, issuer, subject, spki, extensions, critical };
 }
 
+/**
+ * Extensions that OpenSSL looks into before it serves a certificate: over one that it cannot read it takes the certificate, and
+ * then lets every handshake of TLS 1.2 fail.
+ */
+function areReadable(extensions: CertificateOutline['extensions']): boolean {
+  return Object.entries(shapes).every(([name, isSound]) => {
+    const value = extensions.get(name);
+    if (value === undefined) return true;
+    const element = readElement(value);
+    return element?.whole.length === value.length && isSound(element);
+  });
+}
+
+const shapes: Readonly<Record<string, (value: Element) => boolean>> = {
+  [subjectAltName]: ({ tag, content }) =>
+    tag === tags.sequence && readElements(content, namesMax)?.every((name) => name.tag >> 6 === 2) === true,
+  [extendedKeyUsage]: ({ tag, content }) =>
+    tag === tags.sequence && readElements(content)?.every((usage) => usage.tag === tags.objectIdentifier) === true,
+  [basicConstraints]: ({ tag }) => tag === tags.sequence,
+  [keyUsage]: ({ tag }) => tag === tags.bitString,
+};
+
 /** Not asked of `x509.keyUsage`: over one that it cannot read Node leaves an error for whatever OpenSSL does next. */
 function usages(value: Uint8Array | undefined): readonly string[] | undefined {
   if (value === undefined) return undefined;
@@ -192,7 +218,7 @@ function usages(value: Uint8Array | undefined): readonly string[] | undefined {
 }
 
 function alternativeNames(value: Uint8Array | undefined): readonly string[] {
-  const names = value === undefined ? [] : childrenOf(readElement(value));
+  const names = (value && readElements(readElement(value)?.content ?? value, namesMax)) ?? [];
   return distinctNames(names.filter((name) => name.tag === dnsNameTag).map((name) => name.content));
 }
 

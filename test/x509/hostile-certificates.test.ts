@@ -1,83 +1,34 @@
 // Certificates that nobody's CA would make, uploaded all the same: each is refused with words or served, within its time; none
 // ends the process, and none leaves an error of OpenSSL's behind for what the thread does next.
 import assert from 'node:assert/strict';
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { test } from 'node:test';
 import { parseCertificate } from '../../src/x509/certificate.ts';
 import { encodePem } from '../../src/x509/pem.ts';
 import {
   bitString,
-  boolean,
-  context,
   integer,
   nullValue,
   objectIdentifier,
   octetString,
   sequence,
-  set,
   tagged,
-  time,
   utf8String,
 } from '../../src/x509/write-der.ts';
+import {
+  deep,
+  dns,
+  extension,
+  hostileCertificate,
+  hostileKey,
+  large,
+  named,
+  names,
+  servedAllTheSame,
+  type Parts,
+} from '../support/hostile-certificates.ts';
 import { problemCodes, take } from '../support/intake.ts';
-
-const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-const ecdsa = sequence(objectIdentifier('1.2.840.10045.4.3.2'));
-const day = 86_400_000;
-
-/** Parts of a certificate for a.test that signs itself, to be replaced. */
-interface Parts {
-  readonly version?: readonly Buffer[];
-  readonly serial?: Buffer;
-  readonly algorithm?: Buffer;
-  readonly subject?: Buffer;
-  readonly validity?: Buffer;
-  readonly spki?: Buffer;
-  readonly extensions?: readonly Buffer[];
-  readonly signature?: Buffer;
-  readonly key?: KeyObject;
-}
-
-function certificate(parts: Parts): Buffer {
-  const { key = ec, algorithm = ecdsa } = parts;
-  const now = Date.now();
-  const body = sequence(
-    ...(parts.version ?? [context(0, integer(2))]),
-    parts.serial ?? integer(7),
-    algorithm,
-    named(utf8String('a.test')),
-    parts.validity ?? sequence(time(new Date(now - day)), time(new Date(now + day))),
-    parts.subject ?? named(utf8String('a.test')),
-    parts.spki ?? createPublicKey(key).export({ type: 'spki', format: 'der' }),
-    context(3, sequence(...(parts.extensions ?? [names(dns('a.test'))]))),
-  );
-  return sequence(body, algorithm, parts.signature ?? bitString(sign('sha256', body, key)));
-}
-
-function named(value: Buffer, type = '2.5.4.3'): Buffer {
-  return sequence(set(sequence(objectIdentifier(type), value)));
-}
-
-function extension(type: string, value: Buffer, ...critical: readonly Buffer[]): Buffer {
-  return sequence(objectIdentifier(type), ...critical, octetString(value));
-}
-
-function names(...each: readonly Buffer[]): Buffer {
-  return extension('2.5.29.17', sequence(...each));
-}
-
-function dns(name: string): Buffer {
-  return context(2, Buffer.from(name, 'latin1'), 'primitive');
-}
-
-/** Odd, with its top bit set. */
-function large(bytes: number): Buffer {
-  const number = randomBytes(bytes);
-  number.writeUInt8(number.readUInt8(0) | 0x80, 0);
-  number.writeUInt8(number.readUInt8(bytes - 1) | 1, bytes - 1);
-  return number;
-}
 
 const rsaKind = sequence(objectIdentifier('1.2.840.113549.1.1.1'), nullValue());
 const ecKind = objectIdentifier('1.2.840.10045.2.1');
@@ -97,48 +48,6 @@ function spelledOut(field: Buffer): Buffer {
   );
 }
 
-function deep(levels: number): Buffer {
-  let nested = integer(1);
-  for (let level = 0; level < levels; level += 1) nested = sequence(nested);
-  return nested;
-}
-
-const taken: Readonly<Record<string, Parts>> = {
-  'a negative serial': { serial: tagged(0x02, Buffer.from([0x80, 1])) },
-  'a serial of five thousand bytes': { serial: integer(large(5000)) },
-  'NUL and line breaks in its subject': { subject: named(utf8String('a.test\0.evil.test\r\nX-Evil: yes')) },
-  'a subject in UTF-16': { subject: named(tagged(0x1e, Buffer.from('a.test', 'utf16le').swap16())) },
-  'a subject of fifty thousand letters': { subject: named(utf8String('x'.repeat(50_000))) },
-  'no subject': { subject: sequence() },
-  'a subject of an odd type': { subject: named(utf8String('x'), '1.2.4294967296.18446744073709551615') },
-  'three thousand names': { extensions: [names(...Array.from({ length: 3000 }, (_, at) => dns(`n${at}.a.test`)))] },
-  'NUL, line breaks and stars in its names': {
-    extensions: [
-      names(dns('a.test\0.evil.test'), dns('a.test\r\nX: y'), dns('a*.test'), dns('*.*.test'), dns('*'), dns('')),
-    ],
-  },
-  'a name that looks like another': { extensions: [names(dns('xn--pple-43d.test'), dns('\u0430pple.test'))] },
-  'names that are no names': {
-    extensions: [
-      names(context(7, Buffer.from([1, 2, 3]), 'primitive'), context(5, sequence()), context(3, sequence())),
-    ],
-  },
-  'names that cannot be read': { extensions: [extension('2.5.29.17', Buffer.from([0x30, 0x82, 0xff, 0xff]))] },
-  'names ten thousand levels deep': { extensions: [extension('2.5.29.17', deep(10_000))] },
-  'three thousand extensions': {
-    extensions: Array.from({ length: 3000 }, (_, at) => extension(`1.2.3.${at}`, integer(1))),
-  },
-  'an extension that must be understood and is not': { extensions: [extension('1.2.3.4', integer(1), boolean(true))] },
-  'usages that cannot be read': { extensions: [extension('2.5.29.37', integer(1)), names(dns('a.test'))] },
-  'constraints that cannot be read': { extensions: [extension('2.5.29.19', integer(1)), names(dns('a.test'))] },
-  'version 100': { version: [context(0, integer(99))] },
-  'a signature of an unknown kind': { algorithm: sequence(objectIdentifier('1.2.3.4.5')) },
-  'an empty signature': { signature: bitString(Buffer.alloc(0)) },
-  'dates from year 0 to 9999': {
-    validity: sequence(tagged(0x18, Buffer.from('00000101000000Z')), tagged(0x18, Buffer.from('99991231235959Z'))),
-  },
-};
-
 const refused: Readonly<Record<string, readonly [Parts, readonly string[]]>> = {
   'no serial': [{ serial: tagged(0x02, Buffer.alloc(0)) }, ['CERTIFICATE_UNREADABLE']],
   'ten thousand names': [
@@ -153,6 +62,17 @@ const refused: Readonly<Record<string, readonly [Parts, readonly string[]]>> = {
     { subject: named(tagged(0x0c, Buffer.from([0xc3, 0x28, 0xff]))) },
     ['CERTIFICATE_UNREADABLE'],
   ],
+  'names that cannot be read': [
+    { extensions: [extension('2.5.29.17', Buffer.from([0x30, 0x82, 0xff, 0xff]))] },
+    ['CERTIFICATE_UNREADABLE'],
+  ],
+  'names ten thousand levels deep': [
+    { extensions: [extension('2.5.29.17', deep(10_000))] },
+    ['CERTIFICATE_UNREADABLE'],
+  ],
+  'usages that cannot be read': [{ extensions: [extension('2.5.29.37', integer(1))] }, ['CERTIFICATE_UNREADABLE']],
+  'constraints that cannot be read': [{ extensions: [extension('2.5.29.19', integer(1))] }, ['CERTIFICATE_UNREADABLE']],
+  'a use that cannot be read': [{ extensions: [extension('2.5.29.15', integer(1))] }, ['CERTIFICATE_UNREADABLE']],
   'a key of no kind': [{ spki: sequence() }, ['CERTIFICATE_UNREADABLE']],
   ...Object.fromEntries(
     Object.entries<Buffer>({
@@ -184,7 +104,7 @@ const refused: Readonly<Record<string, readonly [Parts, readonly string[]]>> = {
 };
 
 test('the certificates that nobody would make', async (t) => {
-  for (const [name, parts] of Object.entries(taken)) {
+  for (const [name, parts] of Object.entries(servedAllTheSame)) {
     await t.test(`with ${name} is served`, () => {
       const result = takeOne(parts);
       assert.ok(result.kind === 'accepted', JSON.stringify(result));
@@ -204,18 +124,18 @@ test('the certificates that nobody would make', async (t) => {
 });
 
 test('whatever is asked of a certificate, nothing is left behind for others', () => {
-  for (const parts of [...Object.values(taken), ...Object.values(refused).map(([each]) => each)]) {
-    parseCertificate(certificate(parts));
+  for (const parts of [...Object.values(servedAllTheSame), ...Object.values(refused).map(([each]) => each)]) {
+    parseCertificate(hostileCertificate(parts));
     assertNothingLeft();
   }
 });
 
 function takeOne(parts: Parts) {
-  const cert = encodePem('CERTIFICATE', certificate(parts));
-  return take({ cert, key: ec.export({ type: 'pkcs8', format: 'pem' }), expectedNames: ['a.test'] });
+  const cert = encodePem('CERTIFICATE', hostileCertificate(parts));
+  return take({ cert, key: hostileKey.export({ type: 'pkcs8', format: 'pem' }), expectedNames: ['a.test'] });
 }
 
 /** Node fails with whatever error of OpenSSL's is lying about when it opens a key. */
 function assertNothingLeft(): void {
-  createPrivateKey(ec.export({ type: 'pkcs8', format: 'pem' }));
+  createPrivateKey(hostileKey.export({ type: 'pkcs8', format: 'pem' }));
 }
