@@ -14,6 +14,8 @@ const shortLifeMs = 2000;
 const pauseMinMs = 100;
 const pauseMaxMs = 5000;
 const reportTimeoutMs = 2000;
+/** A worker that loads a large store on a busy machine says nothing meanwhile. */
+const startTimeoutMs = 120_000;
 /**
  * Connections leave a few ten thousand bytes of short-lived objects each: with more room for the young they die before
  * they are copied. Twice V8's own room, half of it from the start.
@@ -284,7 +286,9 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
         continue;
       }
       if (late) worker.seenAt = now;
-      if (now - worker.seenAt <= options.start.config.workerTimeoutMs) send(worker, { kind: 'ping' });
+      const { workerTimeoutMs } = options.start.config;
+      const silentMaxMs = worker.state === 'starting' ? Math.max(workerTimeoutMs, startTimeoutMs) : workerTimeoutMs;
+      if (now - worker.seenAt <= silentMaxMs) send(worker, { kind: 'ping' });
       else {
         log.error({ worker: worker.id, pid: worker.child.pid }, 'a worker gives no sign of life and is ended');
         worker.child.kill('SIGKILL');
