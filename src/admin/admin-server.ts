@@ -252,7 +252,7 @@ function createApp(
     },
     close() {
       // Node waits for clients that have not said anything yet.
-      connections.retire();
+      connections.endIdle();
       return app.close();
     },
   };

@@ -5,7 +5,9 @@ import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 
 export interface BoundedConnections {
-  /** Ends those that are idle. Others have to end with the answers that are under way: see `isRetired`. */
+  /** Ends those that have no request under way, also those that never had one. */
+  endIdle(): void;
+  /** The same, and the others have to end with the answers that are under way: see `isRetired`. */
   retire(): void;
   /** @param socket of a request */
   isRetired(socket: Socket): boolean;
@@ -61,6 +63,10 @@ export function boundConnections(
     });
   });
 
+  function endIdle(): void {
+    for (const { socket, requests } of open.values()) if (requests === 0) socket.destroy();
+  }
+
   function hasRoom(): boolean {
     if (open.size < max) return true;
     onFull();
@@ -74,11 +80,10 @@ export function boundConnections(
   }
 
   return {
+    endIdle,
     retire() {
-      for (const connection of open.values()) {
-        connection.retired = true;
-        if (connection.requests === 0) connection.socket.destroy();
-      }
+      for (const connection of open.values()) connection.retired = true;
+      endIdle();
     },
     isRetired: (socket) => ofSocket.get(socket)?.retired !== false,
   };
