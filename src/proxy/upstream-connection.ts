@@ -100,6 +100,8 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
   #switched = false;
   #paused = false;
   #reusable = false;
+  /** Bytes of this turn may follow those that were told last: TLS tells each record by itself, TCP what a room holds. */
+  #mayHaveReadMore: boolean;
   /** What a failure before the first request means. */
   #connectFailure: Failure = failure.connect;
 
@@ -131,6 +133,7 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
     // A TLS socket ends its side by itself when the other does, and nothing may be under way then.
     this.#direct = tls ? undefined : new DirectWrites(socket, false);
     this.#writer = new MessageWriter(socket, this.#direct);
+    this.#mayHaveReadMore = tls;
     this.#parser = new HeadParser('response', limits);
     this.#head = new ResponseHead(this.#parser);
     this.#decoder = new BodyDecoder(limits);
@@ -262,7 +265,13 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
       return this.close();
     }
     this.#state = 'idle';
-    this.#owner.idle(this, now);
+    // What else has been read with the response is told in the same turn: another request must not get it for its answer.
+    if (this.#mayHaveReadMore) setImmediate(() => this.#rest(now));
+    else this.#owner.idle(this, now);
+  }
+
+  #rest(now: number): void {
+    if (this.#state === 'idle') this.#owner.idle(this, now);
   }
 
   close(): void {
@@ -295,6 +304,7 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
     if (this.#state === 'idle') this.close();
     if (this.#state !== 'busy') return true;
     const sink = this.#sink;
+    if (this.#direct !== undefined) this.#mayHaveReadMore = length === bytes.length;
     if (this.#room.lends && sink?.holdsResponse === false) this.#room.takeBack();
     this.#read(sink?.usesAtOnce === true ? bytes : this.#room.settle(bytes, length), length);
     const more = sink !== undefined && this.#sink === sink && !this.#responseRead;

@@ -346,6 +346,53 @@ suite('an https upstream', () => {
     assert.deepEqual(upstream.names, ['localhost', 'http/1.1']);
   });
 
+  test('that sends one response too many in a record of its own does not answer the next request with it', async () => {
+    const answers = [ok, 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil'];
+    let held: Buffer[] | undefined;
+    let connections = 0;
+    const server = tls.createServer({ cert: leaf.cert, key: leaf.key, ALPNProtocols: ['http/1.1'] }, (socket) => {
+      connections += 1;
+      socket.on('error', () => undefined);
+      if (connections > 1) {
+        answering(ok)(new RawClient(socket));
+        return;
+      }
+      socket.once('data', () => {
+        held = [];
+        for (const answer of answers) socket.write(answer);
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    // Between the two: both records come in one read.
+    const relay = net.createServer((near) => {
+      const far = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+      for (const socket of [near, far]) socket.on('error', () => undefined);
+      near.pipe(far);
+      far.on('data', (bytes: Buffer) => {
+        if (held === undefined) {
+          near.write(bytes);
+          return;
+        }
+        held.push(bytes);
+        const both = Buffer.concat(held);
+        if (both.length <= answers.join('').length + 2 * 20) return;
+        held = undefined;
+        near.write(both);
+      });
+    });
+    await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve));
+    await using gateway = await startGateway({
+      upstream: { tls: true, host: 'localhost', port: (relay.address() as net.AddressInfo).port },
+      settings: { upstreamTrustedCertificates: authority.certificate },
+    });
+    using client = await gateway.connect();
+    client.send(get + get);
+    assert.equal((await client.response()).body, 'ok');
+    assert.equal((await client.response()).body, 'ok');
+    assert.equal(connections, 2);
+    for (const each of [relay, server]) each.close();
+  });
+
   test('by address gets no name, and its sessions are used again', async () => {
     await using upstream = await startTlsUpstream();
     await using gateway = await startGateway({
