@@ -7,6 +7,7 @@ import { closestName } from '../../src/config/closest-name.ts';
 import { formatDuration, formatSize } from '../../src/config/quantities.ts';
 import { retiredSettings, settings } from '../../src/config/settings.ts';
 import type { Setting } from '../../src/config/settings.ts';
+import { metrics } from '../../src/observe/metric-table.ts';
 
 const page = new URL('../../docs/configuration.md', import.meta.url);
 const start = '<!-- settings: from src/config/settings.ts -->\n';
@@ -21,9 +22,9 @@ test('the page has the settings of the table', () => {
   else assert.equal(between, rendered);
 });
 
-test('the page speaks of no setting that the table does not have', () => {
+test('the page speaks of no setting, and no metric, that its table does not have', () => {
   const text = readFileSync(page, 'utf8');
-  const known = [...Object.keys(settings), ...Object.keys(retiredSettings)];
+  const known = [...Object.keys(settings), ...Object.keys(retiredSettings), ...Object.keys(metrics)];
   const lookAlikes = [...text.matchAll(/`([a-z]+(?:_[a-z0-9]+)+)/g)].map((match) => match[1] ?? '');
   // Metrics have names of their own, which another test holds.
   const others = /^(proxy_protocol|nginx_|portunus_.*)$/;

@@ -41,6 +41,17 @@ test('handshakes are counted by version and resumption, failures by reason', () 
   assert.equal(total(Object.values(handshakeFailures)), 1);
 });
 
+test('limits that clients met are counted by the setting', () => {
+  const counters = createCounters();
+  counters.limitReached('handshake_rate');
+  counters.limitReached('client_pending_max_size');
+  counters.limitReached('client_pending_max_size');
+  const { limitsReached } = counters.snapshot();
+  assert.equal(limitsReached.handshake_rate, 1);
+  assert.equal(limitsReached.client_pending_max_size, 2);
+  assert.equal(total(Object.values(limitsReached)), 3);
+});
+
 test('contexts and upstream connections are counted by what happened to them', () => {
   const counters = createCounters();
   counters.contextHit();

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { isSettingName } from '../../src/config/settings.ts';
 import { createCounters } from '../../src/observe/counters.ts';
 import { metrics } from '../../src/observe/metric-table.ts';
 import type { Metric } from '../../src/observe/metric-table.ts';
@@ -148,3 +149,17 @@ function facts(): NodeFacts {
     authorities: [{ id: 'b', name: 'CN=b', notAfter: 2000 }],
   };
 }
+
+test('limits are told by the names of settings, and each says in the page what becomes of what is more', () => {
+  const { limitsReached } = createCounters().snapshot();
+  const rows = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8').split('\n');
+  for (const limit of Object.keys(limitsReached)) {
+    assert.ok(isSettingName(limit), limit);
+    // Once among the limits, once among the settings.
+    assert.equal(
+      rows.filter((row) => row.startsWith('| ') && row.split('|')[1]?.includes(`\`${limit}\``)).length,
+      2,
+      limit,
+    );
+  }
+});

@@ -9,6 +9,7 @@ test('every count of every worker is in the sum', () => {
   const counters = createCounters();
   counters.connectionOpened(true);
   counters.connectionRefused('limit');
+  counters.limitReached('client_rate_min');
   counters.handshakeDone('TLSv1.2', false);
   counters.handshakeFailed('timeout');
   counters.contextMade(true);
