@@ -2,10 +2,8 @@
 // client, dates, and what they have revoked. The rule may be of another name than the connection began with.
 import type { Authority, ClientCertificateRule, PolicyCatalog } from '../catalog/contract.ts';
 import { createLru } from '../lib/lru.ts';
-import { outlineOf, type Certificate } from '../x509/certificate.ts';
-import type { ClientPath } from '../x509/client-paths.ts';
-import { parseRevocationList, serialKey, type RevocationList } from '../x509/revocation-list.ts';
-import type { CertificateFault, ClientProof, ProvenClient } from './client-proof.ts';
+import { parseRevocationList, type RevocationList } from '../x509/revocation-list.ts';
+import type { CertificateFault, ClientProof, PathLink, ProvenClient } from './client-proof.ts';
 import { derOf, parseAuthority } from './policies.ts';
 
 export type Judgement =
@@ -62,8 +60,8 @@ export function createClientJudge(catalog: JudgesCatalog): ClientJudge {
   }
 
   /** Whoever is stored with a list has it obeyed wherever it stands, whether or not the rule names it. */
-  function revocationsOn({ certificates }: ClientPath): readonly Revocations[] {
-    return certificates.slice(1).flatMap(({ fingerprint }) => {
+  function revocationsOn(path: readonly PathLink[]): readonly Revocations[] {
+    return path.slice(1).flatMap(({ fingerprint }) => {
       const authority = catalog.findAuthorityByFingerprint(fingerprint);
       return authority === undefined ? [] : (revocationsOf(authority) ?? []);
     });
@@ -88,19 +86,19 @@ function readRevocations(authority: Authority, crl: string): Revocations {
 }
 
 function faultOf(
-  { certificates }: ClientPath,
+  path: readonly PathLink[],
   depth: number,
   revocations: readonly Revocations[],
   now: number,
 ): CertificateFault | undefined {
-  if (certificates.length - 2 > depth) return 'too-deep';
-  for (const [index, certificate] of certificates.entries()) {
-    if (now < certificate.notBefore) return 'not-yet-valid';
-    if (now > certificate.notAfter) return 'expired';
-    if (certificate.signsItself) continue;
+  if (path.length - 2 > depth) return 'too-deep';
+  for (const [index, link] of path.entries()) {
+    if (now < link.notBefore) return 'not-yet-valid';
+    if (now > link.notAfter) return 'expired';
+    if (link.signsItself) continue;
     for (const each of revocations) {
-      if (!isIssuer(each, certificate, certificates[index + 1])) continue;
-      const fault = listFault(each.list, certificate, now);
+      if (!isIssuer(each, link, path[index + 1])) continue;
+      const fault = listFault(each.list, link, now);
       if (fault !== undefined) return fault;
     }
   }
@@ -108,18 +106,14 @@ function faultOf(
 }
 
 /** Who issued the last certificate of a path is not on it; then the name has to do. @param issuer who is above it */
-function isIssuer(
-  { keySha256, list }: Revocations,
-  { issuerKey }: Certificate,
-  issuer: Certificate | undefined,
-): boolean {
-  if (issuer !== undefined) return issuer.publicKey?.sha256 === keySha256;
+function isIssuer({ keySha256, list }: Revocations, { issuerKey }: PathLink, issuer: PathLink | undefined): boolean {
+  if (issuer !== undefined) return issuer.keySha256 === keySha256;
   return list === 'unusable' || list.issuerKey === issuerKey;
 }
 
 /** A list that is late may lack what matters. */
-function listFault(list: Revocations['list'], { x509 }: Certificate, now: number): CertificateFault | undefined {
+function listFault(list: Revocations['list'], { serial }: PathLink, now: number): CertificateFault | undefined {
   if (list === 'unusable' || now < list.thisUpdate) return 'revocation-list-unusable';
   if (list.nextUpdate !== undefined && now > list.nextUpdate) return 'revocation-list-expired';
-  return list.revokes(serialKey(outlineOf(x509.raw).serial)) ? 'revoked' : undefined;
+  return list.revokes(serial) ? 'revoked' : undefined;
 }

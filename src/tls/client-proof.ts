@@ -3,8 +3,9 @@
 import type { TLSSocket } from 'node:tls';
 import type { X509Certificate } from 'node:crypto';
 import { outlineOf, parseCertificate, type Certificate } from '../x509/certificate.ts';
-import { clientIntermediatesMax, findClientPaths, type ClientPath } from '../x509/client-paths.ts';
+import { clientIntermediatesMax, findClientPaths } from '../x509/client-paths.ts';
 import { distinguishedNameText } from '../x509/distinguished-name.ts';
+import { serialKey } from '../x509/revocation-list.ts';
 import type { AskedAuthority } from './policies.ts';
 
 /** Why a certificate is not good enough. */
@@ -27,8 +28,22 @@ export interface ProvenClient {
   readonly fingerprint: string;
   /** Field lines that tell an upstream who it is. */
   readonly fields: string;
-  /** By fingerprint of the authority. */
-  readonly paths: ReadonlyMap<string, ClientPath>;
+  /** The shortest to each authority there is one to, by its fingerprint: the client first, the authority last. */
+  readonly paths: ReadonlyMap<string, readonly PathLink[]>;
+}
+
+/** What is asked of a certificate on a path for as long as its connection is open. */
+export interface PathLink {
+  /** SHA-256 of its DER. */
+  readonly fingerprint: string;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** `serialKey` and `nameKey`, as revocation lists are asked. */
+  readonly serial: string;
+  readonly issuerKey: string;
+  /** SHA-256 of its key. */
+  readonly keySha256: string | undefined;
+  readonly signsItself: boolean;
 }
 
 export type ClientProof = {
@@ -73,12 +88,19 @@ function prove(
   if (sent.raw.length > certificateMaxBytes) return { kind: 'invalid', fault: 'too-large' };
   const leaf = parseCertificate(sent.raw);
   if (leaf === undefined) return { kind: 'invalid', fault: 'invalid' };
-  const paths = findClientPaths(
+  const found = findClientPaths(
     leaf,
     above.map(({ raw }) => parseCertificate(raw)).filter((each) => each !== undefined),
     authorities.map(({ certificate }) => certificate),
   );
+  const paths = new Map([...found].map(([authority, certificates]) => [authority, certificates.map(toLink)]));
   return { kind: 'valid', client: { fingerprint: leaf.fingerprint, fields: fieldsOf(leaf), paths } };
+}
+
+function toLink(certificate: Certificate): PathLink {
+  const { x509, fingerprint, notBefore, notAfter, issuerKey, publicKey, signsItself } = certificate;
+  const serial = serialKey(outlineOf(x509.raw).serial);
+  return { fingerprint, notBefore, notAfter, serial, issuerKey, keySha256: publicKey?.sha256, signsItself };
 }
 
 /** RFC 9440 for the last one; the others are what they are called elsewhere. */

@@ -7,13 +7,9 @@ import { childrenOf, integerOf, readElement, tags, type Element } from './read-d
 /** Certificates that a client may send beside its own. */
 export const clientIntermediatesMax = 10;
 
-export interface ClientPath {
-  /** The client's own first, then who issued the one before, the authority last. One alone: the client is the authority. */
-  readonly certificates: readonly Certificate[];
-}
-
 /**
- * The shortest path to each of the authorities that there is one to, by fingerprint.
+ * The shortest path to each of the authorities that there is one to, by fingerprint: the client's certificate first, then
+ * who issued the one before, the authority last. One alone: the client is the authority.
  *
  * @param leaf found good by OpenSSL, with `sent` and some of `authorities`
  * @param sent what came along with it, in any order
@@ -22,8 +18,8 @@ export function findClientPaths(
   leaf: Certificate,
   sent: readonly Certificate[],
   authorities: readonly Certificate[],
-): ReadonlyMap<string, ClientPath> {
-  const paths = new Map<string, ClientPath>();
+): ReadonlyMap<string, readonly Certificate[]> {
+  const paths = new Map<string, readonly Certificate[]>();
   const wanted = new Set(authorities.map((authority) => authority.fingerprint));
   const issuers = distinct([...authorities, ...sent]);
   const seen = new Set([leaf.fingerprint]);
@@ -32,7 +28,7 @@ export function findClientPaths(
   const reached: Certificate[][] = [[leaf]];
   for (const certificates of reached) {
     const last = certificates.at(-1) as Certificate;
-    if (wanted.has(last.fingerprint)) paths.set(last.fingerprint, { certificates });
+    if (wanted.has(last.fingerprint)) paths.set(last.fingerprint, certificates);
     if (last.signsItself || certificates.length > clientIntermediatesMax + 1) continue;
     const above = issuers.filter((issuer) => issuer !== last && mayStandAbove(issuer, certificates));
     if (!areOneWay(above)) manyWays = true;
@@ -45,7 +41,7 @@ export function findClientPaths(
   if (!manyWays) return paths;
   // With one way up OpenSSL went the same one. Otherwise what only OpenSSL knows how to judge may be on another way.
   return new Map(
-    [...paths].filter(([, { certificates }]) => certificates.slice(1).every((one) => constraints(one) === '')),
+    [...paths].filter(([, certificates]) => certificates.slice(1).every((one) => constraints(one) === '')),
   );
 }
 

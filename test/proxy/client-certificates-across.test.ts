@@ -109,6 +109,42 @@ suite('a request for another host than the connection began with', () => {
   });
 });
 
+test('the rule of an API for any host, or for a domain, is asked for under every name that leads to it', async () => {
+  await using plane = await threeHosts();
+  await plane.api('any', { hosts: [], uris: ['/any'], methods: [], clientCertificate: required(['A']) });
+  await plane.api('wide', { hosts: ['*.test'], uris: ['/wide'], clientCertificate: required(['B']) });
+  for (const [sni, target, certificate, status] of [
+    ['free.test', '/any', alice, 200],
+    ['free.test', '/any', undefined, 403],
+    ['free.test', '/any', bob, 403],
+    [undefined, '/any', alice, 200],
+    [open, '/wide', bob, 200],
+    ['x.y.test', '/wide', bob, 200],
+    ['x.y.test', '/any', bob, 403],
+    [undefined, '/wide', bob, 421],
+  ] as const) {
+    using client = await connectTls(plane.tlsPort, { sni, certificate });
+    assert.equal((await client.get(sni ?? 'free.test', target)).status, status, `${sni} ${target}`);
+  }
+  // No spelling of the path leads past the rule to another API that serves it.
+  await plane.api('rest', { hosts: [], uris: ['/'] });
+  const spellings = [
+    '/any',
+    '/any/',
+    '/any?x',
+    '/%61ny',
+    '/%61%6Ey/x',
+    '/any;x',
+    '/any%2Fx',
+    '/x/%2e%2e/any',
+    '/./any',
+  ];
+  for (const target of spellings) {
+    using anonymous = await connectTls(plane.tlsPort, { sni: 'free.test' });
+    assert.ok([400, 403].includes((await anonymous.get('free.test', target)).status), target);
+  }
+});
+
 suite('every way to name a protected host', () => {
   const heads = [
     ['its port', `GET / HTTP/1.1\r\nHost: ${a}:8443\r\n\r\n`],

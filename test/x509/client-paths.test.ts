@@ -142,7 +142,7 @@ function lengths(
     sent.map(({ certificate }) => parse(certificate)),
     parsed,
   );
-  return parsed.map(({ fingerprint }) => paths.get(fingerprint)?.certificates.length);
+  return parsed.map(({ fingerprint }) => paths.get(fingerprint)?.length);
 }
 
 function parse(pem: string): Certificate {
