@@ -20,7 +20,7 @@ import { createPgClient } from './store/postgres/postgres-client.ts';
 import { createReplicaSource } from './store/postgres/replica-source.ts';
 import { withFallback } from './store/reading-fallback.ts';
 import type { Sealer } from './store/sealer.ts';
-import { openReplicaFile, type ReplicaFile } from './store/sqlite/replica-file.ts';
+import { besideOf, openReplicaFile, removeReplica, type ReplicaFile } from './store/sqlite/replica-file.ts';
 import { openSqliteStore } from './store/sqlite/sqlite-store.ts';
 
 export interface NodeStore extends AsyncDisposable {
@@ -150,6 +150,8 @@ async function openCluster({ config, sealer, log, startedAt }: NodeStoreOptions)
 
 /** A damaged one is put aside, since it is a copy. @throws STORE_UNAVAILABLE, STORE_NEWER, KEYRING_MISMATCH */
 async function openReplica(file: string, sealer: Sealer, log: Log): Promise<ReplicaFile> {
+  // Of a node that ended while it filled another one.
+  removeReplica(besideOf(file));
   let replica: ReplicaFile | undefined;
   try {
     replica = await openReplicaFile(file);

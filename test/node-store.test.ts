@@ -72,9 +72,11 @@ test('a damaged replica is put aside and filled anew', async () => {
     database.close();
     writeFileSync(file, damage(readFileSync(file)));
     for (const end of ['-wal', '-shm']) rmSync(file + end, { force: true });
+    writeFileSync(`${file}.new`, 'of a node that ended while it filled another one');
     await using gateway = await startGateway({ prefix, settings, env });
     assert.match((await servedCertificate(gateway.tlsPort, 'damaged.test')).subject, /CN=damaged\.test/);
     assert.match(gateway.output(), /the replica is damaged: it is put aside/);
     assert.ok(existsSync(`${file}.damaged`));
+    assert.ok(!existsSync(`${file}.new`));
   }
 });

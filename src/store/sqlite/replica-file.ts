@@ -83,7 +83,7 @@ export async function openReplicaFile(path: string): Promise<ReplicaFile> {
         checkpointIfLong(connection, path);
       }),
     async openBeside() {
-      const beside = `${path}.new`;
+      const beside = besideOf(path);
       removeReplica(beside);
       const opened = await openReplicaFile(beside);
       return {
@@ -105,6 +105,11 @@ export async function openReplicaFile(path: string): Promise<ReplicaFile> {
       connection.close();
     },
   };
+}
+
+/** Where another replica is filled that will take its place. */
+export function besideOf(file: string): string {
+  return `${file}.new`;
 }
 
 /** With what belongs to it. */
