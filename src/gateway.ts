@@ -42,6 +42,12 @@ export interface GatewayOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
+/** What runs the gateway. */
+export interface GatewayProcess {
+  /** Ends it, whatever is under way. */
+  readonly fail: () => never;
+}
+
 /** For closing files, sockets and processes that have nothing to do any more. */
 const closeTimeoutMs = 1000;
 /** How long a request of the Admin API that is under way may hold up the end of everything but the data plane. */
@@ -50,10 +56,11 @@ const tellEveryMs = 5000;
 const lookForSuccessorEveryMs = 100;
 
 /** Resolves when the gateway has stopped. @throws PortunusError when it cannot start */
-export async function runGateway(options: GatewayOptions): Promise<void> {
+export async function runGateway(options: GatewayOptions, { fail }: GatewayProcess): Promise<void> {
   const { config, version, env } = options;
   const startedAt = Date.now();
   const log = createLog({ level: config.logLevel, name: 'portunus' });
+  failLoudly(log, fail);
   // The data plane may outlive the rest: what is in flight finishes while a successor has the data directory already.
   await using dataPlane = new AsyncDisposableStack();
   await using stack = new AsyncDisposableStack();
@@ -252,6 +259,22 @@ function whenSucceeded(prefix: string): TimeLimit {
 interface TimeLimit {
   readonly reached: Promise<void>;
   clear(): void;
+}
+
+/**
+ * What nobody expected leaves a state that nobody knows. Its stack is told and nothing else that it carries, a statement's
+ * parameters say. Workers see that the primary is gone and finish what is in flight.
+ */
+function failLoudly(log: Log, fail: () => never): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      log.error(
+        { reason: error instanceof Error ? (error.stack ?? error.message) : String(error) },
+        'the gateway fails',
+      );
+      fail();
+    });
+  }
 }
 
 function timeLimit(ms: number): TimeLimit {

@@ -21,7 +21,7 @@ const exitCode = await runCommandLine(process.argv.slice(2), {
   cwd: process.cwd(),
   async runGateway(options) {
     const { runGateway } = await import('./gateway.ts');
-    await runGateway(options);
+    await runGateway(options, { fail: () => process.exit(1) });
   },
   runExport: async (options) => (await import('./export-command.ts')).runExport(options),
   runImport: async (options) => (await import('./import-command.ts')).runImport(options),

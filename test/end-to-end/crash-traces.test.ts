@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { startGateway } from '../support/gateway.ts';
+import { fileURLToPath } from 'node:url';
+import { isAlive, startGateway } from '../support/gateway.ts';
 import { until } from '../support/until.ts';
 
 test(
@@ -35,3 +36,30 @@ test(
     assert.equal((await fetch(`${gateway.status}/status/ready`)).status, 200);
   },
 );
+
+const thrower = fileURLToPath(new URL('processes/throw-on-signal.cjs', import.meta.url));
+
+for (const [what, signal] of [
+  ['an exception that nobody caught', 'SIGWINCH'],
+  ['a rejection that nobody handled', 'SIGURG'],
+] as const) {
+  test(`${what} ends a gateway, is logged without what it carries, and its workers end`, async () => {
+    const secret = randomBytes(24).toString('hex');
+    await using gateway = await startGateway({
+      workers: 2,
+      env: { NODE_OPTIONS: `--require=${thrower}`, FAILURE_SECRET: secret },
+    });
+    const pids = gateway.workerPids();
+    gateway.kill(signal);
+    assert.deepEqual(await gateway.exited, { code: 1, signal: null });
+    const line = gateway
+      .output()
+      .split('\n')
+      .find((text) => text.includes('the gateway fails'));
+    const told = JSON.parse(line ?? '{}') as { readonly level: string; readonly reason: string };
+    assert.equal(told.level, 'error');
+    assert.match(told.reason, /^Error: nobody expected this\n +at /);
+    assert.ok(!gateway.output().includes(secret));
+    await until('its workers have ended', () => pids.every((pid) => !isAlive(pid)));
+  });
+}

