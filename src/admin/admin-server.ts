@@ -181,7 +181,10 @@ function createApp(
     routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, maxParamLength: paramMaxLength },
     frameworkErrors: (error, _request, reply) =>
       void send(reply.header('server', server), answerForError(error, 'own')),
-    clientErrorHandler: ({ code }, socket) => refuseUnparsed(socket, code, server),
+    clientErrorHandler: ({ code }, socket) => {
+      // Nonsense behind a request takes nothing from its answer: what was written is not told as refused.
+      if (!connections.endAfterAnswers(socket)) refuseUnparsed(socket, code, server);
+    },
   });
 
   const connections = boundConnections(app.server, connectionsMax, () => tellOfRoom('full', { connectionsMax }));

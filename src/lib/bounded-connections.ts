@@ -1,6 +1,6 @@
 // The connections of an HTTP server, at most so many: whoever is idle for longest makes room for the next, so that clients
 // that say nothing keep nobody out.
-import type { Server as HttpServer } from 'node:http';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 
@@ -11,11 +11,17 @@ export interface BoundedConnections {
   retire(): void;
   /** @param socket of a request */
   isRetired(socket: Socket): boolean;
+  /**
+   * Nothing more can be read from it. @returns false when nothing that is whole is under way: then it is the caller's to
+   * end
+   */
+  endAfterAnswers(socket: Socket): boolean;
 }
 
 interface Connection {
   readonly socket: Socket;
   requests: number;
+  last: IncomingMessage | undefined;
   retired: boolean;
 }
 
@@ -35,7 +41,7 @@ export function boundConnections(
       socket.destroy();
       return;
     }
-    const connection = { socket, requests: 0, retired: false };
+    const connection = { socket, requests: 0, last: undefined, retired: false };
     open.set(key, connection);
     ofSocket.set(socket, connection);
     socket.once('close', () => {
@@ -49,13 +55,16 @@ export function boundConnections(
     else ofSocket.set(secured, connection);
   });
 
-  server.on('request', ({ socket }, response) => {
+  server.on('request', (request, response) => {
+    const { socket } = request;
     const connection = ofSocket.get(socket);
     if (connection === undefined) return;
     connection.requests += 1;
+    connection.last = request;
     const key = keyOf(connection.socket) ?? '';
     response.once('close', () => {
       connection.requests -= 1;
+      if (connection.retired && connection.requests === 0) socket.end();
       if (open.get(key) !== connection) return;
       // Now it is the one that was idle for the shortest time.
       open.delete(key);
@@ -84,6 +93,12 @@ export function boundConnections(
     retire() {
       for (const connection of open.values()) connection.retired = true;
       endIdle();
+    },
+    endAfterAnswers(socket) {
+      const connection = ofSocket.get(socket);
+      if (connection === undefined || connection.requests === 0 || connection.last?.complete !== true) return false;
+      connection.retired = true;
+      return true;
     },
     isRetired: (socket) => ofSocket.get(socket)?.retired !== false,
   };

@@ -163,6 +163,19 @@ test('what a proxy in front may read in another way is refused', async (t) => {
   assert.equal(await store.revision(), 0);
 });
 
+test('a write with nonsense behind it is answered as a write, and its connection ends', async (t) => {
+  const { port, store } = await startAdmin(t);
+  const sent = JSON.stringify(api);
+  const head = `POST /apis HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${sent.length}\r\n`;
+  for (const [at, close] of ['', 'Connection: close\r\n'].entries()) {
+    const socket = connect(port, '127.0.0.1');
+    const body = sent.replace('"n"', `"${at}"`).replace('a.test', `${at}.test`);
+    socket.write(`${head}${close}\r\n${body}h: 77\r\n\r\n{"name"`);
+    assert.match(await text(socket), /^HTTP\/1\.1 201 /);
+  }
+  assert.equal(await store.revision(), 2);
+});
+
 interface BrowserCase {
   readonly title: string;
   readonly method?: string;
