@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Authority, PolicyCatalog } from '../catalog/contract.ts';
 import { selectionOrder } from '../model/host-name.ts';
-import { parseCertificate, type Certificate } from '../x509/certificate.ts';
+import { outlineOf, parseCertificate, type Certificate } from '../x509/certificate.ts';
 import type { TlsLog, TlsVersion } from './settings.ts';
 
 export interface TlsPolicy {
@@ -66,7 +66,7 @@ export function createTlsPolicies(catalog: PolicyCatalog, log: TlsLog): TlsPolic
     const parsed = authorities.flatMap((authority) => parseAuthority(authority) ?? []);
     let bytes = 0;
     const fitting = parsed.slice(0, askedAuthoritiesMax).filter(({ certificate }) => {
-      bytes += certificate.subject.length;
+      bytes += outlineOf(certificate.x509.raw).subject?.whole.length ?? 0;
       return bytes <= askedNamesMaxBytes;
     });
     if (fitting.length < parsed.length) {

@@ -495,6 +495,22 @@ test('more authorities than a handshake has room for: those that fit are asked f
   assert.match(JSON.stringify(plane.errors), /"authorities":110,"asked":100/);
 });
 
+test('names of authorities that fill a handshake are cut where they would break it', async () => {
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    await using plane = await startDataPlane();
+    await plane.serve(open);
+    await plane.api(open);
+    const ids = Array.from({ length: 16 }, (_, index) => `long-${String(index).padStart(2, '0')}`);
+    const long = ids.map(() => makeAuthority({ commonName: `${'雪'.repeat(1500)} ${Math.random()}` }));
+    for (const [index, id] of ids.entries()) await plane.authority(id, long[index] ?? rootA);
+    await plane.policy(open, { clientCertificate: required(ids) });
+    const known = long[0]?.issue({ names: ['x'] });
+    using client = await connectTls(plane.tlsPort, { sni: open, certificate: known, version });
+    assert.equal((await client.get(open)).status, 200);
+    assert.match(JSON.stringify(plane.errors), /"authorities":16,"asked":7/);
+  }
+});
+
 function getAndClose(host: string): string {
   return `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
 }
