@@ -38,11 +38,15 @@ export function findClientPaths(
       reached.push([...certificates, issuer]);
     }
   }
-  if (!manyWays) return paths;
-  // With one way up OpenSSL went the same one. Otherwise what only OpenSSL knows how to judge may be on another way.
-  return new Map(
-    [...paths].filter(([, certificates]) => certificates.slice(1).every((one) => constraints(one) === '')),
-  );
+  return new Map([...paths].filter(([, path]) => path.slice(judged(path)).every((one) => constraints(one) === '')));
+
+  /**
+   * How many of a path OpenSSL has judged. With one way up it went the same one, to the first authority on it and no further.
+   * Elsewhere may be what only OpenSSL knows how to judge.
+   */
+  function judged(path: readonly Certificate[]): number {
+    return manyWays ? 1 : path.findIndex(({ fingerprint }) => wanted.has(fingerprint)) + 1;
+  }
 }
 
 /** Nothing else is beyond roots, and a root that was renewed with its key says what it said. */

@@ -98,6 +98,16 @@ test('where there are many ways, none leads past limits that only OpenSSL can ju
   }
 });
 
+test('beyond an intermediate that is an authority itself, none leads past limits that OpenSSL did not come to', () => {
+  const names = sequence(context(0, sequence(context(2, Buffer.from('inside.test'), 'primitive'))));
+  const limited = root.intermediate({ extensions: [extension('2.5.29.30', names, 'critical')] });
+  const tenant = limited.intermediate();
+  assert.deepEqual(lengths(issue(tenant), [tenant, limited], [tenant, root]), [2, undefined]);
+  assert.deepEqual(lengths(issue(limited), [limited], [limited, root]), [2, 3]);
+  // OpenSSL came to it.
+  assert.deepEqual(lengths(issue(tenant), [tenant, limited], [root]), [4]);
+});
+
 test('a root that was renewed with its key is one way still', () => {
   const privateKey = makePrivateKey();
   const limits = [extension('2.5.29.30', sequence(context(0, sequence(context(2, Buffer.from('x'), 'primitive')))))];
