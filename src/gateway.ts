@@ -64,7 +64,7 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
   // The data plane may outlive the rest: what is in flight finishes while a successor has the data directory already.
   await using dataPlane = new AsyncDisposableStack();
   await using stack = new AsyncDisposableStack();
-  const signals = dataPlane.use(listenForSignals(log));
+  const signals = listenForSignals(log);
   const becoming = beginAs(config.user, config.prefix);
   const { directory, besideOther } = await takeRunDirectory(config.prefix);
   dataPlane.defer(() => forgetLeaving(config.prefix));

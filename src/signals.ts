@@ -6,7 +6,8 @@ import type { Log } from './observe/contract.ts';
 /** Ctrl-C reaches a process from the terminal and again from each launcher before it: that is asking once. */
 const oneAskingMs = 1000;
 
-export interface Signals extends Disposable {
+/** They are listened for until the process ends: one that comes while everything closes is no reason to end without that. */
+export interface Signals {
   /** Resolves with the signal that asks to stop. */
   readonly stopRequested: Promise<NodeJS.Signals>;
   /** Resolves when stopping is asked for a second time. */
@@ -54,9 +55,6 @@ export function listenForSignals(log: Log): Signals {
     },
     onReopen(act) {
       reopen = act;
-    },
-    [Symbol.dispose]() {
-      for (const [signal, handler] of Object.entries(handlers)) process.off(signal, handler);
     },
   };
 

@@ -326,8 +326,8 @@ describe('somebody holds the row that every write takes', () => {
       });
       const { code } = await node.exited;
       assert.equal(code, 0);
-      // A second to drain or to be asked again, and one to close: less than a tenth of what a write may wait.
-      assert.ok(performance.now() - askedAt < 6000, `${performance.now() - askedAt} ms`);
+      // A second to drain or to be asked again, and one to close: far less than one write may wait, or twenty do.
+      assert.ok(performance.now() - askedAt < 30_000, `${performance.now() - askedAt} ms`);
       await Promise.all([sql.end(), looker.end(), Promise.allSettled(writes)]);
     });
   }

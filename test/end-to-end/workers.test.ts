@@ -129,6 +129,7 @@ describe('SIGTERM', () => {
       return Promise.race([ended, new Promise<false>((resolve) => setImmediate(resolve, false))]);
     });
     assert.notEqual(await answered, 200);
+    assert.deepEqual(await gateway.exited, { code: 0, signal: null });
   });
 
   test('does not wait for idle connections', async () => {
