@@ -60,8 +60,8 @@ export interface Authority {
 
 export interface PolicyCatalog {
   /**
-   * The policy of the first of `names`, at most five, that has one (model/host-name `selectionOrder`). No merging: the most
-   * specific holds alone. The policy of `*` is also that of the empty name.
+   * The policy of the first of `names` that has one (model/host-name `policyOrder`). No merging: the most specific holds
+   * alone.
    */
   findHostPolicy(names: readonly string[]): HostPolicy | undefined;
   /** Undefined: nobody's certificate stands on it. */

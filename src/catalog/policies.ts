@@ -88,9 +88,8 @@ export function createPolicies(rows: PolicyRows): Policies {
     return known === 'none' ? undefined : known;
   }
 
-  /** The empty name is that of clients and requests which name no host: the policy of every host, `*`, is theirs too. */
   function readPolicy(names: readonly string[]): HostPolicy | undefined {
-    const row = rows.policy(names.map((name) => (name === '' ? '*' : name)));
+    const row = rows.policy(names);
     if (row === undefined) return undefined;
     // Where it cannot be read, nobody gets in whom it may have kept out.
     const { entity, isIntact } = readHostPolicy(row.doc, row);

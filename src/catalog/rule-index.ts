@@ -1,5 +1,6 @@
 // Which rules about client certificates a request for a host may meet, before its path and method are known. It knows the
 // APIs that have a rule, and no others.
+import { hostPatterns } from '../model/host-name.ts';
 import type { ClientCertificateRule } from './contract.ts';
 import type { Entry } from './router.ts';
 
@@ -67,11 +68,8 @@ function hasRule({ route }: Entry): boolean {
   return route.clientCertificate !== undefined;
 }
 
-/** Every way in which an API may name this host: a wildcard stands for one label or more. */
+/** Of every API that may have this host. */
 function* placesOf(host: string): Iterable<string> {
   yield anyHost;
-  if (host === '') return;
-  yield host;
-  for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) yield `*${host.slice(dot)}`;
-  for (let dot = host.lastIndexOf('.'); dot > 0; dot = host.lastIndexOf('.', dot - 1)) yield `${host.slice(0, dot)}.*`;
+  if (host !== '') yield* hostPatterns(host);
 }

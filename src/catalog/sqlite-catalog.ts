@@ -60,16 +60,14 @@ export function openSqliteCatalog(path: string, damaged: () => void = () => unde
   const findRevision = one<{ revision: number }>('SELECT revision FROM revision');
 
   const findPolicy = one<{ id: string; name: string; doc: string }>(
-    `SELECT id, name, doc FROM host_policies WHERE name IN (?1, ?2, ?3, ?4, ?5)
-       ORDER BY CASE name WHEN ?1 THEN 1 WHEN ?2 THEN 2 WHEN ?3 THEN 3 WHEN ?4 THEN 4 ELSE 5 END LIMIT 1`,
+    `SELECT host_policies.id, name, doc FROM json_each(?) AS asked CROSS JOIN host_policies ON name = asked.value
+       ORDER BY asked.key LIMIT 1`,
   );
   const findAnyPolicy = one<object>('SELECT 1 FROM host_policies LIMIT 1');
   const findAuthorityId = one<{ id: string }>('SELECT id FROM ca_certificates WHERE fingerprint = ?');
 
   const policies = createPolicies({
-    policy([first = null, second = null, third = null, fourth = null, fifth = null]) {
-      return findPolicy(first, second, third, fourth, fifth);
-    },
+    policy: (names) => findPolicy(JSON.stringify(names)),
     anyPolicy: () => findAnyPolicy() !== undefined,
     authorityId: (fingerprint) => findAuthorityId(fingerprint)?.id,
     authority: one('SELECT fingerprint, doc, revision FROM ca_certificates WHERE id = ?'),

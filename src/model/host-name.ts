@@ -73,6 +73,23 @@ export function selectionOrder(serverName: string | undefined): readonly string[
     : [serverName, `*.${serverName.slice(first + 1)}`, suffix, '*', ''];
 }
 
+/**
+ * The names under which the policy of a host may be written, best first: every way in which an API may name it, so that no API
+ * is reached past a policy of the same name; then `*`.
+ *
+ * @param host in normal form; undefined or `` when none was named
+ */
+export function policyOrder(host: string | undefined): readonly string[] {
+  return host === undefined || host === '' ? ['*'] : [...hostPatterns(host), '*'];
+}
+
+/** Every way in which an API may name this host, best first. A wildcard stands for one label or more. */
+export function* hostPatterns(host: string): Iterable<string> {
+  yield host;
+  for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) yield `*${host.slice(dot)}`;
+  for (let dot = host.lastIndexOf('.'); dot > 0; dot = host.lastIndexOf('.', dot - 1)) yield `${host.slice(0, dot)}.*`;
+}
+
 function normalize(text: string): string | (HostName & { kind: 'invalid' }) {
   const ascii = isAscii(text) ? text.toLowerCase() : domainToASCII(text);
   if (ascii.length > hostNameMaxLength) return invalid('too-long');

@@ -2,7 +2,7 @@
 // they are at this moment. What the connection began with does not matter, what was proved on it does.
 import type { ClientCertificateRule, HostPolicy, PolicyCatalog, Route } from '../catalog/contract.ts';
 import { reasonOf } from '../lib/errors.ts';
-import { selectionOrder } from '../model/host-name.ts';
+import { policyOrder } from '../model/host-name.ts';
 import type { ClientRefusal, Log } from '../observe/contract.ts';
 import { createClientJudge, type Judgement } from '../tls/client-judge.ts';
 import type { ProvenClient } from '../tls/client-proof.ts';
@@ -89,7 +89,7 @@ export function createAdmissions({ policies, settings, now, log }: AdmissionDepe
   };
 
   function findPolicy(host: string): HostPolicy | undefined {
-    return policies.findHostPolicy(selectionOrder(host));
+    return policies.findHostPolicy(policyOrder(host));
   }
 
   function overTls(

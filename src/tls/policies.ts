@@ -2,7 +2,7 @@
 // certificates a client is asked for. Whether a request may pass is judged later, by the name that it is for.
 import { createHash } from 'node:crypto';
 import type { Authority, PolicyCatalog } from '../catalog/contract.ts';
-import { selectionOrder } from '../model/host-name.ts';
+import { policyOrder } from '../model/host-name.ts';
 import { outlineOf, parseCertificate, type Certificate } from '../x509/certificate.ts';
 import type { TlsLog, TlsVersion } from './settings.ts';
 
@@ -47,7 +47,7 @@ export function createTlsPolicies(catalog: PolicyCatalog, log: TlsLog): TlsPolic
       known = new Map();
       epoch = catalog.policyEpoch;
     }
-    const host = catalog.findHostPolicy(selectionOrder(serverName));
+    const host = catalog.findHostPolicy(policyOrder(serverName));
     const rules = catalog.clientCertificateRules(serverName ?? '');
     const ids = new Set([host?.clientCertificate, ...rules].flatMap((rule) => rule?.authorities ?? []));
     if (ids.size === 0 && host?.minVersion === undefined && host?.ciphers === undefined) return undefined;

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { openSqliteCatalog, type Catalog } from '../../src/catalog/sqlite-catalog.ts';
-import { selectionOrder } from '../../src/model/host-name.ts';
+import { policyOrder, selectionOrder } from '../../src/model/host-name.ts';
 import type { ClientCertificateRule } from '../../src/model/entities.ts';
 import type { Store, StoreTransaction } from '../../src/store/contract.ts';
 import {
@@ -271,7 +271,7 @@ describe('policies', () => {
       await tx.hostPolicies.insert(fakeHostPolicy('3', 'a.b.test', { ciphers: 'TLS_AES_128_GCM_SHA256:AES' }));
     });
     await catchUp(catalog, store);
-    const found = (name: string | undefined) => catalog.findHostPolicy(selectionOrder(name));
+    const found = (name: string | undefined) => catalog.findHostPolicy(policyOrder(name));
     const nothing = { clientCertificate: undefined, minVersion: undefined, ciphers: undefined };
     assert.deepEqual(found('a.b.test'), { ...nothing, name: 'a.b.test', ciphers: 'TLS_AES_128_GCM_SHA256:AES' });
     assert.deepEqual(found('c.b.test'), { ...nothing, name: '*.b.test', minVersion: 'TLSv1.3' });
@@ -325,12 +325,12 @@ describe('policies', () => {
     writer.exec(`UPDATE host_policies SET doc = '{"id'`);
     writer.close();
     using catalog = openSqliteCatalog(path);
-    const policy = catalog.findHostPolicy(selectionOrder('a.test'));
+    const policy = catalog.findHostPolicy(policyOrder('a.test'));
     assert.deepEqual(policy?.clientCertificate, { mode: 'required', authorities: [], depth: 0 });
     assert.deepEqual(catalog.unusablePolicies, { hosts: ['a.test'], authorities: [] });
     await store.transact('test', (tx) => tx.hostPolicies.replace(fakeHostPolicy('h', 'a.test')));
     await catchUp(catalog, store);
-    assert.equal(catalog.findHostPolicy(selectionOrder('a.test'))?.clientCertificate, undefined);
+    assert.equal(catalog.findHostPolicy(policyOrder('a.test'))?.clientCertificate, undefined);
     assert.deepEqual(catalog.unusablePolicies.hosts, []);
   });
 
@@ -419,7 +419,7 @@ function policyAnswers(catalog: Catalog): unknown {
   const names = ['one.test', 'two.test', 'x.two.test', 'y.two.test', 'other.test', undefined];
   return {
     any: catalog.hasPolicies,
-    hosts: names.map((name) => catalog.findHostPolicy(selectionOrder(name))),
+    hosts: names.map((name) => catalog.findHostPolicy(policyOrder(name))),
     authorities: ['ca1', 'ca2', 'none'].map((id) => [
       catalog.findAuthority(id),
       catalog.findAuthorityByFingerprint(`fingerprint of ${id}`),

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, describe, test } from 'node:test';
 import { openSqliteCatalog } from '../../src/catalog/sqlite-catalog.ts';
-import { selectionOrder } from '../../src/model/host-name.ts';
+import { policyOrder } from '../../src/model/host-name.ts';
 import { call, expectOk } from '../support/admin.ts';
 import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
@@ -90,7 +90,7 @@ describe('three nodes', () => {
     const wanted = { mode: 'required', authorities: [authority.id], depth: 2 };
     for (const { prefix, admin } of cluster.nodes) {
       using catalog = openSqliteCatalog(path.join(prefix, 'replica.db'));
-      assert.deepEqual(catalog.findHostPolicy(selectionOrder('demanding.test'))?.clientCertificate, wanted);
+      assert.deepEqual(catalog.findHostPolicy(policyOrder('demanding.test'))?.clientCertificate, wanted);
       assert.deepEqual(catalog.clientCertificateRules('demanding.test'), [wanted]);
       assert.equal(catalog.findAuthority(authority.id)?.certificate, cert);
       assert.equal((await call(admin, 'DELETE', `/ca_certificates/${authority.id}`)).status, 400);

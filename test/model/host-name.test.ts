@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { parseHostName, parseServerName, selectionOrder } from '../../src/model/host-name.ts';
+import { parseHostName, parseServerName, policyOrder, selectionOrder } from '../../src/model/host-name.ts';
 
 const label = (length: number): string => 'a'.repeat(length);
 const longestName = [label(63), label(63), label(63), label(61)].join('.');
@@ -95,6 +95,17 @@ describe('the server name of a ClientHello', () => {
     ['', undefined],
   ] as const) {
     test(JSON.stringify(text.slice(0, 40)), () => assert.equal(parseServerName(text), name));
+  }
+});
+
+describe('the policy of a host is looked up', () => {
+  for (const [host, order] of [
+    ['a.b.t', ['a.b.t', '*.b.t', '*.t', 'a.b.*', 'a.*', '*']],
+    ['localhost', ['localhost', '*']],
+    ['', ['*']],
+    [undefined, ['*']],
+  ] as const) {
+    test(`${host ?? 'none sent'}: ${order.join(' ')}`, () => assert.deepEqual(policyOrder(host), order));
   }
 });
 

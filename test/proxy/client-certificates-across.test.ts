@@ -202,6 +202,15 @@ suite('every way to name a protected host', () => {
     using client = await connectTls(plane.tlsPort, { sni: 'x.w.test' });
     assert.equal((await client.get('x.w.test')).status, 403);
     assert.equal((await client.get('y.w.test')).status, 200);
+    // As for APIs, whose wildcards stand for one label or more.
+    await plane.api('deep', { hosts: ['*.w.test', 'w.*'] });
+    await plane.policy('w.*', { clientCertificate: required(['A']) });
+    for (const host of ['b.a.w.test', 'w.co.test']) {
+      using deep = await connectTls(plane.tlsPort, { sni: host });
+      assert.equal((await deep.get(host)).status, 403);
+      using fronted = await connectTls(plane.tlsPort, { sni: 'elsewhere.test' });
+      assert.equal((await fronted.get(host)).status, 421);
+    }
     await plane.policy('*', { clientCertificate: required(['A']) });
     using nameless = await connectTls(plane.tlsPort, { sni: undefined, certificate: alice });
     assert.equal((await nameless.get('127.0.0.1')).status, 404);
