@@ -1,4 +1,5 @@
-// Timeouts of all connections of a process with one timer. Setting a deadline is setting a number.
+// Timeouts of all connections of a process with one timer. Setting a deadline is setting a number. A process that stood still
+// (paused, swapped out, busy) first reads what has come meanwhile: nobody is late because we were.
 
 export interface Timed {
   /** In milliseconds of the clock given; Infinity: none. */
@@ -28,12 +29,13 @@ export function createDeadlines(
 ): Deadlines {
   const all = new Set<Timed>();
   let timer: NodeJS.Timeout | undefined;
+  let sweeping: NodeJS.Immediate | undefined;
 
   return {
     now,
     add(timed) {
       all.add(timed);
-      timer ??= setInterval(sweep, intervalMs).unref();
+      timer ??= setInterval(sweepSoon, intervalMs).unref();
     },
     delete(timed) {
       all.delete(timed);
@@ -45,7 +47,13 @@ export function createDeadlines(
     },
   };
 
+  /** The event loop comes to its timers before it reads, and to its immediates after it. */
+  function sweepSoon(): void {
+    sweeping ??= setImmediate(sweep);
+  }
+
   function sweep(): void {
+    sweeping = undefined;
     const time = now();
     for (const timed of all) if (timed.deadline <= time) timed.onDeadline();
     swept?.(all);
@@ -53,6 +61,8 @@ export function createDeadlines(
 
   function stop(): void {
     clearInterval(timer);
+    clearImmediate(sweeping);
     timer = undefined;
+    sweeping = undefined;
   }
 }

@@ -1,5 +1,6 @@
 // One timer for many deadlines that are equally far away. Connections are many and most are done long before, so none
-// gets a timer of its own; a deadline is met up to a quarter of its time late.
+// gets a timer of its own; a deadline is met up to a quarter of its time late. What has come while the process stood still is
+// read first, as in proxy/deadlines.ts.
 
 export interface Deadlines<Item> {
   readonly size: number;
@@ -30,7 +31,7 @@ export function createDeadlines<Item>(timeoutMs: number, expire: (item: Item) =>
     },
     add(item, startedAt = performance.now()) {
       starts.set(item, startedAt);
-      timer ??= setTimeout(sweep, everyMs).unref();
+      timer ??= setTimeout(sweepSoon, everyMs).unref();
     },
     delete: (item) => starts.delete(item),
     endOldest(most, ageMs, endOne) {
@@ -49,13 +50,17 @@ export function createDeadlines<Item>(timeoutMs: number, expire: (item: Item) =>
     },
   };
 
+  function sweepSoon(): void {
+    setImmediate(sweep);
+  }
+
   function sweep(): void {
     timer = undefined;
     const latest = performance.now() - timeoutMs;
     for (const [item, at] of starts) {
       if (at <= latest) end(item);
     }
-    if (starts.size > 0) timer ??= setTimeout(sweep, everyMs).unref();
+    if (starts.size > 0) timer ??= setTimeout(sweepSoon, everyMs).unref();
   }
 
   function end(item: Item): void {
