@@ -74,8 +74,10 @@ export async function takeRunDirectory(
   prefix: string,
 ): Promise<{ readonly directory: RunDirectory; readonly besideOther: boolean }> {
   const endsAt = performance.now() + letGoMaxMs;
+  let besideOther = false;
   for (;;) {
-    const besideOther = isBeingLeft(prefix);
+    // Also when it is killed meanwhile: its workers serve on for a moment.
+    besideOther ||= isBeingLeft(prefix);
     try {
       return { directory: openRunDirectory(prefix), besideOther };
     } catch (error) {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -14,7 +16,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { isPortunusError } from '../src/lib/errors.ts';
 import { loadIdentity } from '../src/replica/node-identity.ts';
-import { openRunDirectory } from '../src/run-file.ts';
+import { openRunDirectory, takeRunDirectory } from '../src/run-file.ts';
 
 test('a data directory belongs to one gateway at a time', (t) => {
   const prefix = directory(t);
@@ -26,6 +28,25 @@ test('a data directory belongs to one gateway at a time', (t) => {
     );
   }
   using _next = openRunDirectory(prefix);
+});
+
+test('a successor that waits goes on beside the workers of a gateway that is killed while it leaves', async (t) => {
+  const prefix = directory(t);
+  // The command line of a gateway, by which its process is known.
+  const leaving = spawn(process.execPath, ['-e', 'setInterval(() => 0, 1000)', 'main.ts', 'start'], {
+    stdio: 'ignore',
+  });
+  t.after(() => leaving.kill('SIGKILL'));
+  await once(leaving, 'spawn');
+  writeFileSync(path.join(prefix, 'portunus.leaving'), `${leaving.pid}\n`);
+  const held = openRunDirectory(prefix);
+  const taking = takeRunDirectory(prefix);
+  leaving.kill('SIGKILL');
+  await once(leaving, 'exit');
+  held[Symbol.dispose]();
+  const { directory: taken, besideOther } = await taking;
+  taken[Symbol.dispose]();
+  assert.equal(besideOther, true);
 });
 
 for (const [what, below] of [
