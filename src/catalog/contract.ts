@@ -49,8 +49,8 @@ export interface HostPolicy {
 
 export interface Authority {
   readonly id: string;
-  /** The revision that last wrote this row. */
-  readonly revision: number;
+  /** Another one whenever the row may be another: what was read of it is then out of date. */
+  readonly version: string;
   readonly fingerprint: string;
   /** PEM. */
   readonly certificate: string;
@@ -66,8 +66,8 @@ export interface PolicyCatalog {
   findHostPolicy(names: readonly string[]): HostPolicy | undefined;
   /** Undefined: nobody's certificate stands on it. */
   findAuthority(id: string): Authority | undefined;
-  /** The same, by SHA-256 of its DER, hex. */
-  findAuthorityByFingerprint(fingerprint: string): Authority | undefined;
+  /** Those with this subject, written as x509/certificate has it, in upper or lower case. Keys tell them apart. */
+  findAuthoritiesBySubject(subject: string): readonly Authority[];
   /** PEM, read anew each time. Undefined: there is none any more, or it cannot be read. */
   findRevocationList(authorityId: string): string | undefined;
   /**

@@ -27,29 +27,31 @@ export interface PolicyRows {
   readonly policy: (names: readonly string[]) => PolicyRow | undefined;
   readonly anyPolicy: () => boolean;
   readonly authority: (id: string) => AuthorityRow | undefined;
-  readonly authorityId: (fingerprint: string) => string | undefined;
+  readonly authorityIds: (subject: string) => readonly string[];
 }
 
 export interface Policies extends Pick<
   PolicyCatalog,
-  'findHostPolicy' | 'findAuthority' | 'findAuthorityByFingerprint' | 'findRevocationList'
+  'findHostPolicy' | 'findAuthority' | 'findAuthoritiesBySubject' | 'findRevocationList'
 > {
   /** Whether there is any policy of a host. */
   readonly any: boolean;
   /** Of those that were asked for: what cannot be read. */
   readonly unusable: { readonly hosts: readonly string[]; readonly authorities: readonly string[] };
-  /** What is remembered is void. */
-  forget(): void;
+  /** What is remembered is void. @param file what is read from may be another file */
+  forget(file?: 'another'): void;
 }
 
 export function createPolicies(rows: PolicyRows): Policies {
   const policies = createLru<string, HostPolicy | 'none'>(policiesMax);
   const authorities = createLru<string, Authority | 'none'>(authoritiesMax);
-  /** Ids by fingerprint, of which clients send what they like; empty: none. */
-  const authorityIds = createLru<string, string>(authoritiesMax);
+  /** Ids by subject, of which those of paths to an authority are asked. */
+  const authorityIds = createLru<string, readonly string[]>(authoritiesMax);
   const unusableHosts = new Set<string>();
   const unusableAuthorities = new Set<string>();
   let any = rows.anyPolicy();
+  /** Revisions are those of one file. */
+  let files = 0;
 
   return {
     get any() {
@@ -58,7 +60,8 @@ export function createPolicies(rows: PolicyRows): Policies {
     get unusable() {
       return { hosts: [...unusableHosts], authorities: [...unusableAuthorities] };
     },
-    forget() {
+    forget(file) {
+      if (file === 'another') files += 1;
       policies.clear();
       authorities.clear();
       authorityIds.clear();
@@ -74,10 +77,10 @@ export function createPolicies(rows: PolicyRows): Policies {
       return known === 'none' ? undefined : known;
     },
     findAuthority,
-    findAuthorityByFingerprint(fingerprint) {
-      let id = authorityIds.get(fingerprint);
-      if (id === undefined) authorityIds.set(fingerprint, (id = rows.authorityId(fingerprint) ?? ''));
-      return id === '' ? undefined : findAuthority(id);
+    findAuthoritiesBySubject(subject) {
+      let ids = authorityIds.get(subject);
+      if (ids === undefined) authorityIds.set(subject, (ids = rows.authorityIds(subject)));
+      return ids.flatMap((id) => findAuthority(id) ?? []);
     },
     findRevocationList: (id) => readRow(id)?.entity.crl ?? undefined,
   };
@@ -108,7 +111,13 @@ export function createPolicies(rows: PolicyRows): Policies {
     const row = readRow(id);
     if (row === undefined) return undefined;
     const { revision, fingerprint, entity } = row;
-    return { id, revision, fingerprint, certificate: entity.certificate, hasRevocationList: entity.crl !== null };
+    return {
+      id,
+      version: `${files}.${revision}`,
+      fingerprint,
+      certificate: entity.certificate,
+      hasRevocationList: entity.crl !== null,
+    };
   }
 
   function readRow(id: string): (AuthorityRow & { readonly entity: CaCertificate }) | undefined {

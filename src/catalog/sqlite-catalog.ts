@@ -63,13 +63,15 @@ export function openSqliteCatalog(path: string, damaged: () => void = () => unde
     `SELECT host_policies.id, name, doc FROM json_each(?) AS asked CROSS JOIN host_policies ON name = asked.value
        ORDER BY asked.key LIMIT 1`,
   );
+  const findAuthorityIds = one<{ ids: string }>(
+    'SELECT json_group_array(id) AS ids FROM ca_certificates WHERE lower(subject) = lower(?)',
+  );
   const findAnyPolicy = one<object>('SELECT 1 FROM host_policies LIMIT 1');
-  const findAuthorityId = one<{ id: string }>('SELECT id FROM ca_certificates WHERE fingerprint = ?');
 
   const policies = createPolicies({
     policy: (names) => findPolicy(JSON.stringify(names)),
     anyPolicy: () => findAnyPolicy() !== undefined,
-    authorityId: (fingerprint) => findAuthorityId(fingerprint)?.id,
+    authorityIds: (subject) => JSON.parse(findAuthorityIds(subject)?.ids ?? '[]') as readonly string[],
     authority: one('SELECT fingerprint, doc, revision FROM ca_certificates WHERE id = ?'),
   });
   const rules = createRuleIndex();
@@ -124,7 +126,7 @@ export function openSqliteCatalog(path: string, damaged: () => void = () => unde
     matchRoute: router.match,
     findHostPolicy: policies.findHostPolicy,
     findAuthority: policies.findAuthority,
-    findAuthorityByFingerprint: policies.findAuthorityByFingerprint,
+    findAuthoritiesBySubject: policies.findAuthoritiesBySubject,
     findRevocationList: policies.findRevocationList,
     clientCertificateRules: rules.find,
     get policyEpoch() {
@@ -156,7 +158,7 @@ export function openSqliteCatalog(path: string, damaged: () => void = () => unde
       filling = isFilling();
       revision = loadAll();
       certificateEpoch += 1;
-      forgetPolicies();
+      forgetPolicies('another');
     },
     [Symbol.dispose]() {
       database.close();
@@ -230,8 +232,8 @@ export function openSqliteCatalog(path: string, damaged: () => void = () => unde
     if (rules.set(id, entries)) policyEpoch += 1;
   }
 
-  function forgetPolicies(): void {
-    policies.forget();
+  function forgetPolicies(file?: 'another'): void {
+    policies.forget(file);
     policyEpoch += 1;
   }
 

@@ -25,14 +25,14 @@ const listsMax = 64;
 
 /** Of an authority that has a list. */
 interface Revocations {
-  readonly revision: number;
+  readonly version: string;
   /** SHA-256 of the authority's key. */
   readonly keySha256: string | undefined;
   /** `unusable`: it has one that cannot be believed. */
   readonly list: RevocationList | 'unusable';
 }
 
-type JudgesCatalog = Pick<PolicyCatalog, 'findAuthority' | 'findAuthorityByFingerprint' | 'findRevocationList'>;
+type JudgesCatalog = Pick<PolicyCatalog, 'findAuthority' | 'findAuthoritiesBySubject' | 'findRevocationList'>;
 
 export function createClientJudge(catalog: JudgesCatalog): ClientJudge {
   const lists = createLru<string, Revocations>(listsMax);
@@ -59,18 +59,23 @@ export function createClientJudge(catalog: JudgesCatalog): ClientJudge {
     return wasAsked ? { kind: 'faulty', fault } : { kind: 'not-asked' };
   }
 
-  /** Whoever is stored with a list has it obeyed wherever it stands, whether or not the rule names it. */
+  /**
+   * Whoever is stored with a list has it obeyed wherever it stands, whether or not the rule names it, and under each of its
+   * certificates: a list is of a name and a key.
+   */
   function revocationsOn(path: readonly PathLink[]): readonly Revocations[] {
-    return path.slice(1).flatMap(({ fingerprint }) => {
-      const authority = catalog.findAuthorityByFingerprint(fingerprint);
-      return authority === undefined ? [] : (revocationsOf(authority) ?? []);
-    });
+    return path.slice(1).flatMap(({ subject, keySha256 }) =>
+      catalog
+        .findAuthoritiesBySubject(subject)
+        .flatMap((authority) => revocationsOf(authority) ?? [])
+        .filter((each) => each.keySha256 === keySha256),
+    );
   }
 
   function revocationsOf(authority: Authority): Revocations | undefined {
     if (!authority.hasRevocationList) return undefined;
     let known = lists.get(authority.id);
-    if (known?.revision !== authority.revision) {
+    if (known?.version !== authority.version) {
       known = readRevocations(authority, catalog.findRevocationList(authority.id) ?? '');
       lists.set(authority.id, known);
     }
@@ -82,7 +87,7 @@ function readRevocations(authority: Authority, crl: string): Revocations {
   const key = parseAuthority(authority)?.certificate.publicKey;
   const read = parseRevocationList(derOf(crl));
   const isGood = read.kind === 'list' && key !== undefined && read.list.isSignedBy(key.key);
-  return { revision: authority.revision, keySha256: key?.sha256, list: isGood ? read.list : 'unusable' };
+  return { version: authority.version, keySha256: key?.sha256, list: isGood ? read.list : 'unusable' };
 }
 
 function faultOf(

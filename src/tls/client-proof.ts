@@ -34,8 +34,7 @@ export interface ProvenClient {
 
 /** What is asked of a certificate on a path for as long as its connection is open. */
 export interface PathLink {
-  /** SHA-256 of its DER. */
-  readonly fingerprint: string;
+  readonly subject: string;
   readonly notBefore: number;
   readonly notAfter: number;
   /** `serialKey` and `nameKey`, as revocation lists are asked. */
@@ -98,9 +97,9 @@ function prove(
 }
 
 function toLink(certificate: Certificate): PathLink {
-  const { x509, fingerprint, notBefore, notAfter, issuerKey, publicKey, signsItself } = certificate;
+  const { x509, subject, notBefore, notAfter, issuerKey, publicKey, signsItself } = certificate;
   const serial = serialKey(outlineOf(x509.raw).serial);
-  return { fingerprint, notBefore, notAfter, serial, issuerKey, keySha256: publicKey?.sha256, signsItself };
+  return { subject, notBefore, notAfter, serial, issuerKey, keySha256: publicKey?.sha256, signsItself };
 }
 
 /** RFC 9440 for the last one; the others are what they are called elsewhere. */

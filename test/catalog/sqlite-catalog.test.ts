@@ -293,13 +293,13 @@ describe('policies', () => {
     await store.transact('test', (tx) => tx.caCertificates.insert(fakeCaCertificate('ca')));
     await catchUp(catalog, store);
     const { certificate, fingerprint } = fakeCaCertificate('ca');
-    const facts = { id: 'ca', revision: 1, certificate, fingerprint, hasRevocationList: false };
+    const facts = { id: 'ca', version: '0.1', certificate, fingerprint, hasRevocationList: false };
     assert.deepEqual(catalog.findAuthority('ca'), facts);
     assert.equal(catalog.findRevocationList('ca'), undefined);
     const before = catalog.policyEpoch;
     await store.transact('test', (tx) => tx.caCertificates.replace(fakeCaCertificate('ca', { crl: 'crl' })));
     await catchUp(catalog, store);
-    assert.deepEqual(catalog.findAuthority('ca'), { ...facts, revision: 2, hasRevocationList: true });
+    assert.deepEqual(catalog.findAuthority('ca'), { ...facts, version: '0.2', hasRevocationList: true });
     assert.equal(catalog.findRevocationList('ca'), 'crl');
     assert.ok(catalog.policyEpoch > before);
     assert.equal(catalog.findAuthority('none'), undefined);
@@ -422,7 +422,7 @@ function policyAnswers(catalog: Catalog): unknown {
     hosts: names.map((name) => catalog.findHostPolicy(policyOrder(name))),
     authorities: ['ca1', 'ca2', 'none'].map((id) => [
       catalog.findAuthority(id),
-      catalog.findAuthorityByFingerprint(`fingerprint of ${id}`),
+      catalog.findAuthoritiesBySubject(`cn=${id}`),
       catalog.findRevocationList(id),
     ]),
     rules: names.map((name) =>

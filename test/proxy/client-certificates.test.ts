@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { suite, test } from 'node:test';
 import { objectIdentifier, sequence } from '../../src/x509/write-der.ts';
-import { extension, type Issued, makeAuthority, makeSelfSigned } from '../support/certificates.ts';
+import { extension, type Issued, makeAuthority, makePrivateKey, makeSelfSigned } from '../support/certificates.ts';
 import {
   type Answer,
   type Client,
@@ -209,6 +209,30 @@ suite('revocation', () => {
       assert.equal((await other.get(host)).status, 200);
     });
   }
+
+  test('what an intermediate revoked is revoked under its other certificates too', async () => {
+    const self = { commonName: 'Renewed Intermediate', privateKey: makePrivateKey() };
+    const [before, after] = [root.intermediate(self), root.intermediate(self)];
+    const [revoked, good] = [before.issue(client()), before.issue(client())];
+    await using plane = await protectedHost(required(['root']));
+    await plane.authority('intermediate', before, before.revoke([revoked.cert]));
+    for (const [{ cert, key }, status] of [
+      [revoked, 403],
+      [good, 200],
+    ] as const) {
+      const certificate = { key, chain: cert + after.certificate };
+      using shown = await connectTls(plane.tlsPort, { sni: host, certificate });
+      assert.equal((await shown.get(host)).status, status);
+    }
+  });
+
+  test('a list is that of the file there is, also where another one had the same revision', async () => {
+    await using plane = await protectedHost(required(['root']), root.revoke([]));
+    using shown = await connectTls(plane.tlsPort, { sni: host, certificate: alice });
+    assert.equal((await shown.get(host)).status, 200);
+    plane.replaceFile(`UPDATE ca_certificates SET doc = json_set(doc, '$.crl', ?)`, root.revoke([alice.cert]));
+    assert.equal((await shown.get(host)).json.hint, 'revoked');
+  });
 
   test('it counts from the moment it is known, on connections that are open', async () => {
     await using plane = await protectedHost();

@@ -45,6 +45,8 @@ export interface RunningDataPlane extends AsyncDisposable {
   policy(name: string, fields: Partial<HostPolicy> | null): Promise<void>;
   /** As a fault of the disk would. */
   damagePolicy(name: string): void;
+  /** Another copy of the file takes its place, as a replica's may: the same revision, another content. */
+  replaceFile(sql: string, ...values: string[]): void;
   /** Lines of the access log, once there are so many. */
   accessLines(): readonly Record<string, unknown>[];
   /** What was logged as an error. */
@@ -91,6 +93,12 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
     await store.transact('test', work);
     plane.apply(await store.revision(), await store.changesSince(plane.revision, 1000));
   };
+  const replaceFile = (sql: string, ...values: string[]): void => {
+    const file = new DatabaseSync(temporary.path);
+    file.prepare(sql).run(...values);
+    file.close();
+    plane.apply(plane.revision, 'everything');
+  };
   const issue = (names: readonly string[]): Certificate => {
     const { chain, key } = serverAuthority.issue({ names });
     const facts = describeCertificate(chain);
@@ -121,7 +129,7 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
     authority: (id, { certificate }, crl = null) =>
       change(async (tx) => {
         const facts = describeCertificate(certificate);
-        const fields = { certificate, crl, fingerprint: facts?.fingerprint ?? '' };
+        const fields = { certificate, crl, fingerprint: facts?.fingerprint ?? '', subject: facts?.subject ?? '' };
         const entity = fakeCaCertificate(id, fields);
         await ((await tx.caCertificates.get(id)) === undefined
           ? tx.caCertificates.insert(entity)
@@ -134,12 +142,8 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
         else if (known === undefined) await tx.hostPolicies.insert(fakeHostPolicy(name, name, fields));
         else await tx.hostPolicies.replace({ ...known, ...fields });
       }),
-    damagePolicy(name) {
-      const file = new DatabaseSync(temporary.path);
-      file.prepare(`UPDATE host_policies SET doc = '{"id' WHERE name = ?`).run(name);
-      file.close();
-      plane.apply(plane.revision, 'everything');
-    },
+    damagePolicy: (name) => replaceFile(`UPDATE host_policies SET doc = '{"id' WHERE name = ?`, name),
+    replaceFile,
     accessLines: () =>
       existsSync(log)
         ? readFileSync(log, 'utf8')

@@ -4,7 +4,7 @@ import type { PolicyCatalog } from '../../src/catalog/contract.ts';
 export const noPolicies: PolicyCatalog = {
   findHostPolicy: () => undefined,
   findAuthority: () => undefined,
-  findAuthorityByFingerprint: () => undefined,
+  findAuthoritiesBySubject: () => [],
   findRevocationList: () => undefined,
   clientCertificateRules: () => [],
   policyEpoch: 0,
