@@ -133,9 +133,12 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     },
   };
 
-  /** First whose handshake takes long, then who has asked nothing for longest; then whose handshake began first. */
+  /**
+   * First whose handshake takes long, then who has asked nothing for longest; then, of those who may well be about to ask, the one
+   * whose handshake began first.
+   */
   function makeRoom(most: number): number {
-    return endSilent(most, silentMs) || http.endIdle(most) || endSilent(most, 0);
+    return endSilent(most, silentMs) || http.endIdle(most) || endSilent(1, 0);
   }
 
   function endSilent(most: number, ageMs: number): number {

@@ -6,6 +6,8 @@ import { createAddressLimits } from '../../src/proxy/address-limits.ts';
 import { createConnectionLimit } from '../../src/proxy/connection-limit.ts';
 import { createLimitReports, limitLogIntervalMs } from '../../src/proxy/limit-reports.ts';
 import { rateOf, takeOne } from '../../src/proxy/rate.ts';
+import { until } from '../support/until.ts';
+import { startGateway } from './http1-gateway.ts';
 
 test('no stretch of time holds more than the rate lets through in it and a burst', () => {
   const steps = fc.array(fc.record({ pauseMs: fc.nat(500), wanted: fc.nat(20) }), { maxLength: 50 });
@@ -67,6 +69,31 @@ test('at the limit what does nothing makes room, once for each that comes, and n
   assert.ok(limit.enter());
   assert.equal(limit.open, 320);
   assert.equal(limit.enter(), false);
+});
+
+test('where too few do nothing, looking for them takes a tenth of the time, however often there is no room', async () => {
+  let time = 1000;
+  let lookMs = 0;
+  await using gateway = await startGateway({ now: () => (time += lookMs) });
+  const { server } = gateway;
+  const endIdleInMs = (ms: number): number => {
+    lookMs = ms;
+    const ended = server.endIdle(3);
+    lookMs = 0;
+    return ended;
+  };
+  const connectOne = async (): Promise<void> => {
+    await gateway.connect();
+    await until('a connection', () => server.activeConnections > 0);
+  };
+  await connectOne();
+  assert.equal(endIdleInMs(5), 1);
+  await until('it is gone', () => server.activeConnections === 0);
+  await connectOne();
+  const lookedAt = time;
+  assert.equal(endIdleInMs(0), 0);
+  time = lookedAt + 50;
+  assert.equal(endIdleInMs(0), 1);
 });
 
 test('a promise that was not taken up lapses', () => {
