@@ -2,7 +2,7 @@
 // read elsewhere.
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { LineCounter, parseDocument } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { createProblem } from './problem.ts';
 import type { Problem } from './problem.ts';
 
@@ -17,6 +17,9 @@ export interface FileReading {
 }
 
 const sizeMax = 1024 * 1024;
+const entriesMax = 1000;
+/** More of one file help nobody. */
+const problemsMax = 100;
 
 /** Where a configuration file is looked for, relative to the working directory. */
 const searchedFiles = [
@@ -35,7 +38,9 @@ export function readConfigFile(file: string): FileReading {
     if (statSync(file).isDirectory()) return failed(file, 'a file, and this is a directory');
     const text = readFileSync(file, 'utf8');
     if (text.length > sizeMax) return failed(file, 'a file of at most 1 MiB');
-    return isYaml(file, text) ? parseYaml(file, text) : parseLines(file, text);
+    const { entries, problems } = isYaml(file, text) ? parseYaml(file, text) : parseLines(file, text);
+    if (entries.length > entriesMax) return failed(file, `no more than ${entriesMax} settings`);
+    return { entries, problems: problems.slice(0, problemsMax) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unreadable';
     return failed(file, code === 'ENOENT' ? 'a file, and there is none' : `a file that can be read (${code})`);
@@ -45,19 +50,21 @@ export function readConfigFile(file: string): FileReading {
 function isYaml(file: string, text: string): boolean {
   if (/\.ya?ml$/i.test(file)) return true;
   if (/\.conf$/i.test(file)) return false;
-  return !/^\s*\w+\s*=/m.test(text);
+  return !/^[ \t]*\w+[ \t]*=/m.test(text);
 }
 
 /** One mapping of names to texts, numbers, booleans, or lists of them. YAML 1.2: `on` and `off` are texts. */
 function parseYaml(file: string, text: string): FileReading {
   const lines = new LineCounter();
   // Messages with the text around them would show private keys.
-  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines });
-  const errors = document.errors.map(({ message, pos }) => {
+  // Its search for names given twice takes the square of their number.
+  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, uniqueKeys: false });
+  const errors = document.errors.slice(0, problemsMax).map(({ message, pos }) => {
     const { line } = lines.linePos(pos[0]);
     return fileProblem(file, `YAML, and line ${line} is not: ${plain(message)}`);
   });
-  if (errors.length > 0) return { entries: [], problems: errors };
+  const repeated = errors.length > 0 ? [] : repeatedNames(file, document, lines);
+  if (errors.length + repeated.length > 0) return { entries: [], problems: [...errors, ...repeated] };
   const content = toValue(document);
   if (content === undefined) return failed(file, 'YAML with few aliases');
   if (content === null) return { entries: [], problems: [] };
@@ -76,6 +83,23 @@ function parseYaml(file: string, text: string): FileReading {
   return { entries, problems };
 }
 
+function repeatedNames(file: string, { contents }: ReturnType<typeof parseDocument>, lines: LineCounter): Problem[] {
+  const names = new Set<string>();
+  const problems: Problem[] = [];
+  for (const { key } of isMap(contents) ? contents.items : []) {
+    if (!isScalar(key)) continue;
+    const name = String(key.value);
+    const { line } = lines.linePos(key.range?.[0] ?? 0);
+    if (names.has(name)) problems.push(repeatedName(file, name, line));
+    names.add(name);
+  }
+  return problems;
+}
+
+function repeatedName(file: string, name: string, line: number): Problem {
+  return createProblem({ name, source: file, expected: `it once; line ${line} has it again` });
+}
+
 /** Kong's form: comments start with `#`, at the start of a line or after a space; `\#` is a `#`. */
 function parseLines(file: string, text: string): FileReading {
   const entries = new Map<string, FileEntry>();
@@ -87,7 +111,7 @@ function parseLines(file: string, text: string): FileReading {
     if (name === '') {
       problems.push(fileProblem(file, `"name = value" in line ${index + 1}`));
     } else if (entries.has(name)) {
-      problems.push(createProblem({ name, source: file, expected: `it once; line ${index + 1} has it again` }));
+      problems.push(repeatedName(file, name, index + 1));
     } else {
       entries.set(name, { name, value: unquoted(value.replaceAll(String.raw`\#`, '#')) });
     }

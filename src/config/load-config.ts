@@ -125,7 +125,7 @@ export function loadConfig({ file, env, flags, cwd = process.cwd() }: ConfigInpu
           name,
           source: setting.source,
           expected: 'the name of a setting',
-          message: `there is no setting ${name}${insteadOf(name)}`,
+          message: `there is no setting ${showValue(name)}${insteadOf(name)}`,
         }),
       );
     } else if (setting.value.length === 0) {

@@ -1,7 +1,7 @@
 // What is wrong with a configuration, and how a person reads it. A value that may be private is never part of it.
 
 export interface Problem {
-  /** The setting, or `configuration file`. */
+  /** The setting, as given, shortened; or `configuration file`. */
   readonly name: string;
   /** As given, shortened; undefined when there is none or it may be private. */
   readonly value: string | undefined;
@@ -24,7 +24,7 @@ export interface ProblemFacts {
 
 export function createProblem({ name, value, source, expected, message }: ProblemFacts): Problem {
   const shown = value === undefined ? undefined : showValue(value);
-  return { name, value: shown, source, expected, message: message ?? `expected ${expected}` };
+  return { name: showValue(name), value: shown, source, expected, message: message ?? `expected ${expected}` };
 }
 
 /** `ssl_min_rsa_bits = 512 (environment PORTUNUS_SSL_MIN_RSA_BITS): expected a number from 1024 to 16384` */
