@@ -34,6 +34,7 @@ const table = {
     400,
     'The revocation list has run out, or is older than the stored one; force=true takes it all the same.',
   ),
+  CRL_NOT_YET_VALID: client(400, 'The revocation list is of a time to come; force=true takes it all the same.'),
   KEY_MISSING: client(400, 'No private key was given.'),
   KEY_UNREADABLE: client(400, 'The private key is not PEM, DER or base64 that holds a private key, or it is damaged.'),
   KEY_ENCRYPTED: client(400, 'The private key or PKCS#12 file is encrypted and no passphrase was given.'),

@@ -156,6 +156,10 @@ function judgeList(
     const message = `The revocation list was to be replaced by ${day(list.nextUpdate)}: with it every certificate is refused.`;
     stale(finding('CRL_OUTDATED', 'crl', message, 'Send the current list.'));
   }
+  if (list.thisUpdate > now) {
+    const message = `The revocation list is of ${new Date(list.thisUpdate).toISOString()}, a time to come: until then every certificate is refused.`;
+    stale(finding('CRL_NOT_YET_VALID', 'crl', message, 'Send it then, and see whose clock is wrong.'));
+  }
   const before = crlBefore === undefined ? undefined : readList(crlBefore, [])?.list;
   if (before !== undefined && before.issuerKey === list.issuerKey && before.thisUpdate > list.thisUpdate) {
     const message = `The revocation list is older than the one that is stored, of ${day(before.thisUpdate)}.`;

@@ -130,6 +130,9 @@ function isHarmless(bytes: Buffer, from: number, to: number): boolean {
   return to - from === reason.length && bytes.compare(reason, 0, length, from, from + length) === 0;
 }
 
+/** RFC 5280 section 5.2.4: critical always, but for CAs that forget it. */
+const deltaIndicator = '2.5.29.27';
+
 /** What cannot be read might be. */
 function hasCritical(extensions: Element | undefined): boolean {
   if (extensions === undefined) return false;
@@ -137,7 +140,7 @@ function hasCritical(extensions: Element | undefined): boolean {
   if (list === undefined) return true;
   return list.some((extension) => {
     const [name, critical] = childrenOf(extension);
-    return name === undefined || critical?.tag === tags.boolean;
+    return name === undefined || critical?.tag === tags.boolean || objectIdentifierOf(name) === deltaIndicator;
   });
 }
 

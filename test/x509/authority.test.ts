@@ -142,6 +142,9 @@ describe('a revocation list', () => {
         ['CRL_OUTDATED'],
       );
     }
+    const early = root.revoke([], { thisUpdate: now + dayMs, nextUpdate: now + 2 * dayMs });
+    assert.match(refusal({ crl: early })[0] ?? '', /^CRL_NOT_YET_VALID crl/);
+    assert.equal(take({ crl: early, force: true }).kind, 'accepted');
     assert.equal(take({ crl: newer, crlBefore: older }).kind, 'accepted');
     assert.equal(take({ crl: newer, crlBefore: newer }).kind, 'accepted');
     assert.equal(take({ crl: root.revoke([], { nextUpdate: null }) }).kind, 'accepted');

@@ -103,6 +103,7 @@ test('lists that would be silent about a part are refused', () => {
   for (const list of [
     root.revoke([revoked], { extensions: [partial] }),
     root.revoke([revoked], { extensions: [delta] }),
+    root.revoke([revoked], { extensions: [extension('2.5.29.27', Buffer.of(2, 1, 1))] }),
     root.revoke([revoked], { entryExtensions: [indirect] }),
     root.revoke([revoked], { extensions: [octetString(Buffer.of(1))] }),
     root.revoke([revoked], { extensions: [sequence()] }),
