@@ -1,6 +1,7 @@
 // What a host's and an API's rules about client certificates let in: over real sockets, with the store's own catalog.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { suite, test } from 'node:test';
 import { objectIdentifier, sequence } from '../../src/x509/write-der.ts';
 import { extension, type Issued, makeAuthority, makePrivateKey, makeSelfSigned } from '../support/certificates.ts';
@@ -324,6 +325,23 @@ suite('without TLS', () => {
     const { status, json } = await client.get(host, '/', 'X-Client-Cert-DN: CN=Mallory\r\n');
     assert.deepEqual([status, identityIn(json)], [200, {}]);
   });
+});
+
+test('a gRPC client without a certificate hears PERMISSION_DENIED', async () => {
+  await using plane = await protectedHost();
+  using client = await connectHttp2(plane.tlsPort, { sni: host });
+  const stream = client.session.request({
+    ':method': 'POST',
+    ':path': '/a.Service/Call',
+    ':authority': host,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  stream.end();
+  const [headers] = (await once(stream, 'response')) as [Readonly<Record<string, string | number>>];
+  assert.deepEqual([headers[':status'], headers['grpc-status']], [200, '7']);
+  assert.match(String(headers['grpc-message']), /CLIENT_CERTIFICATE_REQUIRED/);
+  assert.equal(plane.upstreamRequests(), 0);
 });
 
 test('what a client says of itself never passes, whether it proved something else or nothing', async () => {
