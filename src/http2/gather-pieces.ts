@@ -20,6 +20,11 @@ export class GatheredPieces {
     return this.#block?.length ?? 0;
   }
 
+  /** In it. */
+  get gatheredBytes(): number {
+    return this.#filled;
+  }
+
   /** Somebody reads. */
   pass(): void {
     if (this.#passes) return;

@@ -174,7 +174,8 @@ const table = {
     status: 408,
     blame: 'client',
     retry: true,
-    summary: 'The request body came more slowly than client_rate_min.',
+    summary:
+      'The request body came more slowly than client_rate_min, or than others while its upstream had no connection left.',
   },
   HTTP_RESPONSE_TOO_SLOW: {
     blame: 'client',

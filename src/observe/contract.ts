@@ -37,7 +37,8 @@ export type ClientLimit =
   | 'client_body_timeout'
   | 'client_send_timeout'
   | 'client_rate_min'
-  | 'client_pending_max_size';
+  | 'client_pending_max_size'
+  | 'upstream_connections_max';
 
 /** What a client that was asked for a certificate answered with. */
 export type ClientProofKind = 'none' | 'valid' | 'invalid';

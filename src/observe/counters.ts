@@ -75,6 +75,7 @@ const clientLimits = {
   client_send_timeout: 6,
   client_rate_min: 7,
   client_pending_max_size: 8,
+  upstream_connections_max: 9,
 } as const satisfies Record<ClientLimit, number>;
 const clientProofs = { none: 0, valid: 1, invalid: 2 } as const satisfies Record<ClientProofKind, number>;
 const clientRefusals = {

@@ -220,8 +220,12 @@ export class ClientConnection implements Downstream, Holder {
     return this.#socket.writableLength > 0;
   }
 
+  get bodyAtHand(): number {
+    return this.#input === undefined ? 0 : this.#inputEnd - this.#inputAt;
+  }
+
   get heldBytes(): number {
-    const input = this.#input === undefined ? 0 : this.#inputEnd - this.#inputAt;
+    const input = this.bodyAtHand;
     if (this.#phase === 'idle' && !this.#sending) return input;
     return input + this.#parser.heldBytes + bytesWaiting(this.#socket) + (this.#exchange?.heldBytes ?? 0);
   }

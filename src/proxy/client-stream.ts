@@ -214,6 +214,10 @@ export class ClientStream implements Downstream, Holder {
     return this.#stream.writableLength > 0;
   }
 
+  get bodyAtHand(): number {
+    return this.#stream.readableLength + (this.#unread?.gatheredBytes ?? 0);
+  }
+
   get heldBytes(): number {
     const unsent = this.#stream.writableLength;
     // With TLS it is there as it came, and encrypted.

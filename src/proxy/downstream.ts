@@ -29,6 +29,8 @@ export interface Downstream {
   readonly holdsBytes: boolean;
   /** Bytes that are sent now are used when the next `flush` returns. */
   readonly usesAtOnce: boolean;
+  /** Bytes of the request's body that have come and that the exchange has not taken. */
+  readonly bodyAtHand: number;
   /** The exchange can take request body again. */
   resumeBody(): void;
   /** The exchange is over; what was sent stands. @param now the present time */

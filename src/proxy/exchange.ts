@@ -13,6 +13,7 @@ import type { Deadlines } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
 import type { UpstreamFailureReport } from './failure-log.ts';
 import { allowedUpgrade, forwardRequest, type ForwardSettings, isAskedFor, realAddress } from './forward-request.ts';
+import type { LimitReports } from './limit-reports.ts';
 import { ownResponse } from './own-responses.ts';
 import { demandsTls, hstsLine } from './policies.ts';
 import type { ProxySettings } from './settings.ts';
@@ -29,6 +30,7 @@ export interface ExchangeServices {
   readonly pool: UpstreamPool;
   readonly deadlines: Deadlines;
   readonly counters: Counters;
+  readonly reached: LimitReports;
   readonly accessLog: AccessLog | undefined;
   readonly tellFailure: (report: UpstreamFailureReport) => void;
   readonly nextRequestId: () => string;
@@ -37,6 +39,9 @@ export interface ExchangeServices {
 
 /** Responses of 1xx that an upstream may give one request. */
 const interimResponsesMax = 100;
+
+/** How long a client has to have kept its upstream waiting for the body before it has to give way to another request. */
+const slowAfterMs = 1000;
 
 /** RFC 9110 section 9.2.2: these may be sent again when it is unknown whether the upstream has acted. */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
@@ -120,6 +125,9 @@ export class Exchange implements UpstreamSink, AccessEntry {
     return this.#upstream !== undefined && !this.#bodyBlocked && !this.#over;
   }
   #bodyBlocked = false;
+  #blockedAt = 0;
+  /** When the upstream was there to take the body, and as much later as it has not taken it since. */
+  #bodySince = 0;
 
   /** May bytes of the request's body not have left for the upstream yet? */
   get holdsRequest(): boolean {
@@ -263,7 +271,15 @@ export class Exchange implements UpstreamSink, AccessEntry {
     const upstream = this.#upstream;
     if (upstream === undefined) return;
     if (this.#switched) upstream.touch();
-    this.#bodyBlocked = !upstream.flush() && !this.#requestWhole;
+    this.#blockBody(!upstream.flush() && !this.#requestWhole);
+  }
+
+  #blockBody(blocked: boolean): void {
+    if (blocked === this.#bodyBlocked) return;
+    this.#bodyBlocked = blocked;
+    const now = this.#services.deadlines.now();
+    if (blocked) this.#blockedAt = now;
+    else this.#bodySince += now - this.#blockedAt;
   }
 
   onDownstreamDrain(): void {
@@ -277,6 +293,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     if (this.#waited) this.#sentAt = this.#services.deadlines.now();
     upstream.begin(this.#request.method, this.#upstreamHead, this.#requestWhole, this.#sentAt);
     if (this.#requestWhole) return;
+    this.#bodySince = this.#sentAt;
     if (this.#request.expectContinue && !this.#bodyBegun) this.#downstream.sendContinue();
     this.#downstream.resumeBody();
   }
@@ -327,7 +344,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
 
   onUpstreamDrain(): void {
     if (!this.#bodyBlocked) return;
-    this.#bodyBlocked = false;
+    this.#blockBody(false);
     this.#downstream.resumeBody();
   }
 
@@ -346,6 +363,23 @@ export class Exchange implements UpstreamSink, AccessEntry {
     else this.#staleRetried = true;
     this.#acquiring = true;
     this.#services.pool.acquire(match.route.upstream, this, match.route, true);
+  }
+
+  get requestAtHand(): boolean {
+    if (this.#requestWhole) return true;
+    const { bodyKind, contentLength } = this.#request;
+    return bodyKind === 'length' && this.#downstream.bodyAtHand >= contentLength;
+  }
+
+  clientRate(now: number): number {
+    const waits = this.#upstream !== undefined && !this.#requestWhole && !this.#bodyBlocked && !this.#switched;
+    const waitedMs = waits ? now - this.#bodySince : 0;
+    return waitedMs < slowAfterMs ? Number.POSITIVE_INFINITY : (this.requestBodyBytes * 1000) / waitedMs;
+  }
+
+  giveWay(): void {
+    this.#services.reached('upstream_connections_max', this.remoteAddress);
+    this.refuse('HTTP_BODY_TOO_SLOW');
   }
 
   /** Did a kept connection turn out to be closed, before the upstream can have acted in a way that repeating changes? */

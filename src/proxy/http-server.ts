@@ -69,6 +69,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     pool,
     deadlines,
     counters,
+    reached: options.reached,
     accessLog,
     tellFailure: createFailureLog(log, now),
     nextRequestId: createRequestIds(),

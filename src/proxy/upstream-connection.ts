@@ -55,6 +55,12 @@ export interface UpstreamSink {
   onUpstreamDrain(): void;
   /** The connection is gone. */
   onUpstreamFailed(failure: Failure): void;
+  /** Has all of its request come, so that its client keeps no connection waiting? */
+  readonly requestAtHand: boolean;
+  /** Bytes a second that its client has sent while it was waited for; Infinity: it is not, or has not been for long. */
+  clientRate(now: number): number;
+  /** Ends for the sake of another one that waits for its connection. */
+  giveWay(): void;
 }
 
 export interface UpstreamOwner {
@@ -165,6 +171,11 @@ export class UpstreamConnection implements UpstreamTransport, Timed {
   /** Has any byte of the response been seen? */
   get answered(): boolean {
     return this.#answered;
+  }
+
+  /** Who has it, or waits for its opening. */
+  get sink(): UpstreamSink | undefined {
+    return this.#sink;
   }
 
   /** Takes it out of idleness for the next exchange. */

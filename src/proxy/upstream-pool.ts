@@ -1,5 +1,6 @@
 // Connections to upstreams, kept alive between requests: for each upstream the most recently used first, up to a bound. At
-// the bound a request waits for one to come free, as long as it would wait for a connection to open.
+// the bound a request waits for one to come free, as long as it would wait for a connection to open. Bodies stream, so a
+// client that lets one drip holds a connection: while others wait, the slowest of these give way.
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
 import type { Upstream } from '../catalog/contract.ts';
@@ -33,18 +34,25 @@ export interface UpstreamPool extends Disposable {
 /** Upstreams without a connection whose TLS session is kept for the next one. */
 const upstreamsRememberedMax = 1000;
 
-interface Peers {
+/** How long a request waits for a connection to come free by itself before a slow client has to give way. */
+const patienceMs = 200;
+
+/** Looked at, while anyone waits, each time that deadlines are. */
+interface Peers extends Timed {
+  readonly open: Set<UpstreamConnection>;
   readonly idle: UpstreamConnection[];
   readonly connecting: Map<UpstreamSink, UpstreamConnection>;
   readonly waiting: Map<UpstreamSink, Waiter>;
   readonly owner: UpstreamOwner;
-  total: number;
+  /** Who was given a connection last: the first of those who wait, or the first of them whose request is at hand. They take turns. */
+  firstWasNext: boolean;
   session: Buffer | undefined;
 }
 
 interface Waiter extends Timed {
   readonly sink: UpstreamSink;
   readonly timeouts: UpstreamTimeouts;
+  readonly since: number;
 }
 
 export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines, counters: Counters): UpstreamPool {
@@ -74,7 +82,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
         sink.onUpstreamReady(kept);
         return;
       }
-      if (peers.total < settings.upstreamConnectionsMax) return open(upstream, peers, sink, timeouts);
+      if (peers.open.size < settings.upstreamConnectionsMax) return open(upstream, peers, sink, timeouts);
       // A fresh one is wanted and kept ones fill the bound: the oldest of them makes room.
       const oldest = peers.idle[0];
       if (oldest !== undefined) {
@@ -88,10 +96,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
       const peers = all.get(upstream.key);
       if (peers === undefined) return;
       const waiter = peers.waiting.get(sink);
-      if (waiter !== undefined) {
-        peers.waiting.delete(sink);
-        deadlines.delete(waiter);
-      }
+      if (waiter !== undefined) waitsNoMore(peers, waiter);
       peers.connecting.get(sink)?.close();
     },
     closeIdle() {
@@ -101,7 +106,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     },
     get connections() {
       let total = sessions.connections;
-      for (const peers of all.values()) total += peers.total;
+      for (const peers of all.values()) total += peers.open.size;
       return total;
     },
     [Symbol.dispose]() {
@@ -113,6 +118,9 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     const known = all.get(upstream.key);
     if (known !== undefined) return known;
     const peers: Peers = {
+      deadline: Number.NEGATIVE_INFINITY,
+      onDeadline: () => makeRoom(peers),
+      open: new Set(),
       idle: [],
       connecting: new Map(),
       waiting: new Map(),
@@ -121,7 +129,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
         idle: (connection, now) => onIdle(peers, connection, now),
         gone: (connection) => onGone(upstream, peers, connection),
       },
-      total: 0,
+      firstWasNext: true,
       session: undefined,
     };
     all.set(upstream.key, peers);
@@ -129,7 +137,6 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
   }
 
   function open(upstream: Upstream, peers: Peers, sink: UpstreamSink, timeouts: UpstreamTimeouts): void {
-    peers.total += 1;
     counters.upstreamConnection(false);
     const { host, port } = upstream;
     const connection = new UpstreamConnection(
@@ -141,6 +148,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
       deadlines,
       limits,
     );
+    peers.open.add(connection);
     peers.connecting.set(sink, connection);
   }
 
@@ -173,27 +181,58 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
   }
 
   function wait(peers: Peers, sink: UpstreamSink, timeouts: UpstreamTimeouts): void {
-    if (peers.waiting.size >= settings.upstreamConnectionsMax) return sink.onUpstreamFailed(failure.exhausted);
+    if (peers.waiting.size >= settings.upstreamConnectionsMax) {
+      // Those whose bodies are still to come do not keep out the others, however many they are.
+      const last = sink.requestAtHand
+        ? [...peers.waiting.values()].findLast((one) => !one.sink.requestAtHand)
+        : undefined;
+      if (last === undefined) return sink.onUpstreamFailed(failure.exhausted);
+      last.onDeadline();
+    }
+    const since = deadlines.now();
     const waiter: Waiter = {
       sink,
       timeouts,
-      deadline: deadlines.now() + timeouts.connectTimeoutMs,
+      since,
+      deadline: since + timeouts.connectTimeoutMs,
       onDeadline() {
-        peers.waiting.delete(sink);
-        deadlines.delete(waiter);
+        waitsNoMore(peers, waiter);
         sink.onUpstreamFailed(failure.exhausted);
       },
     };
     peers.waiting.set(sink, waiter);
     deadlines.add(waiter);
+    if (settings.clientRateMin > 0) deadlines.add(peers);
+  }
+
+  function waitsNoMore(peers: Peers, waiter: Waiter): void {
+    peers.waiting.delete(waiter.sink);
+    deadlines.delete(waiter);
+    if (peers.waiting.size === 0) deadlines.delete(peers);
   }
 
   function nextWaiter(peers: Peers): Waiter | undefined {
-    const waiter = peers.waiting.values().next().value;
-    if (waiter === undefined) return undefined;
-    peers.waiting.delete(waiter.sink);
-    deadlines.delete(waiter);
-    return waiter;
+    const first = peers.waiting.values().next().value;
+    if (first === undefined) return undefined;
+    peers.firstWasNext = !peers.firstWasNext;
+    const next = peers.firstWasNext ? first : (peers.waiting.values().find(({ sink }) => sink.requestAtHand) ?? first);
+    waitsNoMore(peers, next);
+    return next;
+  }
+
+  /** Has as many give way as have waited in vain: those whose clients keep their upstream waiting, the slowest first. */
+  function makeRoom(peers: Peers): void {
+    const now = deadlines.now();
+    let wanted = 0;
+    for (const { since } of peers.waiting.values()) if (now - since >= patienceMs) wanted += 1;
+    if (wanted === 0) return;
+    const slow: { readonly sink: UpstreamSink; readonly rate: number }[] = [];
+    for (const { sink } of peers.open) {
+      const rate = sink?.clientRate(now);
+      if (sink !== undefined && rate !== undefined && rate < Number.POSITIVE_INFINITY) slow.push({ sink, rate });
+    }
+    slow.sort((one, other) => one.rate - other.rate);
+    for (const { sink } of slow.slice(0, wanted)) sink.giveWay();
   }
 
   function onIdle(peers: Peers, connection: UpstreamConnection, now: number): void {
@@ -210,7 +249,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
   }
 
   function onGone(upstream: Upstream, peers: Peers, connection: UpstreamConnection): void {
-    peers.total -= 1;
+    peers.open.delete(connection);
     const at = peers.idle.indexOf(connection);
     if (at !== -1) peers.idle.splice(at, 1);
     if (peers.connecting.size > 0) {
@@ -218,7 +257,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     }
     const waiter = nextWaiter(peers);
     if (waiter !== undefined) open(upstream, peers, waiter.sink, waiter.timeouts);
-    else if (peers.total === 0 && (peers.session === undefined || all.size > upstreamsRememberedMax)) {
+    else if (peers.open.size === 0 && (peers.session === undefined || all.size > upstreamsRememberedMax)) {
       all.delete(upstream.key);
     }
   }

@@ -110,6 +110,9 @@ test('an upstream connection that still holds bytes of an answered request is no
     usesAtOnce: false,
     onUpstreamDrain: () => undefined,
     onUpstreamFailed: () => undefined,
+    requestAtHand: true,
+    clientRate: () => Number.POSITIVE_INFINITY,
+    giveWay: () => undefined,
   };
   const connection = new UpstreamConnection(
     (options) => {

@@ -4,7 +4,14 @@ import http2 from 'node:http2';
 import { suite, test } from 'node:test';
 import { connectFrames, errorCode, frame, getFields, postFields } from '../support/http2-frames.ts';
 import { until, untilStill } from '../support/until.ts';
-import { type Gateway, listen, type RawUpstream, startGateway, startRawUpstream } from './http1-gateway.ts';
+import {
+  type Gateway,
+  listen,
+  type RawClient,
+  type RawUpstream,
+  startGateway,
+  startRawUpstream,
+} from './http1-gateway.ts';
 
 const minute = 60_000;
 const settings = { clientRateMin: 100, clientBodyTimeoutMs: minute, clientSendTimeoutMs: minute };
@@ -12,6 +19,8 @@ const settings = { clientRateMin: 100, clientBodyTimeoutMs: minute, clientSendTi
 interface Slow extends AsyncDisposable {
   readonly gateway: Gateway;
   readonly upstream: RawUpstream;
+  /** Waits until so many requests have been routed: each has an upstream then, or waits for one. */
+  came(requests: number): Promise<unknown>;
   /** Lets time pass, and the gateway notice. */
   pass(ms: number): Promise<void>;
 }
@@ -20,11 +29,16 @@ async function start(options: Parameters<typeof startGateway>[0] = {}): Promise<
   const upstream = await startRawUpstream();
   let time = 0;
   let looks = 0;
+  let requests = 0;
   const gateway = await startGateway({
     upstreamPort: upstream.port,
     now: () => {
       looks += 1;
       return time;
+    },
+    match: (_method, _host, _path, route) => {
+      requests += 1;
+      return { route, prefix: '' };
     },
     ...options,
     settings: { ...settings, ...options.settings },
@@ -32,6 +46,7 @@ async function start(options: Parameters<typeof startGateway>[0] = {}): Promise<
   return {
     gateway,
     upstream,
+    came: (count) => until(`request ${count} has come`, () => requests >= count),
     async pass(ms) {
       time += ms;
       // A sweep looks at the clock once.
@@ -246,5 +261,203 @@ suite('a response', () => {
     assert.equal(cut.status, 200);
     assert.equal(cut.errorCode, 'HTTP_RESPONSE_TOO_SLOW');
     assert.ok(slow.gateway.counted.includes('limit:client_send_timeout'));
+  });
+});
+
+suite('bodies that drip at more than the rate on all connections of an upstream', () => {
+  const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+  const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 93000\r\n\r\n';
+  const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+  const limit = 'limit:upstream_connections_max';
+  const more = { settings: { upstreamConnectionsMax: 3 } };
+
+  test('let a good client in: the slowest of them gives way, answered with 408, and the others go on', async () => {
+    await using slow = await start(more);
+    using stack = new DisposableStack();
+    const clients = [];
+    for (const [index, bytes] of [900, 500, 700].entries()) {
+      const client = stack.use(await slow.gateway.connect());
+      client.send(post);
+      const connection = await slow.upstream.connection(index);
+      await connection.take('\r\n\r\n');
+      client.send(`${'x'.repeat(bytes)}!`);
+      await connection.take('!');
+      clients.push(client);
+    }
+    await slow.pass(2000);
+    using good = await slow.gateway.connect();
+    good.send(get);
+    await slow.came(4);
+    await slow.pass(199);
+    assert.ok(!slow.gateway.counted.includes(limit));
+    await slow.pass(1);
+    const { status, body } = await (clients[1] as RawClient).response();
+    assert.equal(status, 408);
+    assert.match(body, /"code":"HTTP_BODY_TOO_SLOW"/);
+    const connection = await slow.upstream.connection(3);
+    assert.match(await connection.take('\r\n\r\n'), /^GET /);
+    connection.send(ok);
+    assert.equal((await good.response()).status, 200);
+    await slow.pass(10_000);
+    assert.equal(slow.gateway.counted.filter((each) => each === limit).length, 1);
+    for (const client of [clients[0], clients[2]]) assert.equal(client?.received, '');
+  });
+
+  test('let it in again and again, also when they come back at once and wait for connections too', async () => {
+    await using slow = await start({ settings: { upstreamConnectionsMax: 2 } });
+    using stack = new DisposableStack();
+    let requests = 0;
+    const ask = async (text: string): Promise<RawClient> => {
+      const client = stack.use(await slow.gateway.connect());
+      client.send(text);
+      requests += 1;
+      await slow.came(requests);
+      return client;
+    };
+    for (let count = 0; count < 4; count += 1) await ask(post);
+    for (let count = 0; count < 5; count += 1) {
+      const good = await ask(get);
+      await slow.pass(1000);
+      const at = (): number => slow.upstream.connections.findIndex(({ received }) => received.startsWith('GET '));
+      await until('it has come to the upstream', () => at() >= 0);
+      const connection = await slow.upstream.connection(at());
+      await connection.take('\r\n\r\n');
+      connection.send(ok);
+      assert.equal((await good.response()).status, 200);
+      for (let back = 0; back < 2; back += 1) await ask(post);
+    }
+  });
+
+  test('do not fill the queue: a request that is all there takes the place of one that is not', async () => {
+    await using slow = await start({ settings: { upstreamConnectionsMax: 1 } });
+    using holder = await slow.gateway.connect();
+    holder.send(post);
+    await slow.came(1);
+    using waiter = await slow.gateway.connect();
+    waiter.send(post);
+    await slow.came(2);
+    using another = await slow.gateway.connect();
+    another.send(post);
+    assert.match((await another.response()).body, /"code":"UPSTREAM_EXHAUSTED"/);
+    using good = await slow.gateway.connect();
+    good.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody');
+    assert.match((await waiter.response()).body, /"code":"UPSTREAM_EXHAUSTED"/);
+    using late = await slow.gateway.connect();
+    late.send(get);
+    assert.match((await late.response()).body, /"code":"UPSTREAM_EXHAUSTED"/);
+    await slow.pass(1000);
+    const connection = await slow.upstream.connection(1);
+    await connection.take('\r\n\r\nbody');
+    connection.send(ok);
+    assert.equal((await good.response()).status, 200);
+  });
+
+  test('give way over HTTP/2 as well, and a small body that has come with its request has its turn before them', async () => {
+    await using slow = await start({ alpnProtocol: 'h2', ...more });
+    using attacker = await connectFrames(slow.gateway.port);
+    attacker.request(1, postFields(), false);
+    await slow.came(1);
+    await slow.pass(1000);
+    for (const stream of [3, 5, 7, 9]) attacker.request(stream, postFields(), false);
+    await slow.came(5);
+    using good = await connectFrames(slow.gateway.port);
+    good.request(1, postFields([['content-length', '4']]), false);
+    good.data(1, 'body', true);
+    await slow.came(6);
+    good.send(frame.ping, 0, 0, Buffer.alloc(8));
+    await until('all of it is there', () => good.of(0, frame.ping).length === 1);
+    await slow.pass(200);
+    assert.equal(await attacker.outcome(1), '408 HTTP_BODY_TOO_SLOW');
+    const connection = await slow.upstream.connection(3);
+    await connection.take('\r\n\r\nbody');
+    connection.send(ok);
+    assert.equal(await good.outcome(1), '200');
+    assert.equal(slow.gateway.counted.filter((each) => each === limit).length, 1);
+  });
+
+  test('are cut where the upstream has begun to answer', async () => {
+    await using slow = await start({ settings: { upstreamConnectionsMax: 1 } });
+    using holder = await slow.gateway.connect();
+    holder.send(post);
+    const first = await slow.upstream.connection(0);
+    await first.take('\r\n\r\n');
+    first.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');
+    await holder.take('hello');
+    await slow.pass(1000);
+    using good = await slow.gateway.connect();
+    good.send(get);
+    await slow.came(2);
+    await slow.pass(200);
+    await holder.rest();
+    await (await slow.upstream.connection(1)).take('\r\n\r\n');
+    const cut = await until('it is logged', () => slow.gateway.entries[0]);
+    assert.deepEqual([cut.status, cut.errorCode], [200, 'HTTP_BODY_TOO_SLOW']);
+  });
+
+  test('go on while nobody waits', async () => {
+    await using slow = await start({ settings: { upstreamConnectionsMax: 2 } });
+    using client = await slow.gateway.connect();
+    client.send(post);
+    const connection = await slow.upstream.connection(0);
+    await connection.take('\r\n\r\n');
+    using good = await slow.gateway.connect();
+    for (let count = 0; count < 31; count += 1) {
+      client.send(`${'x'.repeat(2999)}${count === 30 ? '.' : '!'}`);
+      await connection.take(count === 30 ? '.' : '!');
+      await slow.pass(20_000);
+      good.send(get);
+      const second = await slow.upstream.connection(1);
+      await second.take('\r\n\r\n');
+      second.send(ok);
+      assert.equal((await good.response()).status, 200);
+    }
+    connection.send(ok);
+    assert.equal((await client.response()).status, 200);
+    assert.ok(!slow.gateway.counted.includes(limit));
+  });
+
+  test('are not those that the upstream does not take, nor what a changed protocol sends', async () => {
+    await using slow = await start({ settings: { upstreamConnectionsMax: 2 } });
+    const size = 50_000_000;
+    using client = await slow.gateway.connect();
+    client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`);
+    const connection = await slow.upstream.connection(0);
+    await connection.take('\r\n\r\n');
+    connection.socket.pause();
+    client.send('x'.repeat(size));
+    await untilStill('the way is full', () => client.socket.writableLength);
+    using changed = await slow.gateway.connect();
+    changed.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    const second = await slow.upstream.connection(1);
+    await second.take('\r\n\r\n');
+    second.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    await changed.take('\r\n\r\n');
+    await slow.pass(10_000);
+    using good = await slow.gateway.connect();
+    good.send(get);
+    await slow.came(3);
+    await slow.pass(10_000);
+    connection.socket.resume();
+    await until('it is whole', () => connection.received.length === size);
+    assert.equal(slow.gateway.entries.length, 0);
+    connection.send(ok);
+    assert.equal((await client.response()).status, 200);
+    await connection.take('\r\n\r\n');
+    connection.send(ok);
+    assert.equal((await good.response()).status, 200);
+    assert.ok(!slow.gateway.counted.includes(limit));
+  });
+
+  test('go on where nobody set a rate', async () => {
+    await using slow = await start({ settings: { upstreamConnectionsMax: 1, clientRateMin: 0 } });
+    using client = await slow.gateway.connect();
+    client.send(post);
+    await slow.came(1);
+    await slow.pass(10_000);
+    using good = await slow.gateway.connect();
+    good.send(get);
+    await slow.came(2);
+    await slow.pass(10_000);
+    assert.equal(slow.gateway.entries.length, 0);
   });
 });

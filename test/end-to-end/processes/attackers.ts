@@ -65,11 +65,11 @@ const kinds = {
     drip: () => 'X',
   },
   'bodies that drip': {
-    first: ({ host }) => `POST / HTTP/1.1\r\nHost: slow.${host}\r\nContent-Length: 1000000\r\n\r\n`,
+    first: ({ host }) => `POST / HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 1000000\r\n\r\n`,
     drip: () => 'x',
   },
   'responses read a byte at a time': {
-    first: ({ host }) => `GET /large HTTP/1.1\r\nHost: slow.${host}\r\n\r\n`,
+    first: ({ host }) => `GET /large HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
     reads: 1,
   },
   'HTTP/2 streams that are not read': {
@@ -81,7 +81,7 @@ const kinds = {
             frame.headers,
             flag.endHeaders | flag.endStream,
             stream,
-            fieldBlock(getFields([], '/large', `slow.${host}`)),
+            fieldBlock(getFields([], '/large', host)),
           ),
         ),
       ]),
@@ -96,7 +96,7 @@ const kinds = {
             frame.headers,
             flag.endHeaders,
             stream,
-            fieldBlock([...postFields().slice(0, 3), [':authority', `slow.${host}`]]),
+            fieldBlock([...postFields().slice(0, 3), [':authority', host]]),
           ),
         ),
       ]),
