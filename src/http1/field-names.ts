@@ -2,7 +2,7 @@
 // What is done with each is decided where it is done.
 import { foldedToken } from './octets.ts';
 
-/** `other` is a name without a number here; `lookalike` is one that only an underscore keeps apart from a known name. */
+/** `other` is a name without a number here; `lookalike` is one that only an underscore, a dot or the like keeps apart from a known name. */
 export const field = {
   other: 0,
   lookalike: 1,
@@ -59,6 +59,7 @@ const fieldNames: readonly string[] = Object.entries(field)
   .sort(([, a], [, b]) => a - b)
   .map(([key, id]) => (id <= field.lookalike ? '' : key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)));
 
+const hyphen = 0x2d;
 const slots = 4096;
 /** The number in each slot of the hash: no two names share one, which the loop below makes sure of. */
 const slotIds = new Uint8Array(slots);
@@ -88,8 +89,9 @@ export function identify(hash: number, bytes: Uint8Array, start: number, end: nu
   let found = id;
   for (let index = 0; index < length; index += 1) {
     const octet = bytes[start + index] as number;
-    if (foldedToken[octet] !== nameOctets[nameStart + index]) return field.other;
-    if (octet === 0x5f) found = field.lookalike;
+    const folded = foldedToken[octet];
+    if (folded !== nameOctets[nameStart + index]) return field.other;
+    if (folded === hyphen && octet !== hyphen) found = field.lookalike;
   }
   return found;
 }

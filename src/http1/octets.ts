@@ -1,13 +1,14 @@
 // Which octets may stand where in an HTTP/1.x message, as tables of 256 entries. One lookup validates one octet.
 
 /**
- * Token characters (RFC 9110 section 5.6.2) in lower case, with `_` as `-`; 0 for every other octet. Names that differ
- * only in `_` and `-` fall together, because many servers behind a gateway cannot tell them apart.
+ * Token characters (RFC 9110 section 5.6.2) in lower case, those that are no letters and digits as `-`; 0 for every other
+ * octet. Names that differ only there fall together, because many servers behind a gateway cannot tell them apart: CGI
+ * makes `_` of `-`, PHP of `.`, some of all of them.
  */
 export const foldedToken: Uint8Array = table((octet) => {
   if (octet >= 0x41 && octet <= 0x5a) return octet + 0x20;
-  if (octet === 0x5f) return 0x2d;
-  return isTokenOctet(octet) ? octet : 0;
+  if (!isTokenOctet(octet)) return 0;
+  return /[a-z0-9]/.test(String.fromCharCode(octet)) ? octet : 0x2d;
 });
 
 /** 1 for what a field value may hold (RFC 9110 section 5.5): visible characters, obs-text, space and tab. */

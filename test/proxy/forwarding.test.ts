@@ -27,6 +27,7 @@ const get = (lines = '', target = '/'): string => `GET ${target} HTTP/1.1\r\nHos
 const forgedCertificate = [
   ...['Client-Cert', 'Client-Cert-Chain', 'X-Client-Cert-DN', 'X-Client-Cert-Fingerprint', 'X-Client-Cert-Serial'],
   ...['X-Client-Cert-SAN', 'X_Client_Cert_DN', 'x-client_cert-serial', 'CLIENT_CERT', 'client-CERT'],
+  ...['X.Client.Cert.DN', 'Client|Cert', "x-client'cert~serial"],
 ]
   .map((name) => `${name}: evil\r\n`)
   .concat('Connection: X-Client-Cert-DN\r\nX-Client-Certificate: stays\r\n')
