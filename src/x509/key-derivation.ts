@@ -8,7 +8,8 @@ export const keyDerivationMaxRounds = 2_000_000;
 export const scryptMaxWork = 4_194_304;
 
 export type KeyDerivation =
-  | { readonly kind: 'acceptable' }
+  /** `work` is the part of what may be done. */
+  | { readonly kind: 'acceptable'; readonly work: number }
   | { readonly kind: 'too-costly'; readonly message: string }
   /** DES, RC2, RC4 and their like, which OpenSSL 3 no longer reads. */
   | { readonly kind: 'unsupported' };
@@ -34,7 +35,7 @@ function judgeFunction([name, parameters]: readonly Element[]): KeyDerivation {
     case scrypt: {
       const work = values.slice(1, 4).reduce((product, value) => product * (integerOf(value) ?? Number.NaN), 1);
       return work <= scryptMaxWork
-        ? { kind: 'acceptable' }
+        ? { kind: 'acceptable', work: work / scryptMaxWork }
         : { kind: 'too-costly', message: `its scrypt cost is over ${scryptMaxWork}` };
     }
     default:
@@ -45,6 +46,6 @@ function judgeFunction([name, parameters]: readonly Element[]): KeyDerivation {
 function judgeRounds(rounds: Element | undefined): KeyDerivation {
   const count = integerOf(rounds) ?? Number.POSITIVE_INFINITY;
   return count <= keyDerivationMaxRounds
-    ? { kind: 'acceptable' }
+    ? { kind: 'acceptable', work: count / keyDerivationMaxRounds }
     : { kind: 'too-costly', message: `its passphrase takes more than ${keyDerivationMaxRounds} rounds to try` };
 }

@@ -36,6 +36,13 @@ export function readPrivateKey(blob: KeyBlob, passphrase: string | undefined, fi
   }
 }
 
+/** The part of what may be done for one input that it takes to try a passphrase on a key. */
+export function workOf(blob: KeyBlob, passphrase: string | undefined): number {
+  if (blob.kind !== 'encrypted-pkcs8' || passphrase === undefined || passphrase === '') return 0;
+  const derivation = judgeKeyDerivation(blob.der);
+  return derivation.kind === 'acceptable' ? derivation.work * spellingsOf(passphrase).size : 0;
+}
+
 type Opened =
   | { readonly kind: 'opened'; readonly key: KeyObject }
   | { readonly kind: 'refused'; readonly problem: Finding };
@@ -86,16 +93,19 @@ function openEncrypted(blob: KeyBlob, passphrase: string): Opened {
     blob.kind === 'encrypted-legacy'
       ? { key: encodePem(blob.block.label, blob.block.bytes, blob.block.headers), format: 'pem' }
       : { key: Buffer.from(blob.der), format: 'der', type: 'pkcs8' };
-  // One that was read from a file comes with the file's last line break, which OpenSSL's own tools leave out.
-  const spellings = new Set(tooLong ? [] : [passphrase, passphrase.replace(/\r?\n$/, '')]);
   let key: KeyObject | undefined;
-  for (const spelling of spellings) key ??= tryOpen({ ...input, passphrase: spelling });
+  for (const spelling of tooLong ? [] : spellingsOf(passphrase)) key ??= tryOpen({ ...input, passphrase: spelling });
   if (key !== undefined) return { kind: 'opened', key };
   // A wrong passphrase and damaged cipher text look alike.
   const message = tooLong
     ? `The passphrase is longer than ${passphraseMaxBytes} bytes.`
     : `The passphrase does not open the private key${at(blob.where)}, or the key is damaged.`;
   return refused('KEY_PASSPHRASE_WRONG', 'passphrase', message, 'Try it with: openssl pkey -in key.pem -noout.');
+}
+
+/** One that was read from a file comes with the file's last line break, which OpenSSL's own tools leave out. */
+function spellingsOf(passphrase: string): ReadonlySet<string> {
+  return new Set([passphrase, passphrase.replace(/\r?\n$/, '')]);
 }
 
 /** The name of the key's kind beside what was expected of it. */

@@ -5,7 +5,8 @@ import { at, type MaterialField } from './describe-misfit.ts';
 import { finding, type Finding } from './findings.ts';
 import { noMaterial, readMaterial, type CertificateBlob, type KeyBlob, type Material } from './material.ts';
 import { openContainers } from './open-containers.ts';
-import { readPrivateKey, type PrivateKeyResult } from './private-key.ts';
+import { keyDerivationMaxRounds } from './key-derivation.ts';
+import { readPrivateKey, type PrivateKeyResult, workOf } from './private-key.ts';
 
 /** Private keys of one input that are tried. */
 export const keyMaxCount = 4;
@@ -113,6 +114,7 @@ function readKeys(cert: Material, key: Material | undefined, passphrase: string 
   const blobs = (key ?? cert).keys;
   const problems = [...(key?.problems ?? [])];
   if (blobs.length > keyMaxCount) problems.push(tooManyKeys(blobs, field));
+  else if (blobs.reduce((sum, blob) => sum + workOf(blob, passphrase), 0) > 1) problems.push(tooCostly(field));
   // Whether a file that did not open holds a key is not known.
   const mayComeYet = (key ?? cert).containers.length > 0;
   if (blobs.length === 0 && problems.length === 0 && !mayComeYet) problems.push(...noKey(key));
@@ -123,6 +125,14 @@ function readKeys(cert: Material, key: Material | undefined, passphrase: string 
 function tooManyKeys(blobs: readonly KeyBlob[], field: MaterialField): Finding {
   const message = `There are ${blobs.length} private keys; at most ${keyMaxCount} are tried.`;
   return finding('KEY_UNREADABLE', field, message, 'Send the one that belongs to the certificate.');
+}
+
+/** Each may be, and all of them together not: they are tried in the process that answers everybody. */
+function tooCostly(field: MaterialField): Finding {
+  const message = `To try the passphrase takes more than ${keyDerivationMaxRounds} rounds, or their like in scrypt, in all.`;
+  const hint =
+    'Send one key, and its passphrase without a line break; or take the passphrase off: openssl pkey -in key.pem.';
+  return finding('KEY_UNSUPPORTED', field, message, hint);
 }
 
 function noKey(key: Material | undefined): readonly Finding[] {

@@ -213,6 +213,16 @@ const refusals: Readonly<Record<string, Refusal>> = {
     codes: ['KEY_UNSUPPORTED'],
     says: /more than 2000000 rounds/,
   },
+  'keys that together cost seconds to decrypt': {
+    input: { key: Buffer.concat([costly(1_500_000), costly(1_500_000)]), passphrase: 'right' },
+    codes: ['KEY_UNSUPPORTED'],
+    says: /more than 2000000 rounds.* in all/,
+  },
+  'a key that costs seconds to decrypt with each spelling of a passphrase': {
+    input: { key: costly(1_500_000), passphrase: 'right\n' },
+    codes: ['KEY_UNSUPPORTED'],
+    says: /more than 2000000 rounds.* in all/,
+  },
   'RSA under the floor': {
     input: makeSelfSigned({ names: ['a.test'], keyType: 'rsa', bits: 1024 }),
     codes: ['KEY_TOO_WEAK'],
