@@ -184,6 +184,10 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
 
   const signal = await signals.stopRequested;
   log.info({ signal, drain_delay_ms: drainDelayMs }, 'stopping: what is in flight finishes');
+  signals.onReload(() => {
+    log.info({}, 'stopping: the configuration is not read again');
+    return Promise.resolve();
+  });
   directory.leave();
   const over = timeLimit(Math.min(drainTimeoutMs, adminCloseTimeoutMs));
   // What hangs on a lock that others hold, say, is cut: stores survive that.

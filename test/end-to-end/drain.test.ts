@@ -209,6 +209,15 @@ describe('SIGTERM', () => {
   });
 });
 
+test('a reload of a gateway that stops says so, and faults nothing', async () => {
+  await using gateway = await startGateway({ workers: 1, settings: { drain_delay: '60s' } });
+  gateway.kill('SIGTERM');
+  await until('it has let go of the store', () => !existsSync(path.join(gateway.prefix, 'portunus.pid')));
+  gateway.kill('SIGHUP');
+  await until('it says so', () => gateway.output().includes('the configuration is not read again'));
+  assert.doesNotMatch(gateway.output(), /"level":"error"/);
+});
+
 describe('a successor on the same data directory and ports', () => {
   for (const count of [1, 2]) {
     test(`takes over from ${count} ${count === 1 ? 'worker' : 'workers'} with no connection refused and no request lost, while the old gateway finishes`, async (t) => {
