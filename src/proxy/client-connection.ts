@@ -459,7 +459,8 @@ export class ClientConnection implements Downstream, Holder {
     const now = deadlines.now();
     const taken = bytesTaken(this.#socket);
     const moved = this.#pace.moved(taken) > 0;
-    if (moved && this.#pace.keeps(now, taken, settings.clientRateMin)) {
+    const rate = this.#switched ? 0 : settings.clientRateMin;
+    if (moved && this.#pace.keeps(now, taken, rate)) {
       this.#waitForReading(now);
       return true;
     }

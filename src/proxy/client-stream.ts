@@ -342,7 +342,8 @@ export class ClientStream implements Downstream, Holder {
     const { settings, deadlines, counters } = this.#services;
     const { bytesTaken, streams } = this.#owner;
     const moved = this.#pace.moved(bytesTaken) > 0;
-    if (moved && this.#pace.keeps(deadlines.now(), bytesTaken, settings.clientRateMin * streams)) {
+    const rate = this.#switched ? 0 : settings.clientRateMin * streams;
+    if (moved && this.#pace.keeps(deadlines.now(), bytesTaken, rate)) {
       this.#waitForReading();
       return true;
     }

@@ -245,6 +245,33 @@ suite('a response', () => {
     assert.equal(slow.gateway.counted.filter((each) => each === 'limit:client_rate_min').length, 2);
   });
 
+  test('may be read however slowly behind a change of protocol, and is reset when nothing of it is', async () => {
+    await using slow = await start({ alpnProtocol: 'h2', route: { readTimeoutMs: 60 * minute } });
+    using client = await connectFrames(slow.gateway.port, [[4, 0]]);
+    const fields = getFields([['sec-websocket-version', '13']]).slice(1);
+    client.request(1, [[':method', 'CONNECT'], [':protocol', 'websocket'], ...fields], false);
+    const connection = await slow.upstream.connection(0);
+    await connection.take('\r\n\r\n');
+    connection.send(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n',
+    );
+    await client.status(1);
+    connection.send('x'.repeat(1_000_000));
+    await untilStill('what the gateway has taken', () => connection.socket.bytesWritten);
+    for (let count = 1; count <= 5; count += 1) {
+      client.widen(1, 10);
+      await until('it is read', () => client.dataOf(1).length === count * 10);
+      await slow.pass(minute + 1);
+    }
+    assert.equal(client.of(1, frame.rstStream).length, 0);
+    await slow.pass(minute + 1);
+    assert.equal(await client.resetOf(1), errorCode.cancel);
+    assert.deepEqual(
+      slow.gateway.counted.filter((each) => each.startsWith('limit:')),
+      ['limit:client_send_timeout'],
+    );
+  });
+
   test('over HTTP/1.1 of which nothing is read is cut, and the log says why', async () => {
     await using slow = await start();
     using client = await slow.gateway.connect();
