@@ -2,6 +2,7 @@
 // client, dates, and what they have revoked. The rule may be of another name than the connection began with.
 import type { Authority, ClientCertificateRule, PolicyCatalog } from '../catalog/contract.ts';
 import { createLru } from '../lib/lru.ts';
+import { hasSigned, type Certificate } from '../x509/certificate.ts';
 import { parseRevocationList, type RevocationList } from '../x509/revocation-list.ts';
 import type { CertificateFault, ClientProof, PathLink, ProvenClient } from './client-proof.ts';
 import { derOf, parseAuthority } from './policies.ts';
@@ -26,8 +27,8 @@ const listsMax = 64;
 /** Of an authority that has a list. */
 interface Revocations {
   readonly version: string;
-  /** SHA-256 of the authority's key. */
-  readonly keySha256: string | undefined;
+  /** The authority; undefined: it cannot be read. */
+  readonly by: Certificate | undefined;
   /** `unusable`: it has one that cannot be believed. */
   readonly list: RevocationList | 'unusable';
 }
@@ -47,12 +48,11 @@ export function createClientJudge(catalog: JudgesCatalog): ClientJudge {
       if (proof?.kind === 'invalid') return { kind: 'faulty', fault: proof.fault };
       return { kind: rule.mode === 'optional' ? 'anonymous' : 'not-sent' };
     }
-    const revocations = authorities.map(revocationsOf).filter((each) => each !== undefined);
     let fault: CertificateFault = 'unknown-authority';
-    for (const { fingerprint } of authorities) {
-      const path = proof.client.paths.get(fingerprint);
+    for (const authority of authorities) {
+      const path = proof.client.paths.get(authority.fingerprint);
       const found: CertificateFault | undefined =
-        path === undefined ? fault : faultOf(path, rule.depth, [...revocations, ...revocationsOn(path)], now);
+        path === undefined ? fault : faultOf(path, rule.depth, revocationsOn(path, authority), now);
       if (found === undefined) return { kind: 'proven', client: proof.client };
       fault = found;
     }
@@ -60,16 +60,27 @@ export function createClientJudge(catalog: JudgesCatalog): ClientJudge {
   }
 
   /**
-   * Whoever is stored with a list has it obeyed wherever it stands, whether or not the rule names it, and under each of its
-   * certificates: a list is of a name and a key.
+   * What is revoked by those who issued each certificate of the path. Whoever is stored with a list has it obeyed wherever
+   * it stands, above the rule's authority too, whether or not the rule names it, and under each of its certificates: a list is of a
+   * name and a key.
    */
-  function revocationsOn(path: readonly PathLink[]): readonly Revocations[] {
-    return path.slice(1).flatMap(({ subject, keySha256 }) =>
-      catalog
-        .findAuthoritiesBySubject(subject)
-        .flatMap((authority) => revocationsOf(authority) ?? [])
-        .filter((each) => each.keySha256 === keySha256),
-    );
+  function revocationsOn(path: readonly PathLink[], last: Authority): readonly (readonly Revocations[])[] {
+    return path.map((_, index) => {
+      const issuer = path[index + 1];
+      if (issuer === undefined) return revocationsAbove(last);
+      return listsOf(issuer.subject).filter(({ by }) => by?.publicKey?.sha256 === issuer.keySha256);
+    });
+  }
+
+  /** Who issued the last certificate of a path is not on it: whoever has signed it. */
+  function revocationsAbove(authority: Authority): readonly Revocations[] {
+    const certificate = parseAuthority(authority)?.certificate;
+    if (certificate === undefined || certificate.signsItself) return [];
+    return listsOf(certificate.issuer).filter(({ by }) => by === undefined || hasSigned(by, certificate));
+  }
+
+  function listsOf(subject: string): readonly Revocations[] {
+    return catalog.findAuthoritiesBySubject(subject).flatMap((authority) => revocationsOf(authority) ?? []);
   }
 
   function revocationsOf(authority: Authority): Revocations | undefined {
@@ -84,16 +95,18 @@ export function createClientJudge(catalog: JudgesCatalog): ClientJudge {
 }
 
 function readRevocations(authority: Authority, crl: string): Revocations {
-  const key = parseAuthority(authority)?.certificate.publicKey;
+  const by = parseAuthority(authority)?.certificate;
+  const key = by?.publicKey?.key;
   const read = parseRevocationList(derOf(crl));
-  const isGood = read.kind === 'list' && key !== undefined && read.list.isSignedBy(key.key);
-  return { version: authority.version, keySha256: key?.sha256, list: isGood ? read.list : 'unusable' };
+  const isGood = read.kind === 'list' && key !== undefined && read.list.isSignedBy(key);
+  return { version: authority.version, by, list: isGood ? read.list : 'unusable' };
 }
 
 function faultOf(
   path: readonly PathLink[],
   depth: number,
-  revocations: readonly Revocations[],
+  /** By link. */
+  revocations: readonly (readonly Revocations[])[],
   now: number,
 ): CertificateFault | undefined {
   if (path.length - 2 > depth) return 'too-deep';
@@ -101,19 +114,12 @@ function faultOf(
     if (now < link.notBefore) return 'not-yet-valid';
     if (now > link.notAfter) return 'expired';
     if (link.signsItself) continue;
-    for (const each of revocations) {
-      if (!isIssuer(each, link, path[index + 1])) continue;
-      const fault = listFault(each.list, link, now);
+    for (const { list } of revocations[index] ?? []) {
+      const fault = listFault(list, link, now);
       if (fault !== undefined) return fault;
     }
   }
   return undefined;
-}
-
-/** Who issued the last certificate of a path is not on it; then the name has to do. @param issuer who is above it */
-function isIssuer({ keySha256, list }: Revocations, { issuerKey }: PathLink, issuer: PathLink | undefined): boolean {
-  if (issuer !== undefined) return issuer.keySha256 === keySha256;
-  return list === 'unusable' || list.issuerKey === issuerKey;
 }
 
 /** A list that is late may lack what matters. */

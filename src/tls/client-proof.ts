@@ -37,9 +37,8 @@ export interface PathLink {
   readonly subject: string;
   readonly notBefore: number;
   readonly notAfter: number;
-  /** `serialKey` and `nameKey`, as revocation lists are asked. */
+  /** `serialKey`, as revocation lists are asked. */
   readonly serial: string;
-  readonly issuerKey: string;
   /** SHA-256 of its key. */
   readonly keySha256: string | undefined;
   readonly signsItself: boolean;
@@ -97,9 +96,9 @@ function prove(
 }
 
 function toLink(certificate: Certificate): PathLink {
-  const { x509, subject, notBefore, notAfter, issuerKey, publicKey, signsItself } = certificate;
+  const { x509, subject, notBefore, notAfter, publicKey, signsItself } = certificate;
   const serial = serialKey(outlineOf(x509.raw).serial);
-  return { subject, notBefore, notAfter, serial, issuerKey, keySha256: publicKey?.sha256, signsItself };
+  return { subject, notBefore, notAfter, serial, keySha256: publicKey?.sha256, signsItself };
 }
 
 /** RFC 9440 for the last one; the others are what they are called elsewhere. */

@@ -192,6 +192,21 @@ suite('revocation', () => {
     assert.equal((await again.get(host)).json.hint, 'revoked');
   });
 
+  test('a revoked intermediate is no authority: its root is asked where it is stored, another root of that name is not', async () => {
+    await using plane = await protectedHost();
+    await plane.authority('intermediate', intermediate);
+    await plane.policy(host, { clientCertificate: required(['intermediate']) });
+    const late = { nextUpdate: Date.now() - 1000 };
+    const namesake = makeAuthority({ commonName: nameOf(root) });
+    await plane.authority('namesake', namesake, namesake.revoke([intermediate.certificate], late));
+    using below = await connectTls(plane.tlsPort, { sni: host, certificate: intermediate.issue(client()) });
+    assert.equal((await below.get(host)).status, 200);
+    await plane.authority('root', root, root.revoke([]));
+    assert.equal((await below.get(host)).status, 200);
+    await plane.authority('root', root, root.revoke([intermediate.certificate]));
+    assert.equal((await below.get(host)).json.hint, 'revoked');
+  });
+
   for (const [names, ids] of [
     ['both', ['intermediate', 'root']],
     ['the root alone', ['root']],
