@@ -180,7 +180,8 @@ const table = {
   HTTP_RESPONSE_TOO_SLOW: {
     blame: 'client',
     retry: true,
-    summary: 'The client read its response more slowly than client_rate_min, or not at all for client_send_timeout.',
+    summary:
+      'The client read its response more slowly than client_rate_min or than others while its upstream had no connection left, or not at all for client_send_timeout.',
   },
   HTTP_CLIENTS_HOLD_TOO_MUCH: {
     status: 503,

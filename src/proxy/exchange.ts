@@ -40,7 +40,7 @@ export interface ExchangeServices {
 /** Responses of 1xx that an upstream may give one request. */
 const interimResponsesMax = 100;
 
-/** How long a client has to have kept its upstream waiting for the body before it has to give way to another request. */
+/** How long a client has to have kept its upstream waiting before it has to give way to another request. */
 const slowAfterMs = 1000;
 
 /** RFC 9110 section 9.2.2: these may be sent again when it is unknown whether the upstream has acted. */
@@ -125,9 +125,14 @@ export class Exchange implements UpstreamSink, AccessEntry {
     return this.#upstream !== undefined && !this.#bodyBlocked && !this.#over;
   }
   #bodyBlocked = false;
-  #blockedAt = 0;
-  /** When the upstream was there to take the body, and as much later as it has not taken it since. */
-  #bodySince = 0;
+  /** The client cannot take more of the response. */
+  #responseBlocked = false;
+  /** Since when the upstream waits for the client to send of the body or to take of the response; Infinity: it does not. */
+  #waitsSince = Number.POSITIVE_INFINITY;
+  /** It did before for so long, of the message that it waits in now. */
+  #waitedMs = 0;
+  /** Bytes of both bodies before that. */
+  #bytesBefore = 0;
 
   /** May bytes of the request's body not have left for the upstream yet? */
   get holdsRequest(): boolean {
@@ -255,6 +260,8 @@ export class Exchange implements UpstreamSink, AccessEntry {
     this.#requestWhole = true;
     // Also of a chunked body without data: its last chunk is not at hand for a second time.
     this.#bodyBegun = true;
+    if (!this.#responseBlocked) this.#waitsSince = Number.POSITIVE_INFINITY;
+    this.#waitedMs = 0;
     const upstream = this.#upstream;
     if (upstream === undefined) return;
     if (this.#switched) {
@@ -271,19 +278,32 @@ export class Exchange implements UpstreamSink, AccessEntry {
     const upstream = this.#upstream;
     if (upstream === undefined) return;
     if (this.#switched) upstream.touch();
-    this.#blockBody(!upstream.flush() && !this.#requestWhole);
-  }
-
-  #blockBody(blocked: boolean): void {
+    const blocked = !upstream.flush() && !this.#requestWhole;
     if (blocked === this.#bodyBlocked) return;
     this.#bodyBlocked = blocked;
-    const now = this.#services.deadlines.now();
-    if (blocked) this.#blockedAt = now;
-    else this.#bodySince += now - this.#blockedAt;
+    this.#noteWait(this.#services.deadlines.now());
   }
 
   onDownstreamDrain(): void {
+    if (this.#responseBlocked) {
+      this.#responseBlocked = false;
+      this.#noteWait(this.#services.deadlines.now());
+    }
     this.#upstream?.resume();
+  }
+
+  /** Does the upstream begin to wait for the client, or no longer do so? */
+  #noteWait(now: number): void {
+    const waits = this.#responseBlocked || !(this.#requestWhole || this.#bodyBlocked);
+    const waited = this.#waitsSince < Number.POSITIVE_INFINITY;
+    if (waits === waited) return;
+    if (waited) {
+      this.#waitedMs += now - this.#waitsSince;
+      this.#waitsSince = Number.POSITIVE_INFINITY;
+      return;
+    }
+    if (this.#waitedMs === 0) this.#bytesBefore = this.requestBodyBytes + this.responseBodyBytes;
+    this.#waitsSince = now;
   }
 
   onUpstreamReady(upstream: UpstreamTransport): void {
@@ -293,7 +313,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     if (this.#waited) this.#sentAt = this.#services.deadlines.now();
     upstream.begin(this.#request.method, this.#upstreamHead, this.#requestWhole, this.#sentAt);
     if (this.#requestWhole) return;
-    this.#bodySince = this.#sentAt;
+    this.#waitsSince = this.#sentAt;
     if (this.#request.expectContinue && !this.#bodyBegun) this.#downstream.sendContinue();
     this.#downstream.resumeBody();
   }
@@ -339,12 +359,17 @@ export class Exchange implements UpstreamSink, AccessEntry {
   }
 
   onResponsePause(): void {
-    if (!this.#over && !this.#downstream.flush()) this.#upstream?.pause();
+    if (this.#over || this.#downstream.flush()) return;
+    this.#upstream?.pause();
+    if (this.#responseBlocked) return;
+    this.#responseBlocked = true;
+    this.#noteWait(this.#services.deadlines.now());
   }
 
   onUpstreamDrain(): void {
     if (!this.#bodyBlocked) return;
-    this.#blockBody(false);
+    this.#bodyBlocked = false;
+    this.#noteWait(this.#services.deadlines.now());
     this.#downstream.resumeBody();
   }
 
@@ -372,14 +397,16 @@ export class Exchange implements UpstreamSink, AccessEntry {
   }
 
   clientRate(now: number): number {
-    const waits = this.#upstream !== undefined && !this.#requestWhole && !this.#bodyBlocked && !this.#switched;
-    const waitedMs = waits ? now - this.#bodySince : 0;
-    return waitedMs < slowAfterMs ? Number.POSITIVE_INFINITY : (this.requestBodyBytes * 1000) / waitedMs;
+    // What a changed protocol says may be little. Without an upstream nobody waits.
+    if (this.#switched || this.#upstream === undefined) return Number.POSITIVE_INFINITY;
+    const waitedMs = this.#waitedMs + now - this.#waitsSince;
+    if (!(waitedMs >= slowAfterMs)) return Number.POSITIVE_INFINITY;
+    return ((this.requestBodyBytes + this.responseBodyBytes - this.#bytesBefore) * 1000) / waitedMs;
   }
 
   giveWay(): void {
     this.#services.reached('upstream_connections_max', this.remoteAddress);
-    this.refuse('HTTP_BODY_TOO_SLOW');
+    this.refuse(this.#responseBlocked ? 'HTTP_RESPONSE_TOO_SLOW' : 'HTTP_BODY_TOO_SLOW');
   }
 
   /** Did a kept connection turn out to be closed, before the upstream can have acted in a way that repeating changes? */

@@ -57,7 +57,7 @@ export interface UpstreamSink {
   onUpstreamFailed(failure: Failure): void;
   /** Has all of its request come, so that its client keeps no connection waiting? */
   readonly requestAtHand: boolean;
-  /** Bytes a second that its client has sent while it was waited for; Infinity: it is not, or has not been for long. */
+  /** Bytes a second that its client has sent or read while it was waited for; Infinity: it is not, or has not been for long. */
   clientRate(now: number): number;
   /** Ends for the sake of another one that waits for its connection. */
   giveWay(): void;

@@ -1,6 +1,6 @@
 // Connections to upstreams, kept alive between requests: for each upstream the most recently used first, up to a bound. At
 // the bound a request waits for one to come free, as long as it would wait for a connection to open. Bodies stream, so a
-// client that lets one drip holds a connection: while others wait, the slowest of these give way.
+// client that sends or reads one slowly holds a connection: while others wait, the slowest of these give way.
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
 import type { Upstream } from '../catalog/contract.ts';

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import { suite, test } from 'node:test';
+import { bytesTaken } from '../../src/proxy/stream-binding.ts';
 import { connectFrames, errorCode, frame, getFields, postFields } from '../support/http2-frames.ts';
 import { until, untilStill } from '../support/until.ts';
 import {
@@ -419,6 +420,56 @@ suite('bodies that drip at more than the rate on all connections of an upstream'
     await (await slow.upstream.connection(1)).take('\r\n\r\n');
     const cut = await until('it is logged', () => slow.gateway.entries[0]);
     assert.deepEqual([cut.status, cut.errorCode], [200, 'HTTP_BODY_TOO_SLOW']);
+  });
+
+  /** Those on the first three connections are not read. */
+  const letsIn = async (slow: Slow, ask: () => Promise<() => Promise<unknown>>): Promise<void> => {
+    for (const index of [0, 1, 2]) {
+      const connection = await slow.upstream.connection(index);
+      await connection.take('\r\n\r\n');
+      connection.send(`HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n${'x'.repeat(20_000_000)}`);
+    }
+    await untilStill('what the gateway has taken', () =>
+      slow.upstream.connections.reduce((sum, { socket }) => sum + bytesTaken(socket), 0),
+    );
+    await slow.pass(1000);
+    const answered = await ask();
+    await slow.came(4);
+    await slow.pass(200);
+    const connection = await slow.upstream.connection(3);
+    await connection.take('\r\n\r\n');
+    connection.send(ok);
+    await answered();
+    const [cut] = slow.gateway.entries;
+    assert.deepEqual([cut?.status, cut?.errorCode], [200, 'HTTP_RESPONSE_TOO_SLOW']);
+    assert.equal(slow.gateway.counted.filter((each) => each === limit).length, 1);
+  };
+
+  test('are not alone: a response over HTTP/1.1 that is not read gives way too', async () => {
+    await using slow = await start(more);
+    using stack = new DisposableStack();
+    for (let count = 0; count < 3; count += 1) {
+      const reader = stack.use(await slow.gateway.connect());
+      reader.socket.pause();
+      reader.send(get);
+    }
+    await letsIn(slow, async () => {
+      const good = stack.use(await slow.gateway.connect());
+      good.send(get);
+      return async () => assert.equal((await good.response()).status, 200);
+    });
+  });
+
+  test('nor is one over HTTP/2', async () => {
+    await using slow = await start({ alpnProtocol: 'h2', ...more });
+    using reader = await connectFrames(slow.gateway.port, [[4, 0]]);
+    for (const stream of [1, 3, 5]) reader.request(stream, getFields());
+    using good = await connectFrames(slow.gateway.port);
+    await letsIn(slow, async () => {
+      good.request(1, getFields());
+      return async () => assert.equal(await good.outcome(1), '200');
+    });
+    assert.equal(reader.of(0, frame.goaway).length, 0);
   });
 
   test('go on while nobody waits', async () => {
