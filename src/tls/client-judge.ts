@@ -114,12 +114,21 @@ function faultOf(
     if (now < link.notBefore) return 'not-yet-valid';
     if (now > link.notAfter) return 'expired';
     if (link.signsItself) continue;
-    for (const { list } of revocations[index] ?? []) {
-      const fault = listFault(list, link, now);
-      if (fault !== undefined) return fault;
-    }
+    const list = newest(revocations[index] ?? []);
+    const fault = list === undefined ? undefined : listFault(list, link, now);
+    if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+/** Under a renewed certificate an authority goes on with its lists: the last one holds. */
+function newest(revocations: readonly Revocations[]): Revocations['list'] | undefined {
+  let found: RevocationList | undefined;
+  for (const { list } of revocations) {
+    if (list === 'unusable') return list;
+    if (found === undefined || list.thisUpdate > found.thisUpdate) found = list;
+  }
+  return found;
 }
 
 /** A list that is late may lack what matters. */

@@ -242,6 +242,26 @@ suite('revocation', () => {
     }
   });
 
+  test('of an authority that was renewed the last list holds, whichever certificate it was sent with', async () => {
+    const self = { commonName: 'Renewed Root', privateKey: makePrivateKey() };
+    const [before, after] = [makeAuthority(self), makeAuthority(self)];
+    const [revoked, good] = [before.issue(client()), before.issue(client())];
+    await using plane = await protectedHost();
+    const late = { thisUpdate: Date.now() - 9 * day, nextUpdate: Date.now() - day };
+    await plane.authority('before', before, before.revoke([], late));
+    await plane.authority('after', after, after.revoke([revoked.cert]));
+    for (const names of [['after'], ['after', 'before'], ['before']]) {
+      await plane.policy(host, { clientCertificate: required(names) });
+      for (const [certificate, status] of [
+        [revoked, 403],
+        [good, 200],
+      ] as const) {
+        using shown = await connectTls(plane.tlsPort, { sni: host, certificate });
+        assert.equal((await shown.get(host)).status, status);
+      }
+    }
+  });
+
   test('a list is that of the file there is, also where another one had the same revision', async () => {
     await using plane = await protectedHost(required(['root']), root.revoke([]));
     using shown = await connectTls(plane.tlsPort, { sni: host, certificate: alice });
