@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import type { PgClient } from '../../src/store/postgres/client.ts';
 import { createCommitWatch } from '../../src/store/postgres/commit-watch.ts';
 
@@ -29,7 +29,26 @@ test('a notification that was faster than its commit is told once, and one that 
   assert.deepEqual(told, [1, 2, 3, 2]);
 });
 
-function startWatch() {
+test('a database that is put back between two looks to what the last look saw is told of', async (context) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  context.after(() => mock.timers.reset());
+  const { notify, look, told } = startWatch(() => Promise.resolve(3));
+  await look();
+  notify(4);
+  notify(5);
+  assert.deepEqual(told, [3, 4, 5]);
+  await look();
+  await look();
+  assert.deepEqual(told, [3, 4, 5, 3]);
+
+  // What is made up makes others look once more, not over and over.
+  notify(999);
+  await look();
+  await look();
+  assert.deepEqual(told, [3, 4, 5, 3, 999, 3]);
+});
+
+function startWatch(readRevision: () => Promise<number> = () => Promise.reject(new Error('away'))) {
   let notified: (payload: string) => void = () => undefined;
   let listening: () => void = () => undefined;
   const client = {
@@ -38,8 +57,17 @@ function startWatch() {
       return () => undefined;
     },
   } as unknown as PgClient;
-  const watch = createCommitWatch(client, 'channel', () => Promise.reject(new Error('away')));
+  const watch = createCommitWatch(client, 'channel', readRevision);
   const told: number[] = [];
   watch.onCommit((revision) => told.push(revision));
-  return { watch, told, notify: (revision: number) => notified(String(revision)), reconnect: () => listening() };
+  return {
+    watch,
+    told,
+    notify: (revision: number) => notified(String(revision)),
+    reconnect: () => listening(),
+    look: async () => {
+      mock.timers.tick(1000);
+      await new Promise(setImmediate);
+    },
+  };
 }

@@ -79,8 +79,9 @@ export function createCommitWatch(client: PgClient, channel: string, readRevisio
       const revision = await readRevision();
       // This store has committed meanwhile.
       if (!anew && seen !== before) return;
-      // Smaller, when the database was put back to an older state. What was told may have been made up.
-      if (anew || revision !== seen) tell(revision);
+      // Smaller, when the database was put back to an older state, which the last look may have seen before notifications told of
+      // later ones. What was told may have been made up.
+      if (anew || revision !== seen || revision !== told) tell(revision);
       seen = revision;
     } catch {
       // Whoever reads or writes is told; the next look comes soon.
