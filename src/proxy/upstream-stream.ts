@@ -1,6 +1,7 @@
 // One stream of an HTTP/2 connection to an upstream: one request written to it, one response read off it. What a failure
 // means to the client is exchange.ts's; which connection it is on is upstream-sessions.ts's.
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from 'node:http2';
+import { Readable } from 'node:stream';
 import type { FieldLines } from '../http1/field-lines.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
 import { pushFields } from '../http2/fields.ts';
@@ -41,6 +42,8 @@ export class UpstreamStream implements UpstreamTransport, Timed {
   #responseRead = false;
   /** Nothing of the stream is to come any more. */
   #ended = false;
+  /** The upstream has said that its response is whole. */
+  #endCame = false;
   #responseTrailers: FieldLines | undefined;
   #bytesLeft = -1;
   #paused = false;
@@ -89,6 +92,7 @@ export class UpstreamStream implements UpstreamTransport, Timed {
     }
     this.#stream = stream;
     this.#inside = insideOf(stream);
+    this.#watchEnd(stream);
     stream.on('headers', (_headers, flags, raw: string[]) => this.#onHead(raw, flags));
     stream.on('response', (_headers, flags, raw: string[]) => this.#onHead(raw, flags));
     stream.on('trailers', (_headers: object, _flags: number, raw: string[]) => this.#onTrailers(raw));
@@ -230,11 +234,19 @@ export class UpstreamStream implements UpstreamTransport, Timed {
     if (this.#responseTrailers === undefined) this.#fail(failure.malformed);
   }
 
+  /** node:http2 ends a response also where a reset without an error cuts it off; then the stream is closed before. */
+  #watchEnd(stream: ClientHttp2Stream): void {
+    stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
+      if (chunk === null && !stream.closed) this.#endCame = true;
+      return Readable.prototype.push.call(stream, chunk, encoding);
+    };
+  }
+
   #onEnd(): void {
     if (this.#sink === undefined || this.#responseRead) return;
-    // Also what comes of a stream that is reset without an error before its response is whole: node:http2 closes it only
-    // when all of the request is sent.
-    if (!this.#headRead || this.#bytesLeft > 0 || this.#stream?.rstCode !== 0) return this.#fail(failure.reset);
+    if (!this.#headRead || this.#bytesLeft > 0 || !this.#endCame || this.#stream?.rstCode !== 0) {
+      return this.#fail(failure.reset);
+    }
     this.#ended = true;
     this.#endResponse();
   }

@@ -113,6 +113,27 @@ test('a stream that is reset before its response gives 502, in the middle of it 
   assert.doesNotMatch(await second.rest(), /\r\n0\r\n\r\n$/);
 });
 
+test('a response that is reset without an error before its end is cut, one that has ended is whole', async () => {
+  await using upstream = await startUpstream((stream, headers) => {
+    const isWhole = headers[':path'] === '/whole';
+    // With trailers to come, node:http2 does not end what it resets.
+    stream.respond({ ':status': 200 }, { waitForTrailers: !isWhole });
+    stream.write('some');
+    if (isWhole) stream.end();
+    setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+  });
+  await using gateway = await start(upstream);
+  using cut = await connectRaw(gateway.port);
+  cut.send('GET /cut HTTP/1.1\r\nHost: a\r\n\r\n');
+  const all = await cut.rest();
+  assert.match(all, /some/);
+  assert.doesNotMatch(all, /\r\n0\r\n\r\n$/);
+  using whole = await connectRaw(gateway.port);
+  // The upstream need not read the rest (RFC 9113 section 8.1).
+  whole.send('POST /whole HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello');
+  assert.match(await whole.rest(), /^HTTP\/1\.1 200 [^]*some\r\n0\r\n\r\n$/);
+});
+
 test('a body shorter than its Content-Length is never passed off as whole', async () => {
   await using upstream = await startUpstream((stream) => {
     stream.respond({ ':status': 200, 'content-length': 10 });
