@@ -21,7 +21,7 @@ import { Exchange, type ExchangeServices } from './exchange.ts';
 import { peerFields } from './forward-request.ts';
 import { forwardResponse, type ResponseFraming, responseFraming } from './forward-response.ts';
 import type { OwnResponse } from './own-responses.ts';
-import { Pace } from './pace.ts';
+import { judgeBody, Pace } from './pace.ts';
 import type { Holder } from './pending-limit.ts';
 import { copyIfShared, readInto, ReadRoom } from './read-room.ts';
 import { bytesTaken, bytesWaiting } from './stream-binding.ts';
@@ -437,12 +437,8 @@ export class ClientConnection implements Downstream, Holder {
     if (this.#waitsFor !== 'body') {
       this.#waitsFor = 'body';
       this.#pace.begin(now, exchange.requestBodyBytes);
-    } else if (this.#pace.lasts(now, settings.clientBodyTimeoutMs)) {
-      if (exchange.maySendSlowly || this.#pace.keeps(now, exchange.requestBodyBytes, settings.clientRateMin)) {
-        return this.#pace.begin(now, exchange.requestBodyBytes);
-      }
-      counters.limitReached('client_rate_min');
-      exchange.refuse('HTTP_BODY_TOO_SLOW');
+    } else {
+      judgeBody(this.#pace, now, exchange, settings, counters);
     }
   }
 

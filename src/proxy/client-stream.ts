@@ -16,7 +16,7 @@ import type { Downstream } from './downstream.ts';
 import { Exchange, type ExchangeServices } from './exchange.ts';
 import { forwardedFields } from './forward-response.ts';
 import type { OwnResponse } from './own-responses.ts';
-import { Pace } from './pace.ts';
+import { judgeBody, Pace } from './pace.ts';
 import type { Holder } from './pending-limit.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
@@ -319,12 +319,8 @@ export class ClientStream implements Downstream, Holder {
     if (!this.#waitsForBody) {
       this.#waitsForBody = true;
       this.#pace.begin(now, exchange.requestBodyBytes);
-    } else if (this.#pace.lasts(now, settings.clientBodyTimeoutMs)) {
-      if (exchange.maySendSlowly || this.#pace.keeps(now, exchange.requestBodyBytes, settings.clientRateMin)) {
-        return this.#pace.begin(now, exchange.requestBodyBytes);
-      }
-      counters.limitReached('client_rate_min');
-      exchange.refuse('HTTP_BODY_TOO_SLOW');
+    } else {
+      judgeBody(this.#pace, now, exchange, settings, counters);
     }
   }
 

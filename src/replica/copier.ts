@@ -5,7 +5,14 @@ import { isPortunusError, PortunusError, reasonOf } from '../lib/errors.ts';
 import type { Change, EntityKind } from '../model/entities.ts';
 import type { Store } from '../store/contract.ts';
 import { createNudges } from '../store/nudges.ts';
-import type { EntityTable, Meta, ReplicaRow, ReplicaSource, Snapshot } from '../store/replica-source.ts';
+import {
+  type EntityTable,
+  entityTables,
+  type Meta,
+  type ReplicaRow,
+  type ReplicaSource,
+  type Snapshot,
+} from '../store/replica-source.ts';
 import type { Sealer } from '../store/sealer.ts';
 import type { ReplicaFile, ReplicaWriter } from '../store/sqlite/replica-file.ts';
 
@@ -70,16 +77,7 @@ const revisionMark = 'replica_revision_mark';
 /** Another one each time that the replica begins anew. */
 const history = 'replica_history';
 
-const tables: readonly EntityTable[] = [
-  'apis',
-  'plugins',
-  'certificates',
-  'snis',
-  'tokens',
-  'ca_certificates',
-  'host_policies',
-];
-const allTables = tables.join(' ');
+const allTables = entityTables.join(' ');
 const tableOf: Readonly<Record<EntityKind, EntityTable>> = {
   api: 'apis',
   plugin: 'plugins',
@@ -347,7 +345,7 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
   }
 
   async function applyChanges(snapshot: Snapshot, writer: ReplicaWriter, changes: readonly Change[]): Promise<void> {
-    const touched = new Map<EntityTable, Set<string>>(tables.map((table) => [table, new Set()]));
+    const touched = new Map<EntityTable, Set<string>>(entityTables.map((table) => [table, new Set()]));
     for (const { entity, id } of changes) touched.get(tableOf[entity])?.add(id);
     const holders = [...(touched.get('snis') ?? []), ...(touched.get('plugins') ?? [])];
     // What goes makes room, in every table, before anything comes.
@@ -364,7 +362,7 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
   /** @param whole whether the replica holds every certificate; otherwise they come later, page by page */
   async function compareEverything(snapshot: Snapshot, writer: ReplicaWriter, whole: boolean): Promise<void> {
     const wanted = new Map<EntityTable, string[]>();
-    for (const table of tables) {
+    for (const table of entityTables) {
       // What a fill had brought may be out of date, and is soon brought again.
       if (table === 'certificates' && !whole) removeAll(writer, table);
       else wanted.set(table, await compareTable(snapshot, writer, table));

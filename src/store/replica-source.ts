@@ -3,7 +3,16 @@
 import type { Change } from '../model/entities.ts';
 
 /** Tables with a row for each entity. Every one has columns `sequence`, `id` and `revision`. */
-export type EntityTable = 'apis' | 'plugins' | 'certificates' | 'snis' | 'tokens' | 'ca_certificates' | 'host_policies';
+export const entityTables = [
+  'apis',
+  'plugins',
+  'certificates',
+  'snis',
+  'tokens',
+  'ca_certificates',
+  'host_policies',
+] as const;
+export type EntityTable = (typeof entityTables)[number];
 
 /** A row: the columns of the table in sqlite/schema.ts by name, and no others. */
 export type ReplicaRow = Readonly<Record<string, string | number | null>>;

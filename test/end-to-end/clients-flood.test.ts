@@ -9,6 +9,7 @@ import { after, before, describe, test, type TestContext } from 'node:test';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { expectOk } from '../support/admin.ts';
+import { capturedHello } from '../support/captured-hello.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { until } from '../support/until.ts';
@@ -123,7 +124,7 @@ describe(`${attackers} attackers and a good client`, { concurrency: 1 }, () => {
     upstream = fork(fileURLToPath(new URL('processes/slow-upstream.ts', import.meta.url)));
     const [port] = (await once(upstream, 'message')) as [number];
     upstreamUrl = `http://127.0.0.1:${port}`;
-    hello = (await capturedHello()).toString('base64');
+    hello = (await capturedHello(host)).toString('base64');
     usual = await start({});
   });
   after(async () => {
@@ -236,19 +237,4 @@ async function metric(gateway: Gateway, name: string): Promise<number> {
   const text = await (await fetch(`${gateway.status}/metrics`)).text();
   const line = text.split('\n').find((each) => each.startsWith(`${name} `));
   return Number(line?.slice(name.length + 1) ?? 0);
-}
-
-/** What a real client sends first. */
-async function capturedHello(): Promise<Buffer> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const received = new Promise<Buffer>((resolve) =>
-    server.once('connection', (socket) => socket.once('data', resolve)),
-  );
-  const client = tls.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', servername: host });
-  client.on('error', () => undefined);
-  const hello = await received;
-  client.destroy();
-  server.close();
-  return hello;
 }

@@ -12,6 +12,7 @@ import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { type Gateway } from '../support/gateway.ts';
 import { handshake } from '../support/handshake.ts';
+import { plainStatus } from '../support/plain-status.ts';
 import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 import { until } from '../support/until.ts';
@@ -74,10 +75,10 @@ describe('three nodes', () => {
     await expectOk(node(2).admin, 'POST', '/apis/far/plugins?wait=cluster', { name: 'ssl', config: pair });
     for (const { tlsPort, plainPort } of cluster.nodes) {
       assert.equal((await handshake(tlsPort, 'api.test')).fingerprint256, fingerprint(pair.cert));
-      assert.equal(await statusOf(plainPort, 'api.test'), 200);
+      assert.equal(await plainStatus(plainPort, 'api.test'), 200);
     }
     await expectOk(node(0).admin, 'DELETE', '/apis/far?wait=cluster');
-    for (const { plainPort } of cluster.nodes) assert.equal(await statusOf(plainPort, 'api.test'), 404);
+    for (const { plainPort } of cluster.nodes) assert.equal(await plainStatus(plainPort, 'api.test'), 404);
   });
 
   test('what hosts and APIs demand of clients is known on every node by the time that the write is answered', async () => {
@@ -197,18 +198,6 @@ describe('three nodes', () => {
     assert.deepEqual(contentOf(late), contentOf(node(0)));
   });
 });
-
-async function statusOf(port: number, host: string): Promise<number> {
-  const { default: http } = await import('node:http');
-  return new Promise((resolve, reject) => {
-    http
-      .get({ host: '127.0.0.1', port, path: '/', headers: { host }, agent: false }, (response) => {
-        response.resume();
-        resolve(response.statusCode ?? 0);
-      })
-      .on('error', reject);
-  });
-}
 
 /** Every row of a node's replica, in words. */
 function contentOf({ prefix }: Gateway): readonly string[] {

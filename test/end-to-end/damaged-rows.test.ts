@@ -1,6 +1,5 @@
 // A row that holds what no program of ours writes costs its own hosts, is named, and can be replaced or deleted.
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
@@ -8,6 +7,7 @@ import postgres from 'postgres';
 import { call, expectOk } from '../support/admin.ts';
 import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
+import { plainStatus } from '../support/plain-status.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { servedCertificate } from '../support/served-certificate.ts';
 import { startUpstream } from '../support/upstream.ts';
@@ -128,7 +128,7 @@ function damages({ chain, key, facts, sni, api, plugin, policy, authority }: Ids
 /** @param repairs whether it repairs them too */
 async function check(gateway: Gateway, ids: Ids, repairs = true): Promise<void> {
   const { admin, tlsPort, plainPort } = gateway;
-  const plain = (host: string): Promise<number> => statusOf(plainPort, `${host}.test`);
+  const plain = (host: string): Promise<number> => plainStatus(plainPort, `${host}.test`);
   // Others are served, and what can be of those.
   for (const name of ['whole', 'facts', 'governed']) {
     assert.match((await servedCertificate(tlsPort, `${name}.test`)).subject, new RegExp(`CN=${name}`));
@@ -170,16 +170,4 @@ async function check(gateway: Gateway, ids: Ids, repairs = true): Promise<void> 
   for (const target of ['/apis/governed', '/apis/api']) await expectOk(admin, 'DELETE', target);
   const after = (await expectOk(admin, 'GET', '/status')).body;
   assert.deepEqual([...after.unusable_apis, ...after.unusable_plugins, ...after.unusable_hosts], []);
-}
-
-/** Of `GET /`, in the clear. */
-function statusOf(port: number, host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    http
-      .get({ host: '127.0.0.1', port, headers: { host }, agent: false }, (response) => {
-        response.resume();
-        resolve(response.statusCode ?? 0);
-      })
-      .on('error', reject);
-  });
 }

@@ -1,7 +1,6 @@
 // Pages of the local file are damaged while it serves: what cannot be read fails alone, and a replica heals itself.
 import assert from 'node:assert/strict';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -10,6 +9,7 @@ import { call, expectOk } from '../support/admin.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
 import { startPostgres } from '../support/postgres.ts';
+import { plainStatus } from '../support/plain-status.ts';
 import { until } from '../support/until.ts';
 
 const hosts = Array.from({ length: 80 }, (_, at) => `h${at}.test`);
@@ -30,7 +30,7 @@ test('of an embedded store: hosts on those pages fail, the others are served, al
   });
   await assertPartlyServed(gateway);
   const { body } = await expectOk(gateway.admin, 'GET', '/status');
-  const missing = (await Promise.all(hosts.map((host) => statusOf(gateway.plainPort, host)))).filter(
+  const missing = (await Promise.all(hosts.map((host) => plainStatus(gateway.plainPort, host)))).filter(
     (status) => status === 404,
   );
   assert.ok(missing.length > 0);
@@ -63,7 +63,7 @@ test('of a replica: another one is filled while it serves, and takes its place',
       const names = await Promise.all(hosts.map((host) => servedName(gateway.tlsPort, host)));
       return names.every((name, at) => name === hosts[at]);
     });
-    for (const host of hosts) assert.equal(await statusOf(gateway.plainPort, host), 502, host);
+    for (const host of hosts) assert.equal(await plainStatus(gateway.plainPort, host), 502, host);
     const { body } = await expectOk(gateway.admin, 'GET', '/status');
     assert.deepEqual([...body.unusable_apis, ...body.unusable_certificates], []);
     const late = `late-${tables.length}.test`;
@@ -124,17 +124,6 @@ function servedName(port: number, servername: string): Promise<string | undefine
       resolve(String(CN));
     });
     socket.on('error', () => resolve(undefined));
-  });
-}
-
-function statusOf(port: number, host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    http
-      .get({ host: '127.0.0.1', port, headers: { host }, agent: false }, (response) => {
-        response.resume();
-        resolve(response.statusCode ?? 0);
-      })
-      .on('error', reject);
   });
 }
 

@@ -7,6 +7,7 @@ import net from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import tls from 'node:tls';
 import { expectOk } from '../support/admin.ts';
+import { capturedHello } from '../support/captured-hello.ts';
 import { command } from '../support/command.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { type Gateway, startGateway } from '../support/gateway.ts';
@@ -114,7 +115,7 @@ describe('a gateway among hostile clients', () => {
   }
 
   test('a ClientHello that comes byte by byte', async () => {
-    const hello = await capturedHello();
+    const hello = await capturedHello(host);
     const socket = net.connect({ port: gateway.tlsPort, host: '127.0.0.1', noDelay: true });
     const answered = new Promise<Buffer>((resolve, reject) => socket.once('data', resolve).once('error', reject));
     for (const byte of hello) await new Promise((sent) => socket.write(Buffer.of(byte), sent));
@@ -288,19 +289,4 @@ function everything(socket: net.Socket): Promise<string> {
     socket.setEncoding('latin1').on('data', (chunk: string) => (text += chunk));
     socket.on('error', () => resolve(text)).on('close', () => resolve(text));
   });
-}
-
-/** What a real client sends first. */
-async function capturedHello(): Promise<Buffer> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const received = new Promise<Buffer>((resolve) =>
-    server.once('connection', (socket) => socket.once('data', resolve)),
-  );
-  const client = tls.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', servername: host });
-  client.on('error', () => undefined);
-  const hello = await received;
-  client.destroy();
-  server.close();
-  return hello;
 }

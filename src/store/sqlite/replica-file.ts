@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import type { Change } from '../../model/entities.ts';
 import type { StoreReader } from '../contract.ts';
 import { createQueue } from '../queue.ts';
-import type { EntityTable, ReplicaRow, RowVersion } from '../replica-source.ts';
+import { type EntityTable, entityTables, type ReplicaRow, type RowVersion } from '../replica-source.ts';
 import type { Connection } from './connection.ts';
 import { openDatabase, openForReading } from './open-database.ts';
 import { toApi, toHostPolicy } from './encoding.ts';
@@ -116,16 +116,6 @@ export function besideOf(file: string): string {
 export function removeReplica(file: string): void {
   for (const end of ['', '-wal', '-shm']) rmSync(file + end, { force: true });
 }
-
-const entityTables: readonly EntityTable[] = [
-  'apis',
-  'plugins',
-  'certificates',
-  'snis',
-  'tokens',
-  'ca_certificates',
-  'host_policies',
-];
 
 function createWriter(connection: Connection): ReplicaWriter {
   const apis = apiLookups(connection);
