@@ -7,64 +7,31 @@ import type { StoreReader } from '../../store/contract.ts';
 import { isUuid } from '../bodies/decode-fields.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
 import { notFound } from '../not-found.ts';
-import { listOf, listToday, untaggedListQuery } from '../today/lists.ts';
+import { entityRoutes } from '../today/entity-routes.ts';
+import { listToday, untaggedListQuery } from '../today/lists.ts';
 import { write, type Notices } from '../write.ts';
 import { ruleNotices } from './rule-notices.ts';
 import { composeHost, hostAnswer, hostBody, showHost } from './host-fields.ts';
 
 export function hostRoutes(deps: AdminDeps): readonly Route[] {
   const { store } = deps;
-  const dialect = 'today' as const;
   const path = '/portunus/hosts';
-  const one = `${path}/:host`;
-  const answers = { 200: hostAnswer };
-  return [
-    {
-      method: 'GET',
-      path,
-      dialect,
-      summary: 'List the policies of hosts',
-      query: untaggedListQuery,
-      answers: { 200: listOf(hostAnswer) },
-      handle: list,
+  return entityRoutes({
+    path,
+    key: 'host',
+    query: untaggedListQuery,
+    body: hostBody,
+    answer: hostAnswer,
+    summaries: {
+      list: 'List the policies of hosts',
+      create: 'Add the policy of a host',
+      read: 'The policy of a host, by id or name',
+      put: 'Add or replace the policy of a host',
+      patch: 'Change some fields of the policy of a host',
+      remove: 'Remove the policy of a host',
     },
-    {
-      method: 'POST',
-      path,
-      dialect,
-      summary: 'Add the policy of a host',
-      body: hostBody,
-      answers: { 201: hostAnswer },
-      handle: create,
-    },
-    { method: 'GET', path: one, dialect, summary: 'The policy of a host, by id or name', answers, handle: read },
-    {
-      method: 'PUT',
-      path: one,
-      dialect,
-      summary: 'Add or replace the policy of a host',
-      body: hostBody,
-      answers,
-      handle: put,
-    },
-    {
-      method: 'PATCH',
-      path: one,
-      dialect,
-      summary: 'Change some fields of the policy of a host',
-      body: hostBody,
-      answers,
-      handle: patch,
-    },
-    {
-      method: 'DELETE',
-      path: one,
-      dialect,
-      summary: 'Remove the policy of a host',
-      answers: { 204: null },
-      handle: remove,
-    },
-  ];
+    handlers: { list, create, read, put, patch, remove },
+  });
 
   async function list(call: Call): Promise<Answer> {
     // One that is not obeyed would answer with all of them.

@@ -15,64 +15,39 @@ import {
   showCaCertificate,
 } from './ca-certificate-fields.ts';
 import { composeCaCertificate, type CaCertificatePlace, type ComposedCaCertificate } from './compose-ca-certificate.ts';
-import { listOf, listQuery, listToday } from './lists.ts';
+import { entityRoutes } from './entity-routes.ts';
+import { listQuery, listToday } from './lists.ts';
 
 /** Each may have a list of some megabytes, which every worker holds. */
 export const caCertificatesMax = 1000;
 
 export function caCertificateRoutes(deps: AdminDeps): readonly Route[] {
   const { store } = deps;
-  const dialect = 'today' as const;
   const path = '/ca_certificates';
-  const one = `${path}/:ca_certificate`;
-  const answers = { 200: caCertificateAnswer };
-  return [
-    {
-      method: 'GET',
-      path,
-      dialect,
-      summary: 'List CA certificates',
-      query: listQuery,
-      answers: { 200: listOf(caCertificateAnswer) },
-      handle: (call) => listToday(call, path, store.caCertificates, {}, showCaCertificate),
+  return entityRoutes({
+    path,
+    key: 'ca_certificate',
+    query: listQuery,
+    body: caCertificateBody,
+    patchBody: caCertificatePatch,
+    answer: caCertificateAnswer,
+    summaries: {
+      list: 'List CA certificates',
+      create: 'Add a CA certificate',
+      read: 'A CA certificate by id',
+      put: 'Add or replace a CA certificate',
+      patch: 'Change some fields of a CA certificate',
+      remove: 'Remove a CA certificate that no rule names',
     },
-    {
-      method: 'POST',
-      path,
-      dialect,
-      summary: 'Add a CA certificate',
-      body: caCertificateBody,
-      answers: { 201: caCertificateAnswer },
-      handle: create,
+    handlers: {
+      list: (call) => listToday(call, path, store.caCertificates, {}, showCaCertificate),
+      create,
+      read,
+      put,
+      patch,
+      remove,
     },
-    { method: 'GET', path: one, dialect, summary: 'A CA certificate by id', answers, handle: read },
-    {
-      method: 'PUT',
-      path: one,
-      dialect,
-      summary: 'Add or replace a CA certificate',
-      body: caCertificateBody,
-      answers,
-      handle: put,
-    },
-    {
-      method: 'PATCH',
-      path: one,
-      dialect,
-      summary: 'Change some fields of a CA certificate',
-      body: caCertificatePatch,
-      answers,
-      handle: patch,
-    },
-    {
-      method: 'DELETE',
-      path: one,
-      dialect,
-      summary: 'Remove a CA certificate that no rule names',
-      answers: { 204: null },
-      handle: remove,
-    },
-  ];
+  });
 
   async function read(call: Call): Promise<Answer> {
     const authority = await find(store, idOf(call));

@@ -13,61 +13,29 @@ import { inputInvalid, type Problem } from '../problems.ts';
 import { write, type Written } from '../write.ts';
 import { certificateAnswer, certificateBody, certificatePatch, showCertificate } from './certificate-fields.ts';
 import { composeCertificate, type CertificatePlace, type ComposedCertificate } from './compose-certificate.ts';
-import { certificateListQuery, listOf, listToday, readExpiry } from './lists.ts';
+import { entityRoutes } from './entity-routes.ts';
+import { certificateListQuery, listToday, readExpiry } from './lists.ts';
 
 export function certificateRoutes(deps: AdminDeps): readonly Route[] {
   const { store } = deps;
-  const dialect = 'today' as const;
   const path = '/certificates';
-  const one = '/certificates/:certificate';
-  const answers = { 200: certificateAnswer };
-  return [
-    {
-      method: 'GET',
-      path,
-      dialect,
-      summary: 'List certificates',
-      query: certificateListQuery,
-      answers: { 200: listOf(certificateAnswer) },
-      handle: list,
+  return entityRoutes({
+    path,
+    key: 'certificate',
+    query: certificateListQuery,
+    body: certificateBody,
+    patchBody: certificatePatch,
+    answer: certificateAnswer,
+    summaries: {
+      list: 'List certificates',
+      create: 'Add a certificate, and names for it',
+      read: 'A certificate by id or by one of its names',
+      put: 'Add or replace a certificate',
+      patch: 'Change some fields of a certificate',
+      remove: 'Remove a certificate and its names',
     },
-    {
-      method: 'POST',
-      path,
-      dialect,
-      summary: 'Add a certificate, and names for it',
-      body: certificateBody,
-      answers: { 201: certificateAnswer },
-      handle: create,
-    },
-    { method: 'GET', path: one, dialect, summary: 'A certificate by id or by one of its names', answers, handle: read },
-    {
-      method: 'PUT',
-      path: one,
-      dialect,
-      summary: 'Add or replace a certificate',
-      body: certificateBody,
-      answers,
-      handle: put,
-    },
-    {
-      method: 'PATCH',
-      path: one,
-      dialect,
-      summary: 'Change some fields of a certificate',
-      body: certificatePatch,
-      answers,
-      handle: patch,
-    },
-    {
-      method: 'DELETE',
-      path: one,
-      dialect,
-      summary: 'Remove a certificate and its names',
-      answers: { 204: null },
-      handle: remove,
-    },
-  ];
+    handlers: { list, create, read, put, patch, remove },
+  });
 
   async function list(call: Call): Promise<Answer> {
     const filter = { owner: 'admin', expires: readExpiry(call.query) } as const;

@@ -10,7 +10,8 @@ import { notFound } from '../not-found.ts';
 import { noNotices, write, type Notices } from '../write.ts';
 import { adminCertificate, findCertificate } from './certificates.ts';
 import { composeSni, type SniPlace } from './compose-sni.ts';
-import { listOf, listQuery, listToday } from './lists.ts';
+import { entityRoutes } from './entity-routes.ts';
+import { listQuery, listToday } from './lists.ts';
 import { showSni, sniAnswer, sniBody } from './sni-fields.ts';
 
 /** The certificate of the path; undefined under /snis. */
@@ -26,63 +27,29 @@ export function sniRoutes(deps: AdminDeps): readonly Route[] {
   ];
 
   function routesUnder(path: string, what: string, scope: Scope): readonly Route[] {
-    const dialect = 'today' as const;
-    const one = `${path}/:sni`;
-    const answers = { 200: sniAnswer };
-    return [
-      {
-        method: 'GET',
-        path,
-        dialect,
-        summary: `List: ${what}`,
-        query: listQuery,
-        answers: { 200: listOf(sniAnswer) },
-        handle: (call) => list(call, scope),
+    return entityRoutes({
+      path,
+      key: 'sni',
+      query: listQuery,
+      body: sniBody,
+      answer: sniAnswer,
+      summaries: {
+        list: `List: ${what}`,
+        create: `Add ${what}`,
+        read: `Read ${what} by id or name`,
+        put: `Add or replace ${what}`,
+        patch: `Change some fields of ${what}`,
+        remove: `Remove ${what}`,
       },
-      {
-        method: 'POST',
-        path,
-        dialect,
-        summary: `Add ${what}`,
-        body: sniBody,
-        answers: { 201: sniAnswer },
-        handle: (call) => create(call, scope),
+      handlers: {
+        list: (call) => list(call, scope),
+        create: (call) => create(call, scope),
+        read: (call) => read(call, scope),
+        put: (call) => put(call, scope),
+        patch: (call) => patch(call, scope),
+        remove: (call) => remove(call, scope),
       },
-      {
-        method: 'GET',
-        path: one,
-        dialect,
-        summary: `Read ${what} by id or name`,
-        answers,
-        handle: (call) => read(call, scope),
-      },
-      {
-        method: 'PUT',
-        path: one,
-        dialect,
-        summary: `Add or replace ${what}`,
-        body: sniBody,
-        answers,
-        handle: (call) => put(call, scope),
-      },
-      {
-        method: 'PATCH',
-        path: one,
-        dialect,
-        summary: `Change some fields of ${what}`,
-        body: sniBody,
-        answers,
-        handle: (call) => patch(call, scope),
-      },
-      {
-        method: 'DELETE',
-        path: one,
-        dialect,
-        summary: `Remove ${what}`,
-        answers: { 204: null },
-        handle: (call) => remove(call, scope),
-      },
-    ];
+    });
   }
 
   async function list(call: Call, scope: Scope): Promise<Answer> {
