@@ -1,6 +1,6 @@
 // A real gateway: the command, its processes, its ports, a data directory of its own.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -59,14 +59,25 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     [main, 'start', ...Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`])],
     { stdio: ['ignore', 'pipe', 'pipe'], cwd: prefix, env: { ...process.env, ...options.env } },
   );
-  const gateway = await running(child, prefix);
+  const remove = (): void => {
+    if (options.prefix === undefined) rmSync(prefix, { recursive: true, force: true });
+  };
+  let gateway: Gateway;
+  try {
+    gateway = await running(child, prefix);
+  } catch (error) {
+    child.kill('SIGKILL');
+    if (options.prefix === undefined) await endProcessesIn(prefix);
+    remove();
+    throw error;
+  }
   return {
     ...gateway,
     async [Symbol.asyncDispose]() {
       const answers = await askAll(gateway);
       gateway.kill('SIGKILL');
       await gateway.exited;
-      for (const pid of gateway.workerPids()) killIfThere(pid);
+      await endProcessesIn(prefix);
       try {
         rememberKeyring(options.env?.['PORTUNUS_KEYRING_KEYS'] ?? '');
         const keyring = path.join(prefix, 'keyring');
@@ -77,7 +88,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
           ...filesUnder(prefix, (name) => name === 'keyring' || name.includes('compile-cache')),
         ]);
       } finally {
-        if (options.prefix === undefined) rmSync(prefix, { recursive: true, force: true });
+        remove();
       }
     },
   };
@@ -170,6 +181,29 @@ async function running(child: ChildProcess, prefix: string): Promise<Gateway> {
 function childrenOf(pid: number): readonly number[] {
   const file = `/proc/${pid}/task/${pid}/children`;
   return existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : [];
+}
+
+/** Workers outlive their primary for as long as they drain, and write as they end: nothing of theirs is to come later. */
+async function endProcessesIn(folder: string): Promise<void> {
+  await until(`nothing runs in ${folder}`, () => {
+    const left = processesIn(folder);
+    for (const pid of left) killIfThere(pid);
+    return left.length === 0;
+  });
+}
+
+function processesIn(folder: string): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readlinkSync(`/proc/${pid}/cwd`) === folder;
+      } catch {
+        // It has ended.
+        return false;
+      }
+    })
+    .map(Number);
 }
 
 function killIfThere(pid: number): void {
