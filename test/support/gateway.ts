@@ -146,18 +146,19 @@ export function isAlive(pid: number): boolean {
 }
 
 async function running(child: ChildProcess, prefix: string): Promise<Gateway> {
-  let text = '';
+  let output = '';
   for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    stream?.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
   }
   const ended = Promise.withResolvers<{ code: number | null; signal: NodeJS.Signals | null }>();
   child.on('exit', (code, signal) => ended.resolve({ code, signal }));
   const runFile = path.join(prefix, 'portunus.json');
   const run = await until('the gateway serves', (): RunFile | false => {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the gateway ended: ${text}`);
-    if (!existsSync(runFile)) return false;
-    const read = JSON.parse(readFileSync(runFile, 'utf8')) as RunFile;
-    return read.pid === child.pid && read;
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the gateway ended: ${output}`);
+    // One that a killed gateway left goes at any moment.
+    const text = textOf(runFile);
+    const read = text !== undefined && (JSON.parse(text) as RunFile);
+    return read && read.pid === child.pid && read;
   });
   const pid = run.pid;
   return {
@@ -168,7 +169,7 @@ async function running(child: ChildProcess, prefix: string): Promise<Gateway> {
     plainPort: run.proxy.find((each) => !each.ssl)?.port ?? 0,
     tlsPort: run.proxy.find((each) => each.ssl)?.port ?? 0,
     exited: ended.promise,
-    output: () => text,
+    output: () => output,
     kill: (signal) => void child.kill(signal),
     workerPids: () => childrenOf(pid),
     async [Symbol.asyncDispose]() {
@@ -178,9 +179,17 @@ async function running(child: ChildProcess, prefix: string): Promise<Gateway> {
   };
 }
 
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 function childrenOf(pid: number): readonly number[] {
-  const file = `/proc/${pid}/task/${pid}/children`;
-  return existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : [];
+  return (textOf(`/proc/${pid}/task/${pid}/children`) ?? '').split(' ').filter(Boolean).map(Number);
 }
 
 /** Workers outlive their primary for as long as they drain, and write as they end: nothing of theirs is to come later. */

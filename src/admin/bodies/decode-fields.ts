@@ -10,6 +10,8 @@ interface Shape {
   readonly type?: string;
   readonly anyOf?: readonly Shape[];
   readonly items?: Shape;
+  /** A set: what is sent twice is there once. */
+  readonly uniqueItems?: boolean;
   readonly properties?: Readonly<Record<string, Shape>>;
   readonly required?: readonly string[];
   readonly format?: string;
@@ -150,7 +152,8 @@ function decodeArray(
     context.problems.push(invalid(place, phrases.emptyString));
     return failed;
   });
-  return values.includes(failed) ? failed : values;
+  if (values.includes(failed)) return failed;
+  return shape.uniqueItems === true ? [...new Set(values)] : values;
 }
 
 function numberFrom(text: string): number | undefined {

@@ -6,7 +6,7 @@ import type { AdminConfig } from '../contract.ts';
 import { inputInvalid, type Problem } from '../problems.ts';
 import type { Notices } from '../write.ts';
 import type { CaCertificateFields } from './ca-certificate-fields.ts';
-import { checkTags } from './tags.ts';
+import { checkTags, tagsAfter } from './tags.ts';
 
 export interface CaCertificatePlace {
   readonly id: string;
@@ -58,7 +58,7 @@ export function composeCaCertificate(
       ...facts,
       crl: crl ?? null,
       crlNextUpdate: crlNextUpdate ?? null,
-      tags: values.tags === undefined ? (kept?.tags ?? []) : [...new Set(values.tags)],
+      tags: tagsAfter(values.tags, kept?.tags),
       createdAt: stored?.createdAt ?? now,
       updatedAt: now,
     },

@@ -8,7 +8,7 @@ import { inputInvalid, invalid, wholeEntity, type Problem } from '../problems.ts
 import { joinNotices, noNotices, type Notices } from '../write.ts';
 import type { CertificateFields } from './certificate-fields.ts';
 import { checkSniNames } from './sni-names.ts';
-import { checkTags } from './tags.ts';
+import { checkTags, tagsAfter } from './tags.ts';
 
 export interface CertificatePlace {
   readonly id: string;
@@ -105,7 +105,7 @@ export async function composeCertificate(
     owner: { kind: 'admin' },
     primary: primary.pair,
     alternative: alternative?.pair ?? null,
-    tags: values.tags === undefined ? (kept?.tags ?? []) : [...new Set(values.tags)],
+    tags: tagsAfter(values.tags, kept?.tags),
     createdAt: stored?.createdAt ?? now,
     updatedAt: now,
   };

@@ -7,7 +7,7 @@ import type { Call } from '../contract.ts';
 import { inputInvalid, invalid } from '../problems.ts';
 import { sniBody } from './sni-fields.ts';
 import { checkSniName } from './sni-names.ts';
-import { checkTags } from './tags.ts';
+import { checkTags, tagsAfter } from './tags.ts';
 
 export interface SniPlace {
   /** Undefined: the one in the body, or a new one. */
@@ -43,7 +43,7 @@ export function composeSni(call: Call, place: SniPlace): Sni {
     id: place.id ?? values.id ?? newId(),
     name: checked.name,
     certificateId,
-    tags: values.tags === undefined ? (kept?.tags ?? []) : [...new Set(values.tags)],
+    tags: tagsAfter(values.tags, kept?.tags),
     createdAt: place.createdAt ?? now,
     updatedAt: now,
   };

@@ -9,3 +9,11 @@ export function checkTags(tags: readonly string[]): readonly Problem[] {
       : [invalid(`tags.${index + 1}`, 'invalid tag: commas, slashes and control characters are not allowed')],
   );
 }
+
+/** What an entity has afterwards. @param sent nothing keeps what there is, null takes all away */
+export function tagsAfter(
+  sent: readonly string[] | null | undefined,
+  kept: readonly string[] | undefined,
+): readonly string[] {
+  return sent === undefined ? (kept ?? []) : (sent ?? []);
+}

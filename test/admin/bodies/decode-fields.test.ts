@@ -21,6 +21,11 @@ test('the seed dialect trims, splits at commas and reads words as booleans and n
   assert.deepEqual(values, { name: 'a', hosts: ['a.test', 'b.test'], uris: [], strip_uri: false, retries: 7 });
 });
 
+test('a tag that is sent twice is there once', () => {
+  const { values, problems } = decodeFields(sniBody, nestJson({ tags: ['a', 'b', 'a'] }), todayPhrases);
+  assert.deepEqual([values, problems], [{ tags: ['a', 'b'] }, []]);
+});
+
 test('the seed dialect does the same to JSON', () => {
   const { values } = decodeFields(apiPatch, nestJson({ hosts: 'a.test,b.test', https_only: 'true' }), seedPhrases);
   assert.deepEqual(values, { hosts: ['a.test', 'b.test'], https_only: true });
@@ -81,7 +86,7 @@ for (const [name, schema] of Object.entries(schemas)) {
         const { values, problems } = decodeFields(schema, nestJson(body), phrases);
         if (problems.length === 0) assert.ok(Value.Check(schema, values), JSON.stringify([body, values]));
       }),
-      { numRuns: 500 },
+      { numRuns: 500, examples: [[{ tags: ['a', 'a'] }, todayPhrases]] },
     );
   });
 }
