@@ -1,6 +1,7 @@
 // The primary process, put together: it owns the store, the keyring, the Admin API, the status listener, the listening
 // sockets and the workers. Everything is disposed in the reverse order of its making.
 import { isIPv6 } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { createAdminServer } from './admin/admin-server.ts';
 import { findRunningGateway } from './cli/running-gateway.ts';
 import { adminTls } from './admin-tls.ts';
@@ -15,7 +16,7 @@ import { PortunusError, reasonOf } from './lib/errors.ts';
 import { within } from './lib/within.ts';
 import type { Log } from './observe/contract.ts';
 import { createLog } from './observe/log.ts';
-import { createStatusServer } from './observe/status-server.ts';
+import { createStatusServer, type StatusServer } from './observe/status-server.ts';
 import { createNodeStatus } from './node-status.ts';
 import { type NodeStore, openNodeStore } from './node-store.ts';
 import { listenForSignals } from './signals.ts';
@@ -48,6 +49,9 @@ export interface GatewayProcess {
   readonly fail: () => never;
 }
 
+/** A gateway that is being succeeded leaves its status listener within this. */
+const statusLeftMaxMs = 5000;
+const statusLeftPollMs = 20;
 /** For closing files, sockets and processes that have nothing to do any more. */
 const closeTimeoutMs = 1000;
 /** How long a request of the Admin API that is under way may hold up the end of everything but the data plane. */
@@ -136,7 +140,7 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
       settings: options.settings,
     }),
   );
-  const statusServer = stack.use(createStatusServer({ ...node, hosts: config.adminHosts, log }));
+  const statusServer = dataPlane.use(createStatusServer({ ...node, hosts: config.adminHosts, log }));
   await Promise.race([serving.ready, signals.stopRequested]);
 
   const facts = {
@@ -154,7 +158,7 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
       },
       config.adminListen,
     ),
-    status: await listenAll(statusServer, config.statusListen),
+    status: await listenAll(besideOther ? onceFree(statusServer) : statusServer, config.statusListen),
   };
   directory.publish(facts);
   log.info(
@@ -188,22 +192,21 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
     log.info({}, 'stopping: the configuration is not read again');
     return Promise.resolve();
   });
+  await node.stop();
   directory.leave();
   const over = timeLimit(Math.min(drainTimeoutMs, adminCloseTimeoutMs));
   // What hangs on a lock that others hold, say, is cut: stores survive that.
   const left = Promise.race([admin.close(), over.reached]).then(() => within(closeTimeoutMs, stack.disposeAsync()));
   const delay = timeLimit(drainDelayMs);
-  const succeeded = whenSucceeded(config.prefix);
-  const drained = Promise.race([delay.reached, succeeded.reached]).then(() => {
-    succeeded.clear();
-    return serving.drain(drainTimeoutMs);
-  });
+  const successor = watchForSuccessor(config.prefix);
+  void successor.starts.then(() => statusServer[Symbol.asyncDispose]());
+  const drained = Promise.race([delay.reached, successor.serves]).then(() => serving.drain(drainTimeoutMs));
   const telling = setInterval(() => void tellOpen(serving, log), tellEveryMs);
   await Promise.race([Promise.all([left, drained]), signals.stopInsisted]);
   clearInterval(telling);
   over.clear();
   delay.clear();
-  succeeded.clear();
+  successor.clear();
   await Promise.all([within(closeTimeoutMs, stack.disposeAsync()), within(closeTimeoutMs, dataPlane.disposeAsync())]);
   log.info({}, 'stopped');
 }
@@ -250,14 +253,21 @@ async function renew(serving: Serving, running: Config, changed: Config, keyring
   log.info({}, 'the configuration was read again and the workers renewed');
 }
 
-/** Reached when another gateway serves from the data directory. */
-function whenSucceeded(prefix: string): TimeLimit {
-  const { promise, resolve } = Promise.withResolvers<void>();
+/** Another gateway that takes the data directory over, and then serves from it. */
+function watchForSuccessor(prefix: string): {
+  readonly starts: Promise<void>;
+  readonly serves: Promise<void>;
+  clear(): void;
+} {
+  const starts = Promise.withResolvers<void>();
+  const serves = Promise.withResolvers<void>();
   const timer = setInterval(() => {
-    const other = findRunningGateway(prefix);
-    if (other.kind === 'serving' && other.pid !== process.pid) resolve();
+    const found = findRunningGateway(prefix);
+    if (found.kind === 'none' || found.pid === process.pid) return;
+    starts.resolve();
+    if (found.kind === 'serving') serves.resolve();
   }, lookForSuccessorEveryMs);
-  return { reached: promise, clear: () => clearInterval(timer) };
+  return { starts: starts.promise, serves: serves.promise, clear: () => clearInterval(timer) };
 }
 
 interface TimeLimit {
@@ -285,6 +295,23 @@ function timeLimit(ms: number): TimeLimit {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, ms);
   return { reached: promise, clear: () => clearTimeout(timer) };
+}
+
+/** Waits until the gateway that stops has left the port to this one. */
+function onceFree(server: StatusServer): Pick<StatusServer, 'listen'> {
+  const endsAt = performance.now() + statusLeftMaxMs;
+  return {
+    async listen(address) {
+      for (;;) {
+        try {
+          return await server.listen(address);
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || performance.now() > endsAt) throw error;
+        }
+        await pause(statusLeftPollMs);
+      }
+    },
+  };
 }
 
 async function listenAll(

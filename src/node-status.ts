@@ -1,6 +1,7 @@
 // What this node tells about itself: /status, /status/ready, /metrics. How it is asked is admin's and observe's.
 import type { Config } from './config/config.ts';
 import type { ErrorCode } from './lib/errors.ts';
+import type { CertificateFacts } from './observe/metric-table.ts';
 import { createMetrics } from './observe/metrics.ts';
 import type { Readiness } from './observe/status-server.ts';
 import type { Acknowledgements } from './replica/acknowledgements.ts';
@@ -24,6 +25,17 @@ export interface NodeStatus {
   readonly metrics: () => Promise<string>;
   readonly countUpload: (result: 'accepted' | 'refused') => void;
   readonly countAdminRefusal: (code: ErrorCode) => void;
+  /** It is not ready from here on. What it tells of the store is what it knew at last, and nothing is asked of it any more. */
+  stop(): Promise<void>;
+}
+
+interface KnownOfStore {
+  readonly state: ReturnType<NodeStore['state']>;
+  readonly filling: Awaited<ReturnType<NodeStore['filling']>>;
+  readonly revision: number;
+  readonly reachable: boolean;
+  readonly certificates: readonly CertificateFacts[];
+  readonly authorities: readonly CertificateFacts[];
 }
 
 export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
@@ -32,20 +44,22 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
   const { local: store, state, filling, trouble } = nodeStore;
   const { metricsCertificatesMax } = options.config;
   const metrics = createMetrics(metricsCertificatesMax);
+  let stopping = false;
+  let known = readStore;
 
   return {
     countUpload: (result) => metrics.countUpload(result),
     countAdminRefusal: (code) => metrics.countAdminRefusal(code),
 
     async status() {
-      const [reports, revision, fill] = await Promise.all([serving.reports(), store.revision(), filling()]);
+      const [reports, stored] = await Promise.all([serving.reports(), known()]);
       return {
         version,
         uptime_seconds: Math.round((performance.now() - startedMs) / 1000),
         ready: isServing(),
-        state: state(),
-        ...(fill !== undefined && { filling: fill }),
-        revision,
+        state: stopping ? 'stopping' : stored.state,
+        ...(stored.filling !== undefined && { filling: stored.filling }),
+        revision: stored.revision,
         applied_revision: acknowledgements.applied() ?? null,
         workers: {
           wanted: serving.size,
@@ -68,23 +82,20 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
       };
     },
 
-    ready() {
-      return Promise.resolve({
+    async ready() {
+      const reachable = stopping ? (await known()).reachable : isReachable();
+      return {
         ready: isServing(),
         details: {
+          ...(stopping && { stopping }),
           workers: { wanted: serving.size, serving: serving.listening },
-          store: { reachable: trouble() === undefined },
+          store: { reachable },
         },
-      });
+      };
     },
 
     async metrics() {
-      const [reports, storeRevision, certificates, authorities] = await Promise.all([
-        serving.reports(),
-        store.revision(),
-        store.soonestToExpire(metricsCertificatesMax),
-        store.authoritiesSoonestToExpire(metricsCertificatesMax),
-      ]);
+      const [reports, stored] = await Promise.all([serving.reports(), known()]);
       return metrics.render({
         version,
         startedAt,
@@ -95,17 +106,44 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
           counters,
         })),
         workersWanted: serving.size,
-        storeRevision,
-        storeReachable: trouble() === undefined,
+        stopping,
+        storeRevision: stored.revision,
+        storeReachable: stored.reachable,
         appliedRevision: acknowledgements.applied(),
-        certificates,
-        authorities,
+        certificates: stored.certificates,
+        authorities: stored.authorities,
       });
+    },
+
+    async stop() {
+      stopping = true;
+      const last = await readStore().catch(nothingKnown);
+      known = () => Promise.resolve(last);
     },
   };
 
   function isServing(): boolean {
-    return serving.listening >= serving.size;
+    return !stopping && serving.listening >= serving.size;
+  }
+
+  function isReachable(): boolean {
+    return trouble() === undefined;
+  }
+
+  async function readStore(): Promise<KnownOfStore> {
+    const [fill, revision, certificates, authorities] = await Promise.all([
+      filling(),
+      store.revision(),
+      store.soonestToExpire(metricsCertificatesMax),
+      store.authoritiesSoonestToExpire(metricsCertificatesMax),
+    ]);
+    return { state: state(), filling: fill, revision, reachable: isReachable(), certificates, authorities };
+  }
+
+  /** Of a file that cannot be read: how the connections end is what matters by then. */
+  function nothingKnown(): KnownOfStore {
+    const revision = acknowledgements.applied() ?? 0;
+    return { state: state(), filling: undefined, revision, reachable: false, certificates: [], authorities: [] };
   }
 }
 

@@ -11,6 +11,7 @@ export interface MetricsFacts {
   readonly startedAt: number;
   readonly workers: readonly WorkerFacts[];
   readonly workersWanted: number;
+  readonly stopping: boolean;
   /** As far as this node knows. */
   readonly storeRevision: number;
   readonly storeReachable: boolean;
@@ -71,6 +72,12 @@ export const metrics = {
     type: 'gauge',
     labels: ['state'],
     read: ({ workers, workersWanted }) => by('state', { serving: workers.length, wanted: workersWanted }),
+  },
+  portunus_stopping: {
+    help: 'Whether this gateway stops and finishes what is in flight: 1 or 0.',
+    type: 'gauge',
+    labels: [],
+    read: ({ stopping }) => one(Number(stopping)),
   },
   portunus_worker_resident_memory_bytes: {
     help: 'Memory of a worker.',

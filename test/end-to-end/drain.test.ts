@@ -218,6 +218,35 @@ test('a reload of a gateway that stops says so, and faults nothing', async () =>
   assert.doesNotMatch(gateway.output(), /"level":"error"/);
 });
 
+test('a gateway that stops is not ready, and tells how it goes until its last connection has ended', async () => {
+  await using upstream = await startHeldUpstream();
+  await using gateway = await startGateway({ workers });
+  await publish(gateway, upstream.url);
+  const transfer = heldRequest(gateway);
+  await until('it is under way', () => upstream.held() === 1);
+  const revision = await statusOf(gateway).then((status) => status['revision']);
+  gateway.kill('SIGTERM');
+  await until('new connections are refused', () => isRefused(gateway.plainPort));
+  const ready = await fetch(`${gateway.status}/status/ready`);
+  const { message, stopping } = (await ready.json()) as Record<string, unknown>;
+  assert.deepEqual([ready.status, message, stopping], [503, 'not ready', true]);
+  const status = await until('the store is closed', async () => {
+    const told = await statusOf(gateway);
+    return !existsSync(path.join(gateway.prefix, 'portunus.pid')) && told;
+  });
+  assert.deepEqual([status['state'], status['ready'], status['revision']], ['stopping', false, revision]);
+  const metrics = await until('one connection is left', async () => {
+    const told = await (await fetch(`${gateway.status}/metrics`)).text();
+    return /^portunus_connections\{listener="plain"\} 1$/m.test(told) && told;
+  });
+  assert.match(metrics, /^portunus_stopping 1$/m);
+  assert.match(metrics, /^portunus_certificate_not_after_timestamp_seconds\{/m);
+  upstream.release();
+  assert.equal(await transfer, '100000');
+  assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+  assert.ok(await isRefused(Number(new URL(gateway.status).port)));
+});
+
 describe('a successor on the same data directory and ports', () => {
   for (const count of [1, 2]) {
     test(`takes over from ${count} ${count === 1 ? 'worker' : 'workers'} with no connection refused and no request lost, while the old gateway finishes`, async (t) => {
@@ -238,9 +267,12 @@ describe('a successor on the same data directory and ports', () => {
         settings: {
           ...settings,
           proxy_listen: `127.0.0.1:${before.plainPort}, 127.0.0.1:${before.tlsPort} ssl`,
+          admin_listen: new URL(before.admin).host,
+          status_listen: new URL(before.status).host,
         },
       });
       await until('the old one has logged that it drains', () => before.output().includes('stopping'));
+      assert.equal((await fetch(`${after.status}/status/ready`)).status, 200);
       await someAnswered(loads);
       upstream.release();
       assert.equal(await transfer, '100000');
@@ -268,6 +300,10 @@ describe('a successor on the same data directory and ports', () => {
     );
   });
 });
+
+async function statusOf(gateway: Gateway): Promise<Readonly<Record<string, unknown>>> {
+  return (await (await fetch(`${gateway.status}/status`)).json()) as Readonly<Record<string, unknown>>;
+}
 
 async function startWebSocketUpstream(): Promise<AsyncDisposable & { readonly port: number }> {
   const sockets = new Set<net.Socket>();

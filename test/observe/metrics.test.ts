@@ -142,6 +142,7 @@ function facts(): NodeFacts {
     startedAt: 5000,
     workers: [{ worker: 1, counters: counters.snapshot(), residentBytes: 1, tlsContexts: 1 }],
     workersWanted: 2,
+    stopping: false,
     storeRevision: 7,
     storeReachable: true,
     appliedRevision: 6,
