@@ -84,7 +84,7 @@ export interface Route {
   readonly path: string;
   readonly dialect: Dialect;
   readonly summary: string;
-  /** Query parameters. Writes take dry_run and wait besides. */
+  /** Query parameters of a list. Those of writes are `writeQuery`. */
   readonly query?: TObject | undefined;
   readonly body?: TObject | undefined;
   /** The body of the success answer by status; null: none. */

@@ -372,6 +372,9 @@ test('a dry run gives the same errors, a report, and writes nothing', async (t) 
   }
   const odd = await send('POST', '/certificates?dry_run=perhaps', { json: { cert, key } });
   assert.deepEqual(odd.body.fields, { dry_run: 'must be true or false' });
+  const misspelt = await send('POST', '/certificates?dryrun=true', { json: { cert, key } });
+  assert.deepEqual([misspelt.status, misspelt.body.fields], [400, { dryrun: 'unknown query parameter' }]);
+  assert.match(misspelt.body.hint, /dry_run, force, wait/);
   assert.deepEqual([await store.revision(), uploads], [1, []]);
 });
 

@@ -5,7 +5,7 @@ import type { EntityKind } from '../../model/entities.ts';
 import { type AuditFilter, pageSizeMax } from '../../store/contract.ts';
 import type { AdminDeps, Route } from '../contract.ts';
 import { nullable } from '../schemas.ts';
-import { readSize, readTime } from '../today/lists.ts';
+import { filterInvalid, readSize, readTime } from '../today/lists.ts';
 
 const path = '/portunus/audit';
 
@@ -36,6 +36,17 @@ const entry = Type.Object({
   after: nullable(Type.String()),
 });
 
+const auditQuery = Type.Object({
+  entity: Type.Optional(kind),
+  id: Type.Optional(Type.String()),
+  actor: Type.Optional(Type.String()),
+  revision: Type.Optional(Type.Integer({ minimum: 1 })),
+  since: Type.Optional(Type.String({ description: 'Then or later: `2027-01-31`, RFC 3339, seconds, or an `at`.' })),
+  before: Type.Optional(Type.String({ description: 'Earlier than then.' })),
+  size: Type.Optional(Type.Integer({ minimum: 1, maximum: pageSizeMax, default: 100 })),
+  offset: Type.Optional(Type.String()),
+});
+
 export function auditRoutes({ store }: AdminDeps): readonly Route[] {
   return [
     {
@@ -43,18 +54,7 @@ export function auditRoutes({ store }: AdminDeps): readonly Route[] {
       path,
       dialect: 'own',
       summary: 'Who changed what, the latest first',
-      query: Type.Object({
-        entity: Type.Optional(kind),
-        id: Type.Optional(Type.String()),
-        actor: Type.Optional(Type.String()),
-        revision: Type.Optional(Type.Integer({ minimum: 1 })),
-        since: Type.Optional(
-          Type.String({ description: 'Then or later: `2027-01-31`, RFC 3339, seconds, or an `at`.' }),
-        ),
-        before: Type.Optional(Type.String({ description: 'Earlier than then.' })),
-        size: Type.Optional(Type.Integer({ minimum: 1, maximum: pageSizeMax, default: 100 })),
-        offset: Type.Optional(Type.String()),
-      }),
+      query: auditQuery,
       answers: { 200: Type.Object({ data: Type.Array(entry), next: nullable(Type.String()) }) },
       async handle({ query }) {
         const size = readSize(query.get('size'));
@@ -70,13 +70,17 @@ export function auditRoutes({ store }: AdminDeps): readonly Route[] {
 
 /** @throws LIST_FILTER_INVALID */
 function readFilter(query: URLSearchParams): AuditFilter {
+  // One that is not obeyed would answer with everything.
+  for (const name of query.keys()) {
+    if (!Object.hasOwn(auditQuery.properties, name)) throw filterInvalid(name, 'unknown filter');
+  }
   const entity = query.get('entity');
   const revision = query.get('revision');
   if (entity !== null && !isKind(entity)) {
-    throw new PortunusError('LIST_FILTER_INVALID', `entity must be one of ${kinds.join(', ')}`);
+    throw filterInvalid('entity', `must be one of ${kinds.join(', ')}`);
   }
   if (revision !== null && !/^\d{1,15}$/.test(revision)) {
-    throw new PortunusError('LIST_FILTER_INVALID', 'revision must be a number');
+    throw filterInvalid('revision', 'must be a number');
   }
   return {
     entity: entity ?? undefined,

@@ -2,6 +2,7 @@
 import { Type, type TObject } from 'typebox';
 import { mediaTypes } from '../bodies/request-body.ts';
 import type { Route } from '../contract.ts';
+import { writeQuery } from '../read-call.ts';
 
 /** @returns `routes` and the route that describes them and itself */
 export function withOpenApi(routes: readonly Route[], version: string): readonly Route[] {
@@ -79,13 +80,6 @@ function queryParameters({ method, query, body }: Route): readonly object[] {
     method === 'GET' ? [] : entriesOf(writeQuery).filter(([name]) => name !== 'force' || body !== undefined);
   return [...own, ...flags].map(([name, schema]) => parameter('query', name, false, schema));
 }
-
-const writeQuery = Type.Object({
-  dry_run: Type.Optional(
-    Type.Boolean({ description: 'Answer what would be stored, warnings and repairs; store nothing.' }),
-  ),
-  force: Type.Optional(Type.Boolean({ description: 'Take a certificate that has expired.' })),
-});
 
 function entriesOf(schema: TObject): readonly (readonly [string, object])[] {
   return Object.entries(schema.properties);

@@ -1,6 +1,6 @@
 // /portunus/hosts and /portunus/hosts/{id or name}: TLS settings of host names, and what they demand of clients. Kong has no
 // word for it; fields, lists and errors are as in today's dialect.
-import { PortunusError } from '../../lib/errors.ts';
+import type { PortunusError } from '../../lib/errors.ts';
 import type { HostPolicy } from '../../model/entities.ts';
 import { parseHostName } from '../../model/host-name.ts';
 import type { StoreReader } from '../../store/contract.ts';
@@ -8,7 +8,7 @@ import { isUuid } from '../bodies/decode-fields.ts';
 import type { AdminDeps, Answer, Call, Route } from '../contract.ts';
 import { notFound } from '../not-found.ts';
 import { entityRoutes } from '../today/entity-routes.ts';
-import { listToday, untaggedListQuery } from '../today/lists.ts';
+import { filterInvalid, listToday, untaggedListQuery } from '../today/lists.ts';
 import { write, type Notices } from '../write.ts';
 import { ruleNotices } from './rule-notices.ts';
 import { composeHost, hostAnswer, hostBody, showHost } from './host-fields.ts';
@@ -35,7 +35,7 @@ export function hostRoutes(deps: AdminDeps): readonly Route[] {
 
   async function list(call: Call): Promise<Answer> {
     // One that is not obeyed would answer with all of them.
-    if (call.query.has('tags')) throw new PortunusError('LIST_FILTER_INVALID', 'the policies of hosts have no tags');
+    if (call.query.has('tags')) throw filterInvalid('tags', 'the policies of hosts have no tags');
     return listToday(call, path, { list: (page) => store.hostPolicies.list(page) }, {}, showHost);
   }
 

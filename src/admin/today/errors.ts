@@ -47,10 +47,10 @@ const phrased: Readonly<Partial<Record<ErrorCode, (error: PortunusError) => Answ
       : answer(404, 6, 'not found', { message: error.message, fields: error.facts['primaryKey'] }),
   LIST_SIZE_INVALID: ({ message, code }) => answer(400, 9, 'invalid size', { message, reason: code }),
   CURSOR_INVALID: ({ message, code, hint }) => answer(400, 7, 'invalid offset', { message, reason: code, hint }),
-  LIST_FILTER_INVALID: ({ message, code }) =>
+  LIST_FILTER_INVALID: ({ message, code, facts }) =>
     answer(400, 11, 'invalid options', {
-      message: `invalid option (tags: ${message})`,
-      options: { tags: message },
+      message: `invalid option (${message})`,
+      options: { [String(facts['option'])]: facts['problem'] },
       reason: code,
     }),
 };

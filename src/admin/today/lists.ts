@@ -65,7 +65,7 @@ export function readExpiry(query: URLSearchParams): CertificateFilter['expires']
   const [after, before] = [query.get('expires_after'), query.get('expires_before')];
   if (after === null && before === null) return undefined;
   if (query.has('tags')) {
-    throw new PortunusError('LIST_FILTER_INVALID', 'expires_after and expires_before cannot be joined with tags');
+    throw filterInvalid('tags', 'expires_after and expires_before cannot be joined with tags');
   }
   return { from: readTime('expires_after', after), before: readTime('expires_before', before) };
 }
@@ -80,10 +80,15 @@ export function readTime(name: string, text: string | null): number | undefined 
       ? Date.parse(text)
       : Number.NaN;
   if (!Number.isNaN(time)) return time;
-  throw new PortunusError(
-    'LIST_FILTER_INVALID',
-    `${name} must be a date (2027-01-31), a date and time (2027-01-31T00:00:00Z), or seconds since 1970`,
+  throw filterInvalid(
+    name,
+    'must be a date (2027-01-31), a date and time (2027-01-31T00:00:00Z), or seconds since 1970',
   );
+}
+
+/** @returns LIST_FILTER_INVALID. @param option the query parameter @param problem what it must be, without its name */
+export function filterInvalid(option: string, problem: string): PortunusError {
+  return new PortunusError('LIST_FILTER_INVALID', `${option}: ${problem}`, { facts: { option, problem } });
 }
 
 const rfc3339 = /^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))?$/;
@@ -100,7 +105,7 @@ function readTags(text: string | null): TagFilter['tags'] {
   if (text === null) return undefined;
   const tags = text.split(/[,/]/).map((tag) => tag.trim());
   if (tags.includes('') || (text.includes(',') && text.includes('/'))) {
-    throw new PortunusError('LIST_FILTER_INVALID', 'invalid filter syntax');
+    throw filterInvalid('tags', 'invalid filter syntax');
   }
   return text.includes('/') ? { any: tags } : { all: tags };
 }

@@ -62,7 +62,7 @@ test('filters find what is asked for, and wrong ones are refused', async (t) => 
   assert.deepEqual(await found('actor=token:x'), []);
   assert.deepEqual(await found(`since=${at}&entity=api`), ['api']);
   assert.deepEqual(await found('before=2020-01-01T00:00:00Z'), []);
-  for (const wrong of ['entity=key', 'revision=x', 'since=yesterday', 'before=-1'])
+  for (const wrong of ['entity=key', 'revision=x', 'since=yesterday', 'before=-1', 'user=x'])
     assert.equal((await send('GET', `/portunus/audit?${wrong}`)).status, 400, wrong);
 });
 

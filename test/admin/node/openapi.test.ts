@@ -27,6 +27,18 @@ test('every route is in the document, every operation of the document is a route
   }
 });
 
+test('every write has the parameters that writes take, and no list has them', async (t) => {
+  const { send } = await startAdmin(t);
+  const { body } = await send('GET', '/openapi.json');
+  for (const { path, method, body: fields } of adminRoutes({} as AdminDeps)) {
+    const operation: Operation = body.paths[documentPath(path)][method.toLowerCase()];
+    const named = operation.parameters?.filter((parameter) => parameter.in === 'query').map(({ name }) => name) ?? [];
+    const taken = ['dry_run', 'force', 'wait'].filter((name) => named.includes(name));
+    const wanted = method === 'GET' ? [] : fields === undefined ? ['dry_run', 'wait'] : ['dry_run', 'force', 'wait'];
+    assert.deepEqual(taken, wanted, `${method} ${path}`);
+  }
+});
+
 test('the document holds the very schemas that bodies are decoded with', async (t) => {
   const { send } = await startAdmin(t);
   const { body } = await send('GET', '/openapi.json');
