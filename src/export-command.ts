@@ -8,7 +8,7 @@ import type { RunExport } from './cli/export.ts';
 import { keyringSource } from './keyring-source.ts';
 import { exportAll } from './move/export-all.ts';
 import { withSnapshot } from './open-store.ts';
-import { checkKeyring } from './store/check-keyring.ts';
+import { checkWholeKeyring } from './store/check-keyring.ts';
 import { loadKeyring } from './store/keyring.ts';
 import { createSealer } from './store/sealing.ts';
 import { syncDirectory } from './store/sync-directory.ts';
@@ -21,7 +21,7 @@ export const runExport: RunExport = async ({ config, env, file, withKeys, progre
   }
   const sealer = withKeys ? createSealer(await loadKeyring(keyringSource(config, env))) : undefined;
   return withSnapshot(config, async (reader) => {
-    if (sealer !== undefined) await checkKeyring(reader, sealer);
+    if (sealer !== undefined) await checkWholeKeyring(reader, sealer);
     if (file === undefined) return exportAll({ reader, sealer, write: writeOut, progress });
     return intoFile(file, (write) => exportAll({ reader, sealer, write, progress }));
   });

@@ -6,6 +6,7 @@ import type { Config } from './config/config.ts';
 import { keyringSource } from './keyring-source.ts';
 import { PortunusError } from './lib/errors.ts';
 import { embeddedStorePath, type OpenedStore, openReader, openStore } from './open-store.ts';
+import { checkWholeKeyring } from './store/check-keyring.ts';
 import type { KeyUse } from './store/contract.ts';
 import { addKey, makeKey, newestKey, putFirst } from './store/keyring-file.ts';
 import { createKeyringFile, loadKeyring } from './store/keyring.ts';
@@ -64,6 +65,7 @@ async function rotate(
   const sealer = createReloadableSealer(createSealer(keyring));
   await using store = await openStore(config, sealer);
   await using lock = await lockRotation(config);
+  await checkWholeKeyring(store, sealer);
   refuseLackingNodes(await liveNodes(store, config), target);
   if (source.source === 'file') await putFirst(source.path, target);
   else refuseOther(keyring.keys[0].id, target);

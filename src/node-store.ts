@@ -11,8 +11,8 @@ import { auditLimitsOf, createClusterStore, embeddedStorePath } from './open-sto
 import { type FillProgress, historyOf, isFilled, startCopier } from './replica/copier.ts';
 import type { Followed } from './replica/follower.ts';
 import { hasIdentity } from './replica/node-identity.ts';
-import { checkKeyring } from './store/check-keyring.ts';
-import type { Store, StoreReader } from './store/contract.ts';
+import { certificatesOf, checkKeyring } from './store/check-keyring.ts';
+import type { KeyUse, Store, StoreReader } from './store/contract.ts';
 import { createLocalRegistry } from './store/local-registry.ts';
 import type { NodeRegistry, NodeReport } from './store/node-registry.ts';
 import { createNodeRegistry } from './store/postgres/node-registry.ts';
@@ -65,6 +65,7 @@ async function openEmbedded({ config, sealer, log, startedAt }: NodeStoreOptions
   refuseEmptied(file, config.prefix);
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openSqliteStore({ path: file, sealer, audit: auditLimitsOf(config) }));
+  tellOfLacked(await checkKeyring(store, sealer), log);
   await ensureDefaultCertificate(store, sealer, startedAt);
   const ticketSecret = await store.secret('ticket');
   const open = stack.move();
@@ -101,6 +102,14 @@ function refuseEmptied(file: string, prefix: string): void {
   throw new PortunusError('STORE_DAMAGED', `The store ${file} is empty, and this gateway has run before.`, {
     hint: 'Put a copy back; or remove the file, to begin with nothing.',
   });
+}
+
+function tellOfLacked(lacked: readonly KeyUse[], log: Log): void {
+  if (lacked.length === 0) return;
+  log.error(
+    { key_ids: lacked.map(({ keyId }) => keyId), certificates: certificatesOf(lacked) },
+    'certificates are sealed under keys that the keyring lacks: their names are not served; put the keys back, or replace the certificates',
+  );
 }
 
 /** With a complete replica nothing here waits for PostgreSQL. */
@@ -155,7 +164,7 @@ async function openReplica(file: string, sealer: Sealer, log: Log): Promise<Repl
   let replica: ReplicaFile | undefined;
   try {
     replica = await openReplicaFile(file);
-    if (isFilled(replica)) await checkKeyring(replica.reader, sealer);
+    if (isFilled(replica)) tellOfLacked(await checkKeyring(replica.reader, sealer), log);
     return replica;
   } catch (error) {
     replica?.[Symbol.dispose]();

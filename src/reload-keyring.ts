@@ -1,7 +1,7 @@
 // The primary's part of a reload: the keyring is read again, and taken when it opens all that is in use.
 import { isPortunusError, reasonOf } from './lib/errors.ts';
 import type { Log } from './observe/contract.ts';
-import { checkKeyring } from './store/check-keyring.ts';
+import { checkWholeKeyring } from './store/check-keyring.ts';
 import type { StoreReader } from './store/contract.ts';
 import { loadKeyring, type Keyring, type KeyringSource } from './store/keyring.ts';
 import type { ReloadableSealer } from './store/reloadable-sealer.ts';
@@ -19,15 +19,20 @@ export async function reloadKeyring({ source, reader, sealer, log }: KeyringRelo
   try {
     const keyring = await loadKeyring(source);
     const next = createSealer(keyring);
-    await checkKeyring(reader, next);
+    // A key that the one before lacked too is no reason to refuse this one.
+    await checkWholeKeyring(heldBy([...sealer.keyIds, ...next.keyIds], reader), next);
     const before = sealer.keyIds.join();
     sealer.replace(next);
     if (next.keyIds.join() !== before)
-      log.info({ keys: next.keyIds }, 'the keyring was read again; its first key seals');
+      log.info({ key_ids: next.keyIds }, 'the keyring was read again; its first key seals');
     return keyring;
   } catch (error) {
     const hint = isPortunusError(error) ? error.hint : undefined;
     log.error({ reason: reasonOf(error), hint }, 'the keyring was not taken; the one read before stays in use');
     return undefined;
   }
+}
+
+function heldBy(keyIds: readonly string[], reader: KeyringReload['reader']): KeyringReload['reader'] {
+  return { keysInUse: async () => (await reader.keysInUse()).filter(({ keyId }) => keyIds.includes(keyId)) };
 }

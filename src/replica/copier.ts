@@ -277,7 +277,7 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
       const mark = (await snapshot.mark(snapshot.revision)) ?? '';
       refuseUnopenable(meta.map(({ value }) => value));
       await replica.write(async (plain) => {
-        const writer = openableOnly(plain);
+        const writer = tellingOfUnopenable(plain);
         // At once with what comes in its place: nobody sees an empty replica.
         if (anew) writer.clear();
         if (!known) writer.setMeta(history, randomUUID());
@@ -298,21 +298,32 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
     if (!isFilled(replica)) await progress('certificates');
   }
 
-  function openableOnly(writer: ReplicaWriter): ReplicaWriter {
+  /** A certificate that cannot be opened fails for its own names, and keeps nothing else from being followed. */
+  function tellingOfUnopenable(writer: ReplicaWriter): ReplicaWriter {
     return {
       ...writer,
       insert(table, rows) {
-        if (table === 'certificates')
-          refuseUnopenable(rows.flatMap((row) => [row['sealed_key'], row['sealed_key_alt']]));
+        for (const row of table === 'certificates' ? rows : []) {
+          const keys = lackedKeys([row['sealed_key'], row['sealed_key_alt']]);
+          if (keys.size === 0) continue;
+          log.error(
+            { certificate: row['id'], key_ids: [...keys] },
+            'a certificate is sealed under a key that the keyring of this node lacks: its names are not served here',
+          );
+        }
         writer.insert(table, rows);
       },
     };
   }
 
-  /** @throws KEYRING_MISMATCH */
-  function refuseUnopenable(sealed: readonly unknown[]): void {
+  function lackedKeys(sealed: readonly unknown[]): ReadonlySet<string> {
     const needed = sealed.map((text) => (typeof text === 'string' ? sealer.keyIdOf(text) : undefined));
-    const missing = new Set(needed.filter((id) => id !== undefined && !sealer.keyIds.includes(id)));
+    return new Set(needed.filter((id) => id !== undefined).filter((id) => !sealer.keyIds.includes(id)));
+  }
+
+  /** Of the store's own secrets: everything is, or will be, sealed under the same key. @throws KEYRING_MISMATCH */
+  function refuseUnopenable(sealed: readonly unknown[]): void {
+    const missing = lackedKeys(sealed);
     if (missing.size === 0) return;
     throw new PortunusError(
       'KEYRING_MISMATCH',

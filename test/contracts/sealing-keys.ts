@@ -4,7 +4,7 @@ import { createSecretKey, hkdfSync } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { isPortunusError } from '../../src/lib/errors.ts';
 import type { Certificate } from '../../src/model/entities.ts';
-import { checkKeyring } from '../../src/store/check-keyring.ts';
+import { checkKeyring, checkWholeKeyring } from '../../src/store/check-keyring.ts';
 import type { KeyUse } from '../../src/store/contract.ts';
 import type { MasterKey } from '../../src/store/keyring.ts';
 import { createReloadableSealer } from '../../src/store/reloadable-sealer.ts';
@@ -84,6 +84,23 @@ export function sealingKeysContract(name: string, openStore: OpenStore): void {
         assert.match(error.message, /k2, k3/);
         return true;
       });
+    });
+
+    test('a key that a few certificates are sealed under and nobody has is told, and the rest is of this keyring', async () => {
+      await using opened = await openStore({ sealer: sealerOf('k1') });
+      const { store } = opened;
+      await store.secret('ticket');
+      await store.transact('test', async (tx) => {
+        await tx.certificates.insert(sealed('a', 'k1'));
+        await tx.certificates.insert(sealed('b', 'lost'));
+      });
+      assert.deepEqual(counts(await checkKeyring(store, sealerOf('k1'))), [{ keyId: 'lost', certificates: 1 }]);
+      await assert.rejects(checkWholeKeyring(store, sealerOf('k1')), /lacks the key lost/);
+      // The key of the store's own secrets is that of everything.
+      await assert.rejects(checkKeyring(store, sealerOf('lost')), /lacks the key k1/);
+      // One that opens hardly anything is another keyring.
+      await store.transact('test', (tx) => tx.certificates.insert(sealed('c', 'lost')));
+      await assert.rejects(checkKeyring(store, sealerOf('k1')), /lacks the key lost/);
     });
 
     test('a key with the id of one in use and other bytes is refused', async () => {

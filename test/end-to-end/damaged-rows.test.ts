@@ -23,6 +23,7 @@ interface Damage {
 interface Ids {
   readonly chain: string;
   readonly key: string;
+  readonly lacked: string;
   readonly facts: string;
   readonly sni: string;
   readonly api: string;
@@ -45,6 +46,9 @@ describe('damaged rows', () => {
     }
     database.close();
     await using gateway = await startGateway({ workers: 1, prefix: first.prefix });
+    assert.match(gateway.output(), /"key_ids":\["nobody-has-it"\],"certificates":1/);
+    gateway.kill('SIGHUP');
+    await until('the keyring is taken', () => gateway.output().includes('workers renewed'));
     await check(gateway, ids);
   });
 
@@ -69,6 +73,7 @@ describe('damaged rows', () => {
       const { body } = await call(running.admin, 'GET', '/status');
       return body.unusable_plugins.length === 1;
     });
+    assert.match(running.output(), new RegExp(`"certificate":"${ids.lacked}","key_ids":\\["nobody-has-it"\\]`));
     for (const gateway of [running, started]) await check(gateway, ids, gateway === started);
   });
 });
@@ -103,6 +108,7 @@ async function fill({ admin }: Gateway, upstream: string): Promise<Ids> {
   const ids = {
     chain: await certificate('chain'),
     key: await certificate('key'),
+    lacked: await certificate('lacked'),
     facts: await certificate('facts'),
     api: await api('api'),
     plugin: plugin.body.id,
@@ -112,10 +118,11 @@ async function fill({ admin }: Gateway, upstream: string): Promise<Ids> {
   return { ...ids, sni: (await expectOk(admin, 'GET', '/snis/facts.test')).body.id };
 }
 
-function damages({ chain, key, facts, sni, api, plugin, policy, authority }: Ids): readonly Damage[] {
+function damages({ chain, key, lacked, facts, sni, api, plugin, policy, authority }: Ids): readonly Damage[] {
   return [
     { table: 'certificates', id: chain, values: { chain: 'no chain' } },
     { table: 'certificates', id: key, values: { sealed_key: 'no key' } },
+    { table: 'certificates', id: lacked, values: { sealed_key: 'v1.nobody-has-it.AAAA.AAAA' } },
     { table: 'certificates', id: facts, values: { facts: 'no facts', tags: '{"no":"tags"' } },
     { table: 'snis', id: sni, values: { tags: '[7' } },
     { table: 'apis', id: api, values: { doc: '{"hosts":5,"methods":["GET"],"uris":{}}' } },
@@ -137,10 +144,10 @@ async function check(gateway: Gateway, ids: Ids, repairs = true): Promise<void> 
   assert.equal(await plain('governed'), 426, 'what governs it cannot be read: HTTPS alone');
   assert.equal(await plain('api'), 404);
   assert.equal(await plain('policy'), 403, 'whom it may have kept out is not let in');
-  for (const name of ['chain', 'key']) await assert.rejects(servedCertificate(tlsPort, `${name}.test`));
+  for (const name of ['chain', 'key', 'lacked']) await assert.rejects(servedCertificate(tlsPort, `${name}.test`));
   // They are named.
   const { body: status } = await expectOk(admin, 'GET', '/status');
-  assert.deepEqual(status.unusable_certificates, [ids.chain, ids.key].toSorted());
+  assert.deepEqual(status.unusable_certificates, [ids.chain, ids.key, ids.lacked].toSorted());
   assert.deepEqual(status.unusable_apis, [ids.api]);
   assert.deepEqual(status.unusable_plugins, [ids.plugin]);
   assert.deepEqual(status.unusable_hosts, ['policy.test']);
@@ -153,6 +160,8 @@ async function check(gateway: Gateway, ids: Ids, repairs = true): Promise<void> 
   // And replaced, or deleted.
   await expectOk(admin, 'PATCH', `/certificates/${ids.chain}`, makeSelfSigned({ names: ['chain.test'] }));
   assert.match((await servedCertificate(tlsPort, 'chain.test')).subject, /CN=chain/);
+  await expectOk(admin, 'PATCH', `/certificates/${ids.lacked}`, makeSelfSigned({ names: ['lacked.test'] }));
+  assert.match((await servedCertificate(tlsPort, 'lacked.test')).subject, /CN=lacked/);
   await expectOk(admin, 'PATCH', `/apis/${ids.api}`, { hosts: 'api.test', upstream_url: 'http://127.0.0.1:1' });
   assert.equal(await plain('api'), 502);
   await expectOk(admin, 'PATCH', `/plugins/${ids.plugin}`, { 'config.only_https': false });
