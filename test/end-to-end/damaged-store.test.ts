@@ -21,7 +21,8 @@ test('of an embedded store: hosts on those pages fail, the others are served, al
   const [first = 0] = gateway.workerPids();
   await assertPartlyServed(gateway);
   assert.deepEqual(gateway.workerPids(), [first], 'no worker ends of it');
-  assert.match(gateway.output(), /the store is damaged: hosts that cannot be read from it fail; stop, put it aside/);
+  const told = 'the store is damaged: hosts that cannot be read from it fail; stop, put it aside';
+  await until('it was said', () => gateway.output().includes(told));
 
   process.kill(first, 'SIGKILL');
   await until('another worker serves', async () => {

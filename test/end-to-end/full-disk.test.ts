@@ -93,9 +93,8 @@ describe('the disk is full', { skip }, () => {
     let posted = 0;
     await until('it says so', async () => {
       await post(`n${(posted += 1)}.test`);
-      return /the replica does not follow the store/.test(gateway.output());
+      return /the disk is full.*the replica does not follow the store/.test(gateway.output());
     });
-    assert.match(gateway.output(), /the disk is full/);
     assert.match((await servedCertificate(gateway.tlsPort, 'first.test')).subject, /CN=first/);
     rmSync(ballast);
     const last = `n${posted}.test`;
@@ -108,7 +107,12 @@ describe('the disk is full', { skip }, () => {
 function fill(folder: string): string {
   const file = path.join(folder, 'ballast');
   const { bavail, bsize } = statfsSync(folder);
-  writeFileSync(file, Buffer.alloc(bavail * bsize));
+  try {
+    writeFileSync(file, Buffer.alloc(bavail * bsize));
+  } catch (error) {
+    // The gateway has taken some of it meanwhile.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  }
   return file;
 }
 

