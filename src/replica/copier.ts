@@ -112,6 +112,8 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
   let toldAt = performance.now();
   let trouble: string | undefined;
   let isDamaged = false;
+  /** Keys that what came by a fill, or was there from before, is sealed under. */
+  let knownKeys: Set<string> | undefined;
   let seenFilledTo: string | undefined;
   let renewal: { readonly fresh: ReplicaFile; readonly filler: Copier } | undefined;
 
@@ -276,8 +278,10 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
       if (anew) log.warn({}, 'the store is another one, or was put back to an older state: the replica is filled anew');
       const mark = (await snapshot.mark(snapshot.revision)) ?? '';
       refuseUnopenable(meta.map(({ value }) => value));
+      knownKeys ??= new Set((whole ? await replica.reader.keysInUse() : []).map(({ keyId }) => keyId));
+      const familiar = knownKeys;
       await replica.write(async (plain) => {
-        const writer = tellingOfUnopenable(plain);
+        const writer = whole ? refusingStrangeKeys(plain, familiar) : tellingOfUnopenable(plain, familiar);
         // At once with what comes in its place: nobody sees an empty replica.
         if (anew) writer.clear();
         if (!known) writer.setMeta(history, randomUUID());
@@ -298,14 +302,30 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
     if (!isFilled(replica)) await progress('certificates');
   }
 
-  /** A certificate that cannot be opened fails for its own names, and keeps nothing else from being followed. */
-  function tellingOfUnopenable(writer: ReplicaWriter): ReplicaWriter {
+  /**
+   * A key that nothing here was sealed under is one that the cluster seals under now: a node that lacks it stays at what it
+   * has, and does not claim to serve what others write.
+   */
+  function refusingStrangeKeys(writer: ReplicaWriter, known: ReadonlySet<string>): ReplicaWriter {
+    return {
+      ...writer,
+      insert(table, rows) {
+        if (table === 'certificates')
+          refuseUnopenable(rows.flatMap(sealedOf).filter((text) => !known.has(keyIdOf(text))));
+        writer.insert(table, rows);
+      },
+    };
+  }
+
+  /** What a fill brings under a key that is lost fails for its own names, and keeps nothing else away. */
+  function tellingOfUnopenable(writer: ReplicaWriter, known: Set<string>): ReplicaWriter {
     return {
       ...writer,
       insert(table, rows) {
         for (const row of table === 'certificates' ? rows : []) {
-          const keys = lackedKeys([row['sealed_key'], row['sealed_key_alt']]);
+          const keys = lackedKeys(sealedOf(row));
           if (keys.size === 0) continue;
+          for (const key of keys) known.add(key);
           log.error(
             { certificate: row['id'], key_ids: [...keys] },
             'a certificate is sealed under a key that the keyring of this node lacks: its names are not served here',
@@ -317,8 +337,12 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
   }
 
   function lackedKeys(sealed: readonly unknown[]): ReadonlySet<string> {
-    const needed = sealed.map((text) => (typeof text === 'string' ? sealer.keyIdOf(text) : undefined));
-    return new Set(needed.filter((id) => id !== undefined).filter((id) => !sealer.keyIds.includes(id)));
+    return new Set(sealed.map(keyIdOf).filter((id) => id !== '' && !sealer.keyIds.includes(id)));
+  }
+
+  /** Empty for what is not sealed. */
+  function keyIdOf(sealed: unknown): string {
+    return (typeof sealed === 'string' ? sealer.keyIdOf(sealed) : undefined) ?? '';
   }
 
   /** Of the store's own secrets: everything is, or will be, sealed under the same key. @throws KEYRING_MISMATCH */
@@ -467,4 +491,8 @@ export function startCopier({ source, replica, sealer, pageSize = 500, log }: Co
       );
     }
   }
+}
+
+function sealedOf(row: ReplicaRow): readonly unknown[] {
+  return [row['sealed_key'], row['sealed_key_alt']];
 }

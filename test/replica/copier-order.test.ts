@@ -88,10 +88,10 @@ function scriptedSource() {
   return { script, source, nudge };
 }
 
-/** Of keys named before the dot. */
+/** As texts are sealed: the key's id is between the first dots. */
 const sealer = {
   keyIds: ['k1'] as [string, ...string[]],
-  keyIdOf: (sealed: string) => /^(k\d)\./.exec(sealed)?.[1],
+  keyIdOf: (sealed: string) => /^v1\.(k\d)\./.exec(sealed)?.[1],
 };
 
 test('rows that the keyring does not open are not taken, and said, until it does', async () => {
@@ -104,7 +104,7 @@ test('rows that the keyring does not open are not taken, and said, until it does
     await copier.filled;
     const before = read(replica.path, 'SELECT id, sealed_key FROM certificates');
     script.revision = 2;
-    script.certificates = [{ ...certificateRow('c', 1, 2), sealed_key: 'k2.sealed' }];
+    script.certificates = [{ ...certificateRow('c', 1, 2), sealed_key: 'v1.k2.sealed' }];
     script.changes = [change(2, 'certificate', 'c', 'create')];
     nudge();
     await until('it says so', () => /sealed under k2/.test(copier.trouble ?? ''));
@@ -112,8 +112,43 @@ test('rows that the keyring does not open are not taken, and said, until it does
     assert.notEqual(replica.revision, 2);
     keyring.keyIds = ['k2', 'k1'];
     await until('it follows', () => replica.revision === 2);
-    assert.deepEqual(read(replica.path, 'SELECT sealed_key FROM certificates'), [{ sealed_key: 'k2.sealed' }]);
+    assert.deepEqual(read(replica.path, 'SELECT sealed_key FROM certificates'), [{ sealed_key: 'v1.k2.sealed' }]);
     await until('nothing is wrong any more', () => copier.trouble === undefined);
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test('a row under a key that is lost is filled in, and may change, without keeping anything away', async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
+  const { script, source, nudge } = scriptedSource();
+  const lost = (revision: number) => ({ ...certificateRow('c', 1, revision), sealed_key: 'v1.k7.sealed' });
+  const sealedKeys = () => read(file, 'SELECT id, sealed_key FROM certificates ORDER BY id');
+  const file = path.join(folder, 'replica.db');
+  script.certificates = [lost(1), certificateRow('d', 2, 1)];
+  {
+    using replica = await openReplicaFile(file);
+    {
+      await using copier = startCopier({ source, replica, sealer, log: quiet });
+      await copier.filled;
+      assert.deepEqual(sealedKeys(), [
+        { id: 'c', sealed_key: 'v1.k7.sealed' },
+        { id: 'd', sealed_key: certificateRow('d', 2, 1)['sealed_key'] },
+      ]);
+    }
+    // Another one starts with it.
+    await using copier = startCopier({ source, replica, sealer, log: quiet });
+    script.revision = 2;
+    script.certificates = [lost(2), certificateRow('d', 2, 1)];
+    script.changes = [change(2, 'certificate', 'c', 'update')];
+    nudge();
+    await until('it follows', () => replica.revision === 2);
+    assert.equal(copier.trouble, undefined);
+    script.revision = 3;
+    script.certificates = [...script.certificates, { ...certificateRow('e', 3, 3), sealed_key: 'v1.k8.sealed' }];
+    script.changes = [...script.changes, change(3, 'certificate', 'e', 'create')];
+    nudge();
+    await until('it says so', () => /sealed under k8/.test(copier.trouble ?? ''));
+    assert.equal(replica.revision, 2);
   }
   rmSync(folder, { recursive: true });
 });
