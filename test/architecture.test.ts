@@ -111,6 +111,17 @@ test('nothing asks Node for the certificate of a peer in the form that ends the 
   assert.deepEqual(wrong, []);
 });
 
+test('no property begins at a seed of its own', () => {
+  const folder = fileURLToPath(new URL('.', import.meta.url));
+  const wrong = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    (name) =>
+      name.endsWith('.ts') &&
+      name !== path.join('support', 'fast-check.ts') &&
+      /^import (?!type ).*'fast-check'/m.test(readFileSync(path.join(folder, name), 'utf8')),
+  );
+  assert.deepEqual(wrong, []);
+});
+
 function relativeImports(file: string): readonly string[] {
   const text = readFileSync(path.join(source, file), 'utf8');
   return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']*)'/g)].map((match) => match[1] ?? '');

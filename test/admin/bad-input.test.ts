@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { adminRoutes } from '../../src/admin/routes.ts';
 import type { AdminDeps } from '../../src/admin/contract.ts';
 import { holdsKeyMaterial, startAdmin } from '../support/admin-server.ts';

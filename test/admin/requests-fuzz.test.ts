@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { bent } from '../http1/mutations.ts';
 import { type AdminFixture, startAdmin } from '../support/admin-server.ts';
 import { makeSelfSigned } from '../support/certificates.ts';

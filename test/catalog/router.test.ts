@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { createRouteCompiler } from '../../src/catalog/compile-route.ts';
 import { createRuleIndex } from '../../src/catalog/rule-index.ts';
 import { createRouter, type Router } from '../../src/catalog/router.ts';

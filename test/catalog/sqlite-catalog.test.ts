@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { openSqliteCatalog, type Catalog } from '../../src/catalog/sqlite-catalog.ts';
 import { policyOrder, selectionOrder } from '../../src/model/host-name.ts';
 import type { ClientCertificateRule } from '../../src/model/entities.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test, type TestContext } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { readConfigFile } from '../../src/config/config-file.ts';
 import { loadConfig, type LoadedConfig } from '../../src/config/load-config.ts';
 import { settings } from '../../src/config/settings.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { BlockList } from 'node:net';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { isLoopback, parseIpRange } from '../../src/config/ip-range.ts';
 
 test('ranges and addresses have one normal form', () => {

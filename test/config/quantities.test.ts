@@ -1,7 +1,7 @@
 // Sizes and durations.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/config/quantities.ts';
 
 test('sizes are bytes in powers of 1024', () => {

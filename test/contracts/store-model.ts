@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import type { Api, Binding, Certificate, Plugin, Sni } from '../../src/model/entities.ts';
 import { isPortunusError } from '../../src/lib/errors.ts';
 import type { Store, StoreTransaction, Writable } from '../../src/store/contract.ts';

@@ -9,12 +9,12 @@ import { startCluster } from '../support/cluster.ts';
 import { handshake } from '../support/handshake.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { createRandom } from '../support/random.ts';
+import { seed } from '../support/seed.ts';
 import { until } from '../support/until.ts';
 
-const seed = Number(process.env['PORTUNUS_TEST_SEED'] ?? Date.now() % 1_000_000);
 const fingerprint = (pem: string): string => new X509Certificate(pem).fingerprint256;
 
-test(`kill -9 of whatever, under load (PORTUNUS_TEST_SEED=${seed})`, async () => {
+test(`kill -9 of whatever, under load (seed ${seed})`, async () => {
   const random = createRandom(seed);
   await using server = await startPostgres();
   await using cluster = await startCluster({

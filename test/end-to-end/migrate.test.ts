@@ -17,6 +17,7 @@ import { command } from '../support/command.ts';
 import { startGateway } from '../support/gateway.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { createRandom } from '../support/random.ts';
+import { seed } from '../support/seed.ts';
 import { until } from '../support/until.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -24,7 +25,6 @@ const certificates = 6000;
 const apis = 60;
 
 test('killed at random moments and run again, it goes on until everything is there', async (t) => {
-  const seed = Math.floor(Math.random() * 1e9);
   t.diagnostic(`seed ${seed}`);
   const random = createRandom(seed);
   const prefix = mkdtempSync(path.join(os.tmpdir(), 'portunus-migrate-'));

@@ -1,5 +1,5 @@
 // Well-formed requests of all kinds for fast-check, as data and as bytes.
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 
 export interface GeneratedRequest {
   readonly method: string;

@@ -1,7 +1,7 @@
 // Messages of the corpus, bent: whatever our codec takes, a reader with other rules takes for the same or not at all.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { errorCodes } from '../../src/lib/errors.ts';
 import { fuzzBudget } from '../support/fuzz-budget.ts';
 import { readGoRequests } from '../support/go-requests.ts';

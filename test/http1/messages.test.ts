@@ -1,7 +1,7 @@
 // The codec on whole messages: what it takes, what it refuses and with which code, and that no split of the bytes matters.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { progress } from '../../src/http1/codes.ts';
 import { HeadParser } from '../../src/http1/head-parser.ts';
 import { readMessage } from './read-message.ts';

@@ -1,6 +1,6 @@
 // Messages bent for fast-check: octets changed, pieces repeated, moved, taken out, words put in that mean something to HTTP,
 // and two messages made one.
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { refusedRequests } from './refused-requests.ts';
 import { refusedResponses } from './refused-responses.ts';
 import { smuggledRequests, smuggledResponses } from './refused-smuggling.ts';

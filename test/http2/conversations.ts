@@ -1,6 +1,6 @@
 // What an HTTP/2 client or server says, as frames for fast-check: well-formed conversations of several streams at once, and the
 // same bent: frames lost, repeated, moved, of another type, stream or length, and such as no peer should send.
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import {
   type Fields,
   fieldBlock,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { GatheredPieces } from '../../src/http2/gather-pieces.ts';
 
 function makeStream(): Readable {

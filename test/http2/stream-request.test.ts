@@ -1,7 +1,7 @@
 // The head of a request on a stream: what is refused, with which code, and that HTTP/1.1 reads the same in what is forwarded.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import type { Route } from '../../src/catalog/contract.ts';
 import { progress } from '../../src/http1/codes.ts';
 import { type HeadLimits, HeadParser } from '../../src/http1/head-parser.ts';

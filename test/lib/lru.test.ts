@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { createLru } from '../../src/lib/lru.ts';
 
 test('the entry used longest ago makes room', () => {

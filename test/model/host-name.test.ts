@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { parseHostName, parseServerName, policyOrder, selectionOrder } from '../../src/model/host-name.ts';
 
 const label = (length: number): string => 'a'.repeat(length);

@@ -1,7 +1,7 @@
 // The readings of a path that decide where it leads.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { looseRoutingPath, routingPath, withoutPrefix } from '../../src/model/routing-path.ts';
 
 suite('a routing path', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { readApi, readPlugin, readTexts, readToken } from '../../src/model/stored-doc.ts';
 import { fakeApi, fakePlugin, fakeToken } from '../contracts/entities.ts';
 

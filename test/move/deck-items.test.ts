@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { stringify } from 'yaml';
 import { itemMaxLength, parseYaml, readDeckItems, type DeckItem } from '../../src/move/deck-items.ts';
 

@@ -1,7 +1,7 @@
 // A line of the access log: JSON whatever is in it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { formatAccessLine } from '../../src/observe/access-line.ts';
 import type { AccessEntry } from '../../src/observe/contract.ts';
 

@@ -1,7 +1,7 @@
 // What a process counts: every call shows in the snapshot, and nowhere else.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { createCounters, latencyBoundsMs } from '../../src/observe/counters.ts';
 
 test('a new block counts nothing', () => {

@@ -1,7 +1,7 @@
 // The sum over workers that come, go and fall silent.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { createCounters } from '../../src/observe/counters.ts';
 import { createCounterSum } from '../../src/observe/sum-counters.ts';
 

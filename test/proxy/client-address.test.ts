@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { suite, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { clientAddress } from '../../src/proxy/client-address.ts';
 import { createTrustedPeers } from '../../src/proxy/trusted-peers.ts';
 import { realIpOfNginx, trustedByNginx } from './real-ip-of-nginx.ts';

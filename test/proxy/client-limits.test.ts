@@ -1,7 +1,7 @@
 // Limits on connections and handshakes, without connections.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { createAddressLimits } from '../../src/proxy/address-limits.ts';
 import { createConnectionLimit } from '../../src/proxy/connection-limit.ts';
 import { createLimitReports, limitLogIntervalMs } from '../../src/proxy/limit-reports.ts';

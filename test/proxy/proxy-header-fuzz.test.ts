@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import net, { type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { createClientLimits } from '../../src/proxy/client-limits.ts';
 import { createListener, type Listener } from '../../src/proxy/listener.ts';
 import { parseProxyHeader } from '../../src/proxy/proxy-protocol.ts';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { generatedRequest, writeRequest } from '../http1/generated-requests.ts';
 import { bent, refusedResponseSeeds, refusedSeeds, takenResponseSeeds, takenSeeds } from '../http1/mutations.ts';
 import { type Reading, readMessage, readRequests } from '../http1/read-message.ts';

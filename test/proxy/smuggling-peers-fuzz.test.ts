@@ -2,7 +2,7 @@
 // Those that are not installed are passed over, with a word.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { bodyOf, generatedRequest, writeRequest } from '../http1/generated-requests.ts';
 import { bent, takenSeeds } from '../http1/mutations.ts';
 import { readRequests } from '../http1/read-message.ts';

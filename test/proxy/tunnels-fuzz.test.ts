@@ -7,7 +7,7 @@ import http2, { type ClientHttp2Session } from 'node:http2';
 import net, { type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { test, type TestContext } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { assertHolds, fuzzBudget } from '../support/fuzz-budget.ts';
 import { createRandom } from '../support/random.ts';
 import { createSteppedClock } from '../support/stepped-clock.ts';

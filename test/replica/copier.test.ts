@@ -14,9 +14,9 @@ import { isFilled, startCopier, type Copier } from '../../src/replica/copier.ts'
 import type { EntityTable, ReplicaRow, ReplicaSource, Snapshot } from '../../src/store/replica-source.ts';
 import { openReplicaFile } from '../../src/store/sqlite/replica-file.ts';
 import { createRandom } from '../support/random.ts';
+import { seed as firstSeed } from '../support/seed.ts';
 import { until } from '../support/until.ts';
 
-const firstSeed = Number(process.env['PORTUNUS_TEST_SEED'] ?? Date.now() % 1_000_000);
 const runs = Number(process.env['PORTUNUS_TEST_RUNS'] ?? 16);
 const kinds: Readonly<Record<EntityTable, EntityKind>> = {
   apis: 'api',
@@ -439,7 +439,7 @@ const quiet = { info: () => undefined, warn: () => undefined, error: () => undef
 
 for (let run = 0; run < runs; run += 1) {
   const seed = firstSeed + run;
-  test(`whatever happens, the replica shows whole revisions and arrives (PORTUNUS_TEST_SEED=${seed})`, async () => {
+  test(`whatever happens, the replica shows whole revisions and arrives (seed ${seed})`, async () => {
     const folder = mkdtempSync(path.join(os.tmpdir(), 'portunus-copier-'));
     const random = createRandom(seed);
     const source = new Source(random);

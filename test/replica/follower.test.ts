@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import type { Change } from '../../src/model/entities.ts';
 import { follow } from '../../src/replica/follower.ts';
 

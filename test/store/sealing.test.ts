@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createSecretKey, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { isPortunusError } from '../../src/lib/errors.ts';
 import type { MasterKey } from '../../src/store/keyring.ts';
 import { createSealer } from '../../src/store/sealing.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { parseClientHello, type ClientHello } from '../../src/tls/client-hello.ts';
 
 const roomy = 64 * 1024;

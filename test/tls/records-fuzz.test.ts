@@ -5,7 +5,7 @@ import net, { type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { assertHolds, fuzzBudget } from '../support/fuzz-budget.ts';
 import { fakeCatalog, makeRecord, road, type RunningAcceptor, startAcceptor } from '../support/tls-acceptor.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import type { CertificateRecord } from '../../src/catalog/contract.ts';
 import { createSelector, selectCertificate } from '../../src/tls/select.ts';
 import { fakeCatalog } from '../support/tls-acceptor.ts';

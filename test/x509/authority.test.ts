@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { type AuthorityInput, type AuthorityResult, intakeAuthority } from '../../src/x509/authority.ts';
 import { makeAuthority, makeSelfSigned } from '../support/certificates.ts';
 

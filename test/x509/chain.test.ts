@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { type Authority, makeAuthority } from '../support/certificates.ts';
 import { intakeWithKnown } from '../../src/x509/intake-with-known.ts';
 import { indexRoots } from '../../src/x509/roots.ts';

@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { parseCertificate, type Certificate } from '../../src/x509/certificate.ts';
 import { findClientPaths } from '../../src/x509/client-paths.ts';
 import { context, objectIdentifier, sequence } from '../../src/x509/write-der.ts';

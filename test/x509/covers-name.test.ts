@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { coversName } from '../../src/x509/covers-name.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 

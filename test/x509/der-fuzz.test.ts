@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { test, type TestContext } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { intakeAuthority } from '../../src/x509/authority.ts';
 import { type Certificate, describeCertificate, outlineOf, parseCertificate } from '../../src/x509/certificate.ts';
 import { findClientPaths } from '../../src/x509/client-paths.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { describeCertificate } from '../../src/x509/certificate.ts';
 import type { IntakeResult } from '../../src/x509/intake.ts';
 import { makeAuthority } from '../support/certificates.ts';

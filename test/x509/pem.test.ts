@@ -1,7 +1,7 @@
 // PEM and DER, there and back.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../support/fast-check.ts';
 import { encodePem, pemBlocksMax, scanPem } from '../../src/x509/pem.ts';
 import { childrenOf, integerOf, objectIdentifierOf, readElement } from '../../src/x509/read-der.ts';
 import { integer, objectIdentifier, octetString, sequence } from '../../src/x509/write-der.ts';

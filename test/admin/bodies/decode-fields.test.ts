@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../support/fast-check.ts';
 import { Value } from 'typebox/value';
 import { decodeFields } from '../../../src/admin/bodies/decode-fields.ts';
 import { nestForm, nestJson } from '../../../src/admin/bodies/fields.ts';

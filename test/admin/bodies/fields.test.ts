@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../support/fast-check.ts';
 import { fieldDepthMax, fieldsMax, nestForm, nestJson, type RawObject } from '../../../src/admin/bodies/fields.ts';
 import { problemsOf } from '../../../src/admin/problems.ts';
 import { isPortunusError, type PortunusError } from '../../../src/lib/errors.ts';

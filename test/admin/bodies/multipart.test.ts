@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../support/fast-check.ts';
 import { boundaryOf, parseMultipart } from '../../../src/admin/bodies/multipart.ts';
 import { isPortunusError } from '../../../src/lib/errors.ts';
 

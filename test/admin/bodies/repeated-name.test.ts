@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import { fc } from '../../support/fast-check.ts';
 import { repeatedName } from '../../../src/admin/bodies/repeated-name.ts';
 
 test('a name is found twice in one object, in any spelling and depth', () => {
