@@ -1,6 +1,7 @@
 // Connections to upstreams, kept alive between requests: for each upstream the most recently used first, up to a bound. At
 // the bound a request waits for one to come free, as long as it would wait for a connection to open. Bodies stream, so a
 // client that sends or reads one slowly holds a connection: while others wait, the slowest of these give way.
+import { lookup as lookUpName } from 'node:dns';
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
 import type { Upstream } from '../catalog/contract.ts';
@@ -15,6 +16,7 @@ import {
   type UpstreamSink,
   type UpstreamTimeouts,
 } from './upstream-connection.ts';
+import { createUpstreamNames } from './upstream-names.ts';
 import { createUpstreamSessions } from './upstream-sessions.ts';
 
 export interface UpstreamPool extends Disposable {
@@ -56,6 +58,7 @@ interface Waiter extends Timed {
 }
 
 export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines, counters: Counters): UpstreamPool {
+  const lookup = createUpstreamNames(deadlines, lookUpName);
   const all = new Map<string, Peers>();
   const limits: HeadLimits = {
     maxBytes: settings.upstreamResponseHeadMaxBytes,
@@ -65,7 +68,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
   let secureContext: SecureContext | undefined;
   let keeping = settings.upstreamKeepalivePoolSize > 0;
   const sessions = createUpstreamSessions(settings, deadlines, counters, limits, ({ tls, host, port }) => {
-    if (!tls) return connectTcp({ host, port, noDelay: true });
+    if (!tls) return connectTcp({ host, port, noDelay: true, lookup });
     const socket = connectTls({ ...tlsOptions(host, port), ALPNProtocols: ['h2'] });
     socket.setNoDelay(true);
     return socket;
@@ -140,7 +143,8 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     counters.upstreamConnection(false);
     const { host, port } = upstream;
     const connection = new UpstreamConnection(
-      (onread) => (upstream.tls ? openTls(upstream, peers, onread) : connectTcp({ host, port, noDelay: true, onread })),
+      (onread) =>
+        upstream.tls ? openTls(upstream, peers, onread) : connectTcp({ host, port, noDelay: true, lookup, onread }),
       upstream.tls,
       sink,
       timeouts,
@@ -173,6 +177,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     return {
       host,
       port,
+      lookup,
       // RFC 6066 section 3: no addresses.
       servername: isIP(host) === 0 ? host : '',
       secureContext,

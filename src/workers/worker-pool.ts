@@ -136,7 +136,12 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       // The operator's own flags come last and win.
       execArgv: [...workerFlags, ...process.execArgv],
       // A worker that replaces another should be there soon: compiled code is kept (250 ms to load becomes 70 ms).
-      env: { NODE_COMPILE_CACHE: path.join(start.config.prefix, 'compile-cache'), ...environmentOfWorkers() },
+      env: {
+        NODE_COMPILE_CACHE: path.join(start.config.prefix, 'compile-cache'),
+        // Half of these ask for names of upstreams: some whose servers say nothing leave room for others.
+        UV_THREADPOOL_SIZE: '16',
+        ...environmentOfWorkers(),
+      },
     });
     const exit = Promise.withResolvers<void>();
     const worker: Worker<Report> = {
