@@ -166,7 +166,10 @@ export class StreamRequest implements Request {
   /** The key that a WebSocket handshake has in HTTP/1.1 alone (RFC 8441 section 5, RFC 6455 section 4.1). */
   #readUpgrade(length: string | undefined): HttpCode | undefined {
     if (length !== undefined) return 'HTTP_CONTENT_LENGTH_INVALID';
-    this.#addField('sec-websocket-key', randomBytes(16).toString('base64'), field.other);
+    const { fields } = this;
+    let hasKey = false;
+    for (let index = 0; index < fields.count; index += 1) hasKey ||= fields.name(index) === 'sec-websocket-key';
+    if (!hasKey) this.#addField('sec-websocket-key', randomBytes(16).toString('base64'), field.other);
     this.expectContinue = false;
     return undefined;
   }

@@ -333,6 +333,9 @@ export class Exchange implements UpstreamSink, AccessEntry {
       if (!isAskedFor(this.#upgrade, head.upgrade)) return this.#failed(failure.malformed);
       this.#switched = true;
       this.#requestWhole = false;
+    } else if (head.status < 300 && this.#upgrade !== undefined && this.#request.version === 20) {
+      // RFC 8441 section 5: to its client any success is the change of protocol, and what follows would be read as that protocol.
+      return this.#failed(failure.malformed);
     }
     this.status = head.status;
     const upstreamMs = Math.round(this.upstreamMs);

@@ -168,6 +168,8 @@ test('extended CONNECT is a handshake with a key of its own each time', () => {
   assert.equal(request.upgrade, 'websocket');
   assert.match(fields, /^sec-websocket-version: 13\r\nsec-websocket-key: [A-Za-z0-9+/]{22}==\r\n$/);
   assert.notEqual(handshake().fields, fields);
+  const own = read(head(protocol, [['sec-websocket-key', 'eA==']]), false);
+  assert.equal(own.fields, 'sec-websocket-key: eA==\r\n', 'but where the client has said one: two are no handshake');
 });
 
 test('a request that is read says nothing of the one before', () => {

@@ -373,6 +373,20 @@ test('an upstream that refuses a WebSocket says so to the client', async () => {
   assert.equal((await client.body(1)).toString(), 'no');
 });
 
+for (const [name, answer] of [
+  ['200', 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\x81\x04page'],
+  ['204', 'HTTP/1.1 204 No Content\r\n\r\n'],
+] as const) {
+  test(`a page in the place of a WebSocket is no success: ${name} is 502`, async () => {
+    await using upstream = await startRawUpstream(answering(answer));
+    await using gateway = await startGateway({ ...h2, upstreamPort: upstream.port });
+    using client = await connectFrames(gateway.port);
+    client.request(1, handshake, false);
+    assert.equal(await client.status(1), 502);
+    assert.match((await client.body(1)).toString(), /UPSTREAM_RESPONSE_INVALID/);
+  });
+}
+
 test('a WebSocket whose upstream is gone is reset', async () => {
   await using upstream = await startRawUpstream();
   await using gateway = await startGateway({ ...h2, upstreamPort: upstream.port });
