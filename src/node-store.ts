@@ -190,7 +190,11 @@ async function prepareStore(
     if (!isPortunusError(error, 'STORE_UNAVAILABLE')) throw error;
     throw new PortunusError('STORE_UNAVAILABLE', `This node has no replica yet, and ${error.message}`, {
       cause: error,
-      hint: 'A node needs PostgreSQL for its first start; later ones do without.',
+      // What PostgreSQL itself has said knows better what to do.
+      hint: [
+        ...(error.facts['sqlstate'] === undefined ? [] : [error.hint]),
+        'A node needs PostgreSQL for its first start; later ones do without.',
+      ].join(' '),
     });
   }
   await checkKeyring(store, sealer);

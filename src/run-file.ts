@@ -135,7 +135,7 @@ function orUnusable<T>(prefix: string, use: () => T): T {
 function takeLock(prefix: string): Disposable {
   const lock = takeFileLock(path.join(prefix, 'portunus.lock'));
   if (lock !== undefined) return lock;
-  throw new PortunusError('ALREADY_RUNNING', `another gateway runs on ${prefix}`, {
-    hint: 'Stop it with "portunus stop", or give this one a data directory of its own with prefix.',
+  throw new PortunusError('ALREADY_RUNNING', `a gateway runs on ${prefix}`, {
+    hint: 'Stop it with "portunus stop", or take another data directory with prefix.',
   });
 }

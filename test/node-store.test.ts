@@ -20,7 +20,7 @@ test('a new node whose keyring lacks the key of the store names it; one that can
   await using server = await startPostgres();
   await using opened = await temporaryPostgres(server.port);
   await using temporary = await temporaryDirectory();
-  const start = (port: number) =>
+  const start = (port: number, database = 'postgres') =>
     command(
       process.execPath,
       [
@@ -30,7 +30,7 @@ test('a new node whose keyring lacks the key of the store names it; one that can
           prefix: temporary.directory,
           database: 'postgres',
           pg_port: String(port),
-          pg_database: 'postgres',
+          pg_database: database,
           pg_schema: opened.config.schema,
           keyring: 'env',
           workers: '0',
@@ -44,6 +44,8 @@ test('a new node whose keyring lacks the key of the store names it; one that can
   const mismatch = await start(server.port);
   assert.equal(mismatch.code, 1);
   assert.match(mismatch.stderr, /keyring has no key k1/);
+  const nowhere = await start(server.port, 'misspelt');
+  assert.match(nowhere.stderr, /the database does not exist .*\n +Create it: .* A node needs PostgreSQL for its first/);
   await server.stop();
   const away = await start(server.port);
   assert.equal(away.code, 1);

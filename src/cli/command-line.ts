@@ -88,7 +88,7 @@ export async function runCommandLine(
   withConfig(program.command('import'))
     .argument(
       '<source>',
-      "a file of JSON lines or in decK's format, a directory of certificates with their keys, or certbot's live/",
+      "a file of JSON lines or in decK's format, a certificate with its key beside it, a directory of those, or certbot's live/",
     )
     .option('--keep-going', 'write what is fine, whatever else is refused; by default all or nothing')
     .option('--replace', 'put what comes in the place of the certificate that holds its names or its id')

@@ -94,11 +94,17 @@ export async function importInto(
         terminal.progress?.('');
         terminal.err(`It ended early: ${describe(last, false)} before; import again to go on.`);
       }
-      // The source cannot be read.
-      if (error instanceof Error && 'syscall' in error) return fail(terminal, error.message);
+      if (error instanceof Error && 'syscall' in error) return fail(terminal, whyUnreadable(error));
       throw error;
     }
   });
+}
+
+/** Of what the system says when a file cannot be read. */
+function whyUnreadable(error: Error): string {
+  return 'code' in error && error.code === 'ENOENT' && 'path' in error
+    ? `there is no ${String(error.path)}`
+    : error.message;
 }
 
 function describe({ read, written, replaced, unchanged, refused }: ImportCounts, dryRun: boolean): string {

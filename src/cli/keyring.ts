@@ -154,7 +154,7 @@ function stepsAfter({ id, file, first }: AddedKey): readonly string[] {
   if (first) return [`Copy ${file} to every node, and keep a copy apart from copies of the store.`];
   return [
     `1. Copy ${file} to every node that shares the store, and keep a copy apart from copies of the store.`,
-    '2. Let each gateway read it: kill -HUP',
+    '2. Let each gateway read it: kill -HUP the process in its portunus.pid.',
     `3. Then seal everything under it: portunus keyring rotate --to ${id}`,
   ];
 }

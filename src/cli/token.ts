@@ -73,6 +73,7 @@ export async function listTokens(
   return withConfig(terminal, inputs, async (context) => {
     const tokens = await commands.list(context);
     if (json === true) printJson(terminal, { data: tokens.map(shown) });
+    else if (tokens.length === 0) terminal.err('there are no tokens');
     else for (const token of tokens) terminal.out(describe(token, Date.now()));
     return 0;
   });

@@ -9,7 +9,7 @@ import type { ComposedCertificate, ImportProblem } from './compose-entry.ts';
 import { startComposeThreads } from './compose-threads.ts';
 import { createIssuers } from './issuers.ts';
 import type { SourceItem } from './sources.ts';
-import { sectionsTaken, writeOthers, type OtherItem } from './write-apis.ts';
+import { entitiesIn, sectionsTaken, writeOthers, type OtherItem } from './write-apis.ts';
 import { batchSize, createCertificateWriter, emptyOutcome, type Outcome } from './write-certificates.ts';
 
 /** All or nothing is one transaction, and holds all of it in memory. */
@@ -74,7 +74,7 @@ export async function importAll(options: ImportOptions): Promise<ImportSummary> 
       if (!item.section.startsWith('_')) leftOut.set(item.section, (leftOut.get(item.section) ?? 0) + 1);
       continue;
     }
-    count.read += 1;
+    count.read += item.kind === 'other' ? entitiesIn(item) : 1;
     if (item.kind === 'certificate') certificates.push(item);
     else if (item.kind === 'other') others.push(item);
     else if (item.kind === 'refused') refuse(item.problems);

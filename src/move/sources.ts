@@ -1,5 +1,5 @@
-// Where things to import come from: a file of JSON lines, a file in decK's format, a directory of certificates with their keys, or certbot's
-// live/. Only reading; what an item holds is compose-entry.ts's to say.
+// Where things to import come from: a file of JSON lines, a file in decK's format, a certificate with its key or a directory of those, or
+// certbot's live/. Only reading; what an item holds is compose-entry.ts's to say.
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type DeckItem, itemMaxLength, parseYaml, readDeckItems } from './deck-items.ts';
@@ -32,6 +32,10 @@ const certificateEnding = /\.(crt|cert|cer|pem|der|p7b|p7c|p12|pfx)$/i;
 /** Recognised by looking. @throws the system's error */
 export async function openSource(place: string): Promise<ImportSource> {
   if (!(await stat(place)).isDirectory()) {
+    if (certificateEnding.test(place)) {
+      const key = keyFileOf(place);
+      return { format: 'pem-pairs', items: readPairs((await isFile(key)) ? [place, key] : [place]) };
+    }
     return (await isDeck(place))
       ? { format: 'deck', items: deckItems(place) }
       : { format: 'jsonl', items: lineItems(place) };
@@ -97,9 +101,13 @@ async function* readLineages(directories: readonly string[]): AsyncIterable<Sour
 async function* readPairs(files: readonly string[]): AsyncIterable<SourceItem> {
   const keys = new Set(files.filter((file) => file.endsWith('.key')));
   for (const file of files.filter((each) => certificateEnding.test(each))) {
-    const key = file.replace(certificateEnding, '.key');
+    const key = keyFileOf(file);
     yield readPair(file, keys.has(key) ? key : undefined);
   }
+}
+
+function keyFileOf(certFile: string): string {
+  return certFile.replace(certificateEnding, '.key');
 }
 
 async function readPair(certFile: string, keyFile: string | undefined): Promise<SourceItem> {

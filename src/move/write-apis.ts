@@ -30,6 +30,11 @@ export interface ApiWriting {
   readonly replace: boolean;
 }
 
+/** An API brings its plugins along. */
+export function entitiesIn({ section, value }: OtherItem): number {
+  return section === 'apis' && isObject(value) && Array.isArray(value['plugins']) ? 1 + value['plugins'].length : 1;
+}
+
 /** @throws what the store throws, but for what is wrong with an item: that is among the outcome's problems */
 export async function writeOthers(
   tx: StoreTransaction,

@@ -38,7 +38,13 @@ test('imported while it serves, then migrated into PostgreSQL and served from th
   const opened = await portunus('import', bundle, '--passphrase-file', path.join(folder, 'passphrase'), '--json');
   assert.equal(JSON.parse(opened.stdout).written, 1);
   const unread = await portunus('import', bundle, '--passphrase-file', path.join(folder, 'none'));
-  assert.match(unread.stderr, /ENOENT/);
+  assert.match(unread.stderr, /there is no .*\/none$/m);
+  writeFileSync(path.join(folder, 'single.crt'), three.cert);
+  const keyless = await portunus('import', path.join(folder, 'single.crt'));
+  assert.match(keyless.stderr, /single\.crt: KEY_MISSING/);
+  writeFileSync(path.join(folder, 'single.key'), three.key);
+  const single = await portunus('import', path.join(folder, 'single.crt'), '--json');
+  assert.equal(JSON.parse(single.stdout).unchanged, 1);
   const { per_second: perSecond, ...told } = JSON.parse(imported.stdout);
   assert.ok(perSecond > 0);
   assert.deepEqual(told, {

@@ -67,6 +67,6 @@ function reasonOfConnection(code: string, error: Error): string {
   if (code === 'ECONNREFUSED') return 'the connection was refused';
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'its host name is not known';
   if (/CERT|SELF_SIGNED|UNABLE_TO|ALTNAME/.test(code)) return `its certificate is not trusted (${code})`;
-  if (code.startsWith('ERR_SSL') || /SSL/.test(error.message)) return 'it does not speak TLS as asked';
+  if (code.startsWith('ERR_SSL') || /SSL|TLS/.test(error.message)) return 'it does not speak TLS as asked';
   return `the connection was lost${code === '' ? '' : ` (${code})`}`;
 }
