@@ -25,6 +25,8 @@ export interface Request {
   /** The protocols of a request to change over; undefined when it is none or carries a body. */
   readonly upgrade: string | undefined;
   readonly acceptsTrailers: boolean;
+  /** To some servers its credentials hold for all that follows on the connection. */
+  readonly authenticatesConnection: boolean;
   /** Fields without a number that Connection takes along, in lower case. */
   readonly connectionNames: readonly string[] | undefined;
 }

@@ -34,6 +34,7 @@ export class RequestHead implements Request {
   /** The protocols of a request to change over; undefined when it is none or carries a body. */
   upgrade: string | undefined;
   acceptsTrailers = false;
+  authenticatesConnection = false;
   /** Fields without a number that Connection takes along, in lower case. */
   connectionNames: readonly string[] | undefined;
 
@@ -76,6 +77,7 @@ export class RequestHead implements Request {
     let upgrade: string | undefined;
     let expect: string | undefined;
     let te: string | undefined;
+    this.authenticatesConnection = false;
     for (let index = 0; index < fields.count; index += 1) {
       switch (fields.id(index)) {
         case field.host:
@@ -100,6 +102,9 @@ export class RequestHead implements Request {
           break;
         case field.te:
           te = joined(te, fields.value(index));
+          break;
+        case field.authorization:
+          this.authenticatesConnection ||= isOfConnection(fields.value(index));
           break;
         default:
           break;
@@ -192,6 +197,11 @@ function methodOf(text: string, start: number, end: number): string {
       break;
   }
   return text.slice(start, end);
+}
+
+/** RFC 4559: NTLM always, Negotiate where the server keeps it so. @param credentials an Authorization value */
+export function isOfConnection(credentials: string): boolean {
+  return /^(?:ntlm|negotiate)\b/i.test(credentials);
 }
 
 function joined(before: string | undefined, value: string): string {

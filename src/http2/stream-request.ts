@@ -9,6 +9,7 @@ import { parseHost, sameAuthority } from '../http1/host-field.ts';
 import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Request } from '../http1/message.ts';
 import { isToken } from '../http1/octets.ts';
+import { isOfConnection } from '../http1/request-head.ts';
 import { parseRequestTarget } from '../http1/request-target.ts';
 import { addField, readFields } from './fields.ts';
 
@@ -33,6 +34,7 @@ export class StreamRequest implements Request {
   expectContinue = false;
   upgrade: string | undefined;
   acceptsTrailers = false;
+  authenticatesConnection = false;
   readonly connectionNames = undefined;
 
   /**
@@ -82,6 +84,7 @@ export class StreamRequest implements Request {
     this.expectContinue = false;
     this.upgrade = undefined;
     this.acceptsTrailers = false;
+    this.authenticatesConnection = false;
     this.fields.clear();
   }
 
@@ -138,6 +141,9 @@ export class StreamRequest implements Request {
           // RFC 9113 section 8.2.2
           if (fields.value(index).toLowerCase() !== 'trailers') return 'HTTP_CONNECTION_FIELD';
           this.acceptsTrailers = true;
+          break;
+        case field.authorization:
+          this.authenticatesConnection ||= isOfConnection(fields.value(index));
           break;
         case field.expect:
           if (fields.value(index).toLowerCase() !== '100-continue') return 'HTTP_EXPECTATION_UNKNOWN';

@@ -214,7 +214,7 @@ const table = {
   UPSTREAM_RESET: upstream(502, 'The upstream closed the connection before its response was whole.'),
   UPSTREAM_RESPONSE_INVALID: upstream(
     502,
-    'The upstream answered with something that is not a valid HTTP/1.x response.',
+    'The upstream answered with something that is not a valid HTTP/1.x response, or with a page to a WebSocket of HTTP/2.',
   ),
   UPSTREAM_EXHAUSTED: upstream(503, 'All upstream_connections_max connections are in use.'),
   UPSTREAM_FILES_EXHAUSTED: {

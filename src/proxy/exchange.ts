@@ -452,7 +452,9 @@ export class Exchange implements UpstreamSink, AccessEntry {
     const upstream = this.#upstream;
     this.#upstream = undefined;
     const now = this.#record();
-    upstream?.release(now);
+    // The next client's requests would be taken for this one's.
+    if (this.#request.authenticatesConnection) upstream?.close();
+    else upstream?.release(now);
     this.#downstream.exchangeEnded(now);
   }
 

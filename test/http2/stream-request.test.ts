@@ -161,6 +161,12 @@ test('a body is of the length that is said, or of one that is not known', () => 
   assert.equal(read(head({ ':method': 'POST' })).fields, 'content-length: 0\r\n');
 });
 
+test('credentials that hold for a connection upstream are known by their scheme', () => {
+  const holds = (value: string): boolean => read(head({}, [['authorization', value]])).request.authenticatesConnection;
+  assert.deepEqual(['NTLM x', 'negotiate y', 'Basic z', 'Negotiated'].map(holds), [true, true, false, false]);
+  assert.equal(read(head({})).request.authenticatesConnection, false);
+});
+
 test('extended CONNECT is a handshake with a key of its own each time', () => {
   const handshake = (): ReturnType<typeof read> => read(head(protocol, [['sec-websocket-version', '13']]), false);
   const { said, fields, request } = handshake();

@@ -133,6 +133,27 @@ suite('an upstream that fails', () => {
 });
 
 suite('connections to an upstream', () => {
+  for (const credentials of ['NTLM TlRMTVNTUAAB', 'Negotiate YIIB', 'negotiate']) {
+    test(`are nobody else’s once credentials have come that hold for a connection: ${credentials}`, async () => {
+      await using upstream = await startRawUpstream(answering(ok));
+      await using gateway = await startGateway({ upstreamPort: upstream.port });
+      using client = await gateway.connect();
+      client.send(get);
+      await client.response();
+      client.send(`GET / HTTP/1.1\r\nHost: a\r\nAuthorization: ${credentials}\r\n\r\n`);
+      const { status, field } = await client.response();
+      assert.deepEqual([status, field('Connection')], [200, undefined]);
+      assert.equal(upstream.connections.length, 1);
+      using other = await gateway.connect();
+      other.send(get);
+      assert.equal((await other.response()).status, 200);
+      assert.equal(upstream.connections.length, 2);
+      client.send('GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic bnRsbQ==\r\n\r\n');
+      await client.response();
+      assert.equal(upstream.connections.length, 2, 'other credentials are of their request alone');
+    });
+  }
+
   test('are closed when bytes come that nobody asked for', async () => {
     await using upstream = await startRawUpstream(answering(ok));
     await using gateway = await startGateway({ upstreamPort: upstream.port });
