@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../scripts/options.ts';
 import { makeMaterials } from './materials.ts';
 import { peers } from './peers/peers.ts';
 import { toMarkdown } from './report/markdown.ts';
@@ -17,15 +17,13 @@ import { runRounds } from './rounds.ts';
 import { startUpstream } from './upstream.ts';
 import { works } from './works/works.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: 'string', default: '' },
-    peers: { type: 'string', default: '' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
-    report: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-  },
+const options = readOptions({
+  only: { type: 'string', default: '' },
+  peers: { type: 'string', default: '' },
+  rounds: { type: 'string', default: '5' },
+  seconds: { type: 'string', default: '4' },
+  report: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
 });
 const productCore = 0;
 const loadCore = 1;

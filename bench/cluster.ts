@@ -6,7 +6,7 @@
 import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../scripts/options.ts';
 import { expectOk } from '../test/support/admin.ts';
 import { makeSelfSigned } from '../test/support/certificates.ts';
 import { type Cluster, startCluster } from '../test/support/cluster.ts';
@@ -17,12 +17,10 @@ import { type PostgresServer, startPostgres } from '../test/support/postgres.ts'
 import { until } from '../test/support/until.ts';
 import { writeTable } from './report/write-table.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    changes: { type: 'string', default: '1000' },
-    certificates: { type: 'string', default: '100000' },
-    json: { type: 'boolean', default: false },
-  },
+const options = readOptions({
+  changes: { type: 'string', default: '1000' },
+  certificates: { type: 'string', default: '100000' },
+  json: { type: 'boolean', default: false },
 });
 const changes = Number(options.changes);
 const certificates = Number(options.certificates);

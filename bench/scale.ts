@@ -6,7 +6,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../scripts/options.ts';
 import { measureApis } from './scale/apis.ts';
 import { measureCertificates } from './scale/certificates.ts';
 import { progress, type Row } from './scale/figures.ts';
@@ -14,16 +14,14 @@ import { fillStore } from './scale/fill.ts';
 import { distinctKeys } from './scale/leaves.ts';
 import { writeTable } from './report/write-table.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    certificates: { type: 'string', default: '1000000' },
-    apis: { type: 'string', default: '100000' },
-    hot: { type: 'string', default: '5000' },
-    changes: { type: 'string', default: '200' },
-    'storm-seconds': { type: 'string', default: '30' },
-    folder: { type: 'string' },
-    json: { type: 'boolean', default: false },
-  },
+const options = readOptions({
+  certificates: { type: 'string', default: '1000000' },
+  apis: { type: 'string', default: '100000' },
+  hot: { type: 'string', default: '5000' },
+  changes: { type: 'string', default: '200' },
+  'storm-seconds': { type: 'string', default: '30' },
+  folder: { type: 'string' },
+  json: { type: 'boolean', default: false },
 });
 const certificates = Number(options.certificates);
 const apis = Number(options.apis);

@@ -4,7 +4,7 @@
 //
 //   npm run bench:soak -- [--minutes 20] [--workers 2] [--names 500] [--json]
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../scripts/options.ts';
 import { expectOk } from '../test/support/admin.ts';
 import { startGateway } from '../test/support/gateway.ts';
 import { until } from '../test/support/until.ts';
@@ -15,13 +15,11 @@ import { createSampler, type Sample, trendOf } from './soak/samples.ts';
 import { startSoakUpstream } from './soak/upstream.ts';
 import { writeTable } from './report/write-table.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '20' },
-    workers: { type: 'string', default: '2' },
-    names: { type: 'string', default: '500' },
-    json: { type: 'boolean', default: false },
-  },
+const options = readOptions({
+  minutes: { type: 'string', default: '20' },
+  workers: { type: 'string', default: '2' },
+  names: { type: 'string', default: '500' },
+  json: { type: 'boolean', default: false },
 });
 const minutes = Number(options.minutes);
 const names = Number(options.names);

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readOptions } from '../scripts/options.ts';
 import { expectOk } from '../test/support/admin.ts';
 import { makeSelfSigned } from '../test/support/certificates.ts';
 import { type Gateway, startGateway } from '../test/support/gateway.ts';
@@ -14,13 +14,11 @@ import { startUpstream } from '../test/support/upstream.ts';
 import { median, progress, type Row } from './scale/figures.ts';
 import { writeTable } from './report/write-table.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    workers: { type: 'string', default: '2' },
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
-    json: { type: 'boolean', default: false },
-  },
+const options = readOptions({
+  workers: { type: 'string', default: '2' },
+  rounds: { type: 'string', default: '5' },
+  seconds: { type: 'string', default: '4' },
+  json: { type: 'boolean', default: false },
 });
 const workers = Number(options.workers);
 const rounds = Number(options.rounds);

@@ -75,7 +75,13 @@ function testFiles(folder) {
  * and a new seed, if not said.
  */
 async function testLong(args) {
-  const { values } = parseArgs({ args, options: { minutes: { type: 'string' }, seed: { type: 'string' } } });
+  let values;
+  try {
+    ({ values } = parseArgs({ args, options: { minutes: { type: 'string' }, seed: { type: 'string' } } }));
+  } catch (error) {
+    process.stderr.write(`${error.message}\nOptions: --minutes 10, --seed …\n`);
+    return 1;
+  }
   process.env.PORTUNUS_FUZZ_MINUTES = values.minutes ?? '10';
   if (values.seed !== undefined) process.env.PORTUNUS_FUZZ_SEED = values.seed;
   const filesOf = (kind) => testFiles('test').filter((name) => name.endsWith(`-${kind}.test.ts`));

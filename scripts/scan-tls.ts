@@ -7,6 +7,7 @@ import { expectOk } from '../test/support/admin.ts';
 import { makeAuthority } from '../test/support/certificates.ts';
 import { startGateway } from '../test/support/gateway.ts';
 import { startUpstream } from '../test/support/upstream.ts';
+import { readOptions } from './options.ts';
 import { scanners, type Finding } from './tls-scanners.ts';
 
 interface Found extends Finding {
@@ -32,6 +33,7 @@ const accepted: readonly { readonly id: RegExp; readonly because: string }[] = [
     because: 'the scanner leaves before TLS 1.3 has sent it a ticket; that tickets resume is tested elsewhere',
   },
 ];
+const options = readOptions({ write: { type: 'boolean', default: false } });
 const harmless = new Set(['OK', 'INFO', 'DEBUG']);
 
 const host = 'scan.test';
@@ -108,7 +110,7 @@ function tell(found: readonly Found[], tools: readonly { readonly name: string; 
   process.stdout.write(
     `${good} findings of ${by} are harmless, ${worse.length - unexplained.length} accepted, ${unexplained.length} not\n`,
   );
-  if (process.argv.includes('--write')) writeFileSync(page, composePage(found, by, reasonOf));
+  if (options.write) writeFileSync(page, composePage(found, by, reasonOf));
   return unexplained.length === 0 ? 0 : 1;
 }
 
