@@ -214,7 +214,7 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
 async function tellOpen(serving: Serving, log: Log): Promise<void> {
   const reports = await serving.reports();
   const connections = reports.reduce((sum, { report }) => sum + report.connections, 0);
-  log.info({ connections }, 'stopping: connections are still open');
+  log.info({ connections }, connections === 0 ? 'stopping: none is open' : 'stopping: connections are still open');
 }
 
 function tellWhoItIs({ user }: Config, log: Log): void {
