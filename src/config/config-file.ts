@@ -58,7 +58,9 @@ function parseYaml(file: string, text: string): FileReading {
   const lines = new LineCounter();
   // Messages with the text around them would show private keys.
   // Its search for names given twice takes the square of their number.
-  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, uniqueKeys: false });
+  // What it warns of (names that are lists, say) is no setting, and told as such.
+  const options = { prettyErrors: false, lineCounter: lines, uniqueKeys: false, logLevel: 'error' } as const;
+  const document = parseDocument(text, options);
   const errors = document.errors.slice(0, problemsMax).map(({ message, pos }) => {
     const { line } = lines.linePos(pos[0]);
     return fileProblem(file, `YAML, and line ${line} is not: ${plain(message)}`);

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import type { ListenAddress } from './config.ts';
 import { normalAddress } from './ip-range.ts';
+import { showValue } from './problem.ts';
 import type { ListenFlag } from './settings.ts';
 
 export type Listeners =
@@ -75,7 +76,7 @@ function unknownFlag(name: string, allowed: readonly ListenFlag[]): string {
   if (name === 'ssl')
     return 'no flag ssl: TLS on this listener is not supported yet; keep it on 127.0.0.1, or put TLS before it';
   const flags = allowed.map((flag) => (flag === 'backlog' ? 'backlog=<number>' : flag));
-  return `the flags ${flags.join(', ')}, and not "${name}"`;
+  return `the flags ${flags.join(', ')}, and not "${showValue(name)}"`;
 }
 
 function sameAs(one: ListenAddress): (other: ListenAddress) => boolean {

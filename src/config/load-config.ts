@@ -258,7 +258,7 @@ function wrongValue(
 ) {
   const whole = typeof given === 'string' || given === undefined ? given : given.join(', ');
   const shown = isPrivate(settings[name]) ? '(hidden)' : (value ?? whole);
-  const message = messages[name]?.(shown ?? '');
+  const message = messages[name]?.(showValue(shown ?? ''));
   return { name, value: shown, source, expected, ...(message === undefined ? {} : { message }) };
 }
 

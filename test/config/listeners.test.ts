@@ -64,6 +64,16 @@ test('an unknown flag is told with those that there are', () => {
   assert.equal(parsed.expected, 'the flags reuseport, backlog=<number>, and not "fast"');
 });
 
+test('a flag that is a whole text is told shortened, and a key in its place not at all', () => {
+  const expected = (flag: string): string => {
+    const parsed = parseListeners([`127.0.0.1:80 ${flag}`], ['reuseport']);
+    assert.ok(parsed.kind === 'invalid');
+    return parsed.expected;
+  };
+  assert.ok(expected('long'.repeat(1000)).length < 200);
+  assert.doesNotMatch(expected('-----BEGIN-PRIVATE-KEY-----MIGH'), /MIGH/);
+});
+
 test('one address and port twice is refused however it is written', () => {
   assert.equal(parseListeners(['[::1]:80', '[0:0:0:0:0:0:0:1]:80'], all).kind, 'invalid');
   assert.equal(parseListeners(['[::1]:0', '[::1]:0'], all).kind, 'listeners');

@@ -339,6 +339,8 @@ test('what is private is not shown', () => {
 test('an unknown cipher suite is refused', () => {
   const [problem] = refused({ flags: { ssl_cipher_suite: 'fips' } });
   assert.match(problem?.message ?? '', /^Undefined cipher suite fips/);
+  const [long] = refused({ flags: { ssl_cipher_suite: 'fips'.repeat(1000) } });
+  assert.ok((long?.message.length ?? Infinity) < 200);
 });
 
 test('each cipher suite is one that OpenSSL takes', () => {
