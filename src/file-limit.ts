@@ -3,13 +3,17 @@ import { readFileSync } from 'node:fs';
 import type { Config } from './config/config.ts';
 import type { Log } from './observe/contract.ts';
 
-/** For listeners, the store, logs and idle connections to upstreams. */
-const besidesClients = 500;
+/** For listeners, the store and logs. */
+const besidesConnections = 500;
 
 /** Tells once, at the start, where `client_connections_max` is more than the system permits: a client and its upstream are two. */
-export function tellOfFileLimit({ clientConnectionsMax }: Pick<Config, 'clientConnectionsMax'>, log: Log): void {
+export function tellOfFileLimit(
+  config: Pick<Config, 'clientConnectionsMax' | 'upstreamIdleConnectionsMax'>,
+  log: Log,
+): void {
+  const { clientConnectionsMax, upstreamIdleConnectionsMax } = config;
   const limit = fileLimit();
-  const wanted = clientConnectionsMax * 2 + besidesClients;
+  const wanted = clientConnectionsMax * 2 + upstreamIdleConnectionsMax + besidesConnections;
   if (limit === undefined || limit >= wanted) return;
   log.warn(
     { limit, wanted, clientConnectionsMax },

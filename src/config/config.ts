@@ -120,6 +120,8 @@ export interface Config {
 
   /** Idle connections kept for each upstream, a worker. 0: none are kept. */
   readonly upstreamKeepalivePoolSize: number;
+  /** To all upstreams together. */
+  readonly upstreamIdleConnectionsMax: number;
   readonly upstreamKeepaliveMaxRequests: number;
   readonly upstreamKeepaliveIdleTimeoutMs: number;
   readonly upstreamConnectionsMax: number;

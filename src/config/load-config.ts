@@ -220,6 +220,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     http2ResetRate: values.http2_reset_rate,
 
     upstreamKeepalivePoolSize: values.upstream_keepalive_pool_size,
+    upstreamIdleConnectionsMax: values.upstream_idle_connections_max,
     upstreamKeepaliveMaxRequests: values.upstream_keepalive_max_requests,
     upstreamKeepaliveIdleTimeoutMs: values.upstream_keepalive_idle_timeout,
     upstreamConnectionsMax: values.upstream_connections_max,

@@ -571,6 +571,14 @@ export const settings = {
     max: 100_000,
     description: 'Idle connections a worker keeps for each upstream; 0 keeps none.',
   },
+  upstream_idle_connections_max: {
+    kind: 'integer',
+    default: '4096',
+    min: 1,
+    max: many,
+    description:
+      'Idle connections a worker keeps to all upstreams together; of more than that, those that have been idle longest are closed.',
+  },
   upstream_keepalive_max_requests: {
     kind: 'integer',
     default: '10000',

@@ -30,6 +30,7 @@ export interface ProxySettings {
   readonly http2ResetRate: number;
 
   readonly upstreamKeepalivePoolSize: number;
+  readonly upstreamIdleConnectionsMax: number;
   readonly upstreamKeepaliveMaxRequests: number;
   readonly upstreamKeepaliveIdleTimeoutMs: number;
   readonly upstreamConnectionsMax: number;

@@ -66,6 +66,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     maxTargetBytes: 0,
   };
   let secureContext: SecureContext | undefined;
+  let idleConnections = 0;
   let keeping = settings.upstreamKeepalivePoolSize > 0;
   const sessions = createUpstreamSessions(settings, deadlines, counters, limits, ({ tls, host, port }) => {
     if (!tls) return connectTcp({ host, port, noDelay: true, lookup });
@@ -80,6 +81,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
       const peers = peersOf(upstream);
       const kept = fresh ? undefined : peers.idle.pop();
       if (kept !== undefined) {
+        idleConnections -= 1;
         kept.assign(sink, timeouts);
         counters.upstreamConnection(true);
         sink.onUpstreamReady(kept);
@@ -105,7 +107,7 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     closeIdle() {
       keeping = false;
       sessions.closeIdle();
-      for (const peers of all.values()) while (peers.idle.length > 0) peers.idle.pop()?.close();
+      for (const peers of all.values()) for (const connection of peers.idle.slice()) connection.close();
     },
     get connections() {
       let total = sessions.connections;
@@ -250,13 +252,24 @@ export function createUpstreamPool(settings: ProxySettings, deadlines: Deadlines
     }
     connection.deadline = now + settings.upstreamKeepaliveIdleTimeoutMs;
     peers.idle.push(connection);
+    idleConnections += 1;
     if (peers.idle.length > settings.upstreamKeepalivePoolSize) peers.idle[0]?.close();
+    else if (idleConnections > settings.upstreamIdleConnectionsMax) closeOldestIdle();
+  }
+
+  /** Many at once, so that looking for them is rare. */
+  function closeOldestIdle(): void {
+    const idle = [...all.values()].flatMap((peers) => peers.idle).sort((one, other) => one.deadline - other.deadline);
+    for (const connection of idle.slice(0, Math.ceil(idle.length / 8))) connection.close();
   }
 
   function onGone(upstream: Upstream, peers: Peers, connection: UpstreamConnection): void {
     peers.open.delete(connection);
     const at = peers.idle.indexOf(connection);
-    if (at !== -1) peers.idle.splice(at, 1);
+    if (at !== -1) {
+      peers.idle.splice(at, 1);
+      idleConnections -= 1;
+    }
     if (peers.connecting.size > 0) {
       for (const [sink, connecting] of peers.connecting) if (connecting === connection) peers.connecting.delete(sink);
     }

@@ -29,6 +29,7 @@ const settings: ProxySettings = {
   http2ResetBurst: 1000,
   http2ResetRate: 33,
   upstreamKeepalivePoolSize: 16,
+  upstreamIdleConnectionsMax: 1000,
   upstreamKeepaliveMaxRequests: 1000,
   upstreamKeepaliveIdleTimeoutMs: 60_000,
   upstreamConnectionsMax: 100,

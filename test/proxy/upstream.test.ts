@@ -238,6 +238,30 @@ suite('connections to an upstream', () => {
     await until('it is closed', () => connection.ended || connection.closed);
   });
 
+  test('that are idle are bounded over all upstreams: those that have been so longest are closed', async () => {
+    await using upstream = await startRawUpstream(answering(ok));
+    await using gateway = await startGateway({
+      upstreamPort: upstream.port,
+      settings: { upstreamIdleConnectionsMax: 8 },
+      match: (_method, host, _path, route) => ({
+        route: { ...route, upstream: { ...route.upstream, key: host } },
+        prefix: '',
+      }),
+    });
+    using client = await gateway.connect();
+    for (let each = 0; each < 20; each += 1) {
+      client.send(`GET / HTTP/1.1\r\nHost: ${each}.test\r\n\r\n`);
+      await client.response();
+    }
+    const open = (): number[] => [...upstream.connections.keys()].filter((at) => !upstream.connections[at]?.ended);
+    // At the ninth two are closed, and from then on at every second.
+    await until('the oldest are closed', () => open().length <= 8);
+    assert.deepEqual(open(), [12, 13, 14, 15, 16, 17, 18, 19]);
+    client.send('GET / HTTP/1.1\r\nHost: 19.test\r\n\r\n');
+    await client.response();
+    assert.equal(upstream.connections.length, 20, 'what was used last is kept');
+  });
+
   test('are bounded: a request waits for one to come free', async () => {
     await using upstream = await startRawUpstream();
     await using gateway = await startGateway({ upstreamPort: upstream.port, settings: { upstreamConnectionsMax: 1 } });
