@@ -25,7 +25,7 @@ import { createAcknowledgements } from './replica/acknowledgements.ts';
 import { joinCluster } from './replica/cluster.ts';
 import { follow } from './replica/follower.ts';
 import { loadIdentity, renewId } from './replica/node-identity.ts';
-import { forgetLeaving, type RunningPort, takeRunDirectory } from './run-file.ts';
+import { forgetLeaving, type RunDirectory, type RunningPort, takeRunDirectory } from './run-file.ts';
 import { type Serving, startServing, workerModule } from './serving.ts';
 import { pageSizeMax } from './store/contract.ts';
 import type { Keyring } from './store/keyring.ts';
@@ -193,10 +193,14 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
     return Promise.resolve();
   });
   await node.stop();
-  directory.leave();
+  leave(directory, log);
   const over = timeLimit(Math.min(drainTimeoutMs, adminCloseTimeoutMs));
   // What hangs on a lock that others hold, say, is cut: stores survive that.
-  const left = Promise.race([admin.close(), over.reached]).then(() => within(closeTimeoutMs, stack.disposeAsync()));
+  const left = Promise.race([admin.close(), over.reached])
+    .then(() => within(closeTimeoutMs, stack.disposeAsync()))
+    .catch((error: unknown) =>
+      log.error({ reason: reasonOf(error) }, 'stopping: what was open could not be closed in order'),
+    );
   const delay = timeLimit(drainDelayMs);
   const successor = watchForSuccessor(config.prefix);
   void successor.starts.then(() => statusServer[Symbol.asyncDispose]());
@@ -209,6 +213,15 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
   successor.clear();
   await Promise.all([within(closeTimeoutMs, stack.disposeAsync()), within(closeTimeoutMs, dataPlane.disposeAsync())]);
   log.info({}, 'stopped');
+}
+
+/** What is in flight finishes also where nothing can be written any more: on a full disk, say. */
+function leave(directory: RunDirectory, log: Log): void {
+  try {
+    directory.leave();
+  } catch (error) {
+    log.warn({ reason: reasonOf(error) }, 'stopping: no successor can start beside this gateway');
+  }
 }
 
 async function tellOpen(serving: Serving, log: Log): Promise<void> {

@@ -29,7 +29,10 @@ export interface RunFacts {
 export interface RunDirectory extends Disposable {
   /** Tells the other commands that the gateway serves, and where. */
   publish(facts: RunFacts): void;
-  /** Tells a successor that this gateway is about to let go of the directory, and may serve for a while beyond that. */
+  /**
+   * Tells a successor that this gateway is about to let go of the directory, and may serve for a while beyond that.
+   * @throws the system's error
+   */
   leave(): void;
 }
 
@@ -58,8 +61,8 @@ export function openRunDirectory(prefix: string): RunDirectory {
       replaceFile(leavingFile(prefix), `${process.pid}\n`);
     },
     [Symbol.dispose]() {
-      rmSync(factsFile, { force: true });
-      rmSync(pidFile, { force: true });
+      removeIfItCan(factsFile);
+      removeIfItCan(pidFile);
       lock[Symbol.dispose]();
     },
   };
@@ -89,7 +92,16 @@ export async function takeRunDirectory(
 
 /** The gateway that left it has ended. */
 export function forgetLeaving(prefix: string): void {
-  if (leavingPid(prefix) === process.pid) rmSync(leavingFile(prefix), { force: true });
+  if (leavingPid(prefix) === process.pid) removeIfItCan(leavingFile(prefix));
+}
+
+/** On a disk that has become read-only it stays, and tells of a process that is gone. */
+function removeIfItCan(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // Whoever reads it looks whether the process is there.
+  }
 }
 
 function isBeingLeft(prefix: string): boolean {

@@ -1,6 +1,6 @@
 // A gateway that is reloaded or stopped under load: what can be served is served, and the rest ends in time.
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
@@ -187,6 +187,22 @@ describe('SIGTERM', () => {
     upstream.release();
     assert.deepEqual(await Promise.all(transfers), ['100000', '100000', '100000']);
     assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+  });
+
+  test('lets transfers finish also where nothing can be written any more', async () => {
+    await using upstream = await startHeldUpstream();
+    await using gateway = await startGateway({ workers: 1 });
+    await publish(gateway, upstream.url);
+    const transfer = heldRequest(gateway);
+    await until('it is under way', () => upstream.held() === 1);
+    // As a full disk would refuse it.
+    mkdirSync(path.join(gateway.prefix, 'portunus.leaving.new'));
+    gateway.kill('SIGTERM');
+    await until('new connections are refused', () => isRefused(gateway.plainPort));
+    upstream.release();
+    assert.equal(await transfer, '100000');
+    assert.deepEqual(await gateway.exited, { code: 0, signal: null });
+    assert.match(gateway.output(), /no successor can start beside/);
   });
 
   test('leaves a WebSocket open until it ends, and cuts it when drain_timeout is over', async () => {
