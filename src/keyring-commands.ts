@@ -5,7 +5,7 @@ import type { CommandContext } from './cli/with-config.ts';
 import type { Config } from './config/config.ts';
 import { keyringSource } from './keyring-source.ts';
 import { PortunusError } from './lib/errors.ts';
-import { embeddedStorePath, type OpenedStore, openReader, openStore } from './open-store.ts';
+import { embeddedStorePath, type OpenedStore, openReader, openStore, requireStore } from './open-store.ts';
 import { checkWholeKeyring } from './store/check-keyring.ts';
 import type { KeyUse } from './store/contract.ts';
 import { addKey, makeKey, newestKey, putFirst } from './store/keyring-file.ts';
@@ -20,6 +20,7 @@ export const keyringCommands: KeyringCommands = { list, add, rotate };
 
 async function list({ config, env }: CommandContext): Promise<KeyringListing> {
   const source = keyringSource(config, env);
+  if (source.source === 'file' && !existsSync(source.path)) requireStore(config);
   const { keys } = await loadKeyring(source);
   const uses = await usesOf(config);
   const used = new Map(uses?.map(({ keyId, certificates }) => [keyId, certificates]));
@@ -57,10 +58,8 @@ async function rotate(
 ): Promise<Rotation> {
   const { config, env } = context;
   const source = keyringSource(config, env);
+  requireStore(config);
   const keyring = await loadKeyring(source);
-  if (config.postgres === undefined && !existsSync(embeddedStorePath(config))) {
-    throw new PortunusError('STORE_UNAVAILABLE', `There is no store in ${config.prefix} yet.`);
-  }
   const target = to ?? (source.source === 'file' ? await newestKey(source.path) : keyring.keys[0].id);
   const sealer = createReloadableSealer(createSealer(keyring));
   await using store = await openStore(config, sealer);

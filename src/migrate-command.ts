@@ -1,11 +1,10 @@
 // What `portunus migrate` does, put together: the embedded store of the data directory, held so that no gateway writes to it
 // meanwhile, into the PostgreSQL of the configuration, which no node may use yet.
-import { existsSync } from 'node:fs';
 import type { RunMigration } from './cli/migrate.ts';
 import { keyringSource } from './keyring-source.ts';
 import { PortunusError } from './lib/errors.ts';
 import { migrateStore } from './move/migrate-store.ts';
-import { embeddedStorePath, type OpenedStore, openReader, openStore } from './open-store.ts';
+import { embeddedStorePath, type OpenedStore, openReader, openStore, requireStore } from './open-store.ts';
 import { openRunDirectory } from './run-file.ts';
 import { checkKeyring } from './store/check-keyring.ts';
 import { loadKeyring } from './store/keyring.ts';
@@ -13,9 +12,7 @@ import { createSealer } from './store/sealing.ts';
 import { openDatabase } from './store/sqlite/open-database.ts';
 
 export const runMigration: RunMigration = async ({ config, env, progress }) => {
-  if (!existsSync(embeddedStorePath(config))) {
-    throw new PortunusError('STORE_UNAVAILABLE', `There is no embedded store in ${config.prefix}.`);
-  }
+  requireStore({ ...config, postgres: undefined });
   using stack = new DisposableStack();
   stack.use(openRunDirectory(config.prefix));
   // An older version may have left it: what is read below is this one's tables.

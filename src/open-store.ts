@@ -27,6 +27,15 @@ export function embeddedStorePath(config: Pick<Config, 'prefix'>): string {
   return path.join(config.prefix, 'portunus.db');
 }
 
+/**
+ * For commands that do not make an embedded store where there is none.
+ * @throws STORE_UNAVAILABLE
+ */
+export function requireStore(config: Pick<Config, 'prefix' | 'postgres'>): void {
+  if (config.postgres !== undefined || existsSync(embeddedStorePath(config))) return;
+  throw new PortunusError('STORE_UNAVAILABLE', `There is no store in ${config.prefix} yet.`);
+}
+
 /** How much of the audit trail the configuration keeps. */
 export function auditLimitsOf({ auditKeptForMs, auditRowsMax }: Config): AuditLimits {
   return { keptForMs: auditKeptForMs, rowsMax: auditRowsMax };
@@ -78,10 +87,8 @@ const snapshotPauseMs = 600_000;
  */
 export async function withSnapshot<T>(config: Config, work: (reader: StoreReader) => Promise<T>): Promise<T> {
   if (config.postgres === undefined) {
-    const file = embeddedStorePath(config);
-    if (!existsSync(file))
-      throw new PortunusError('STORE_UNAVAILABLE', `There is no embedded store in ${config.prefix}.`);
-    const connection = openForReading(file);
+    requireStore(config);
+    const connection = openForReading(embeddedStorePath(config));
     try {
       connection.run('BEGIN');
       return await work(createReader(connection));

@@ -1,5 +1,4 @@
 // What `portunus token …` does, put together: the store of the configuration, while gateways serve.
-import { existsSync } from 'node:fs';
 import type { ListedToken, TokenCommands } from './cli/token.ts';
 import type { CommandContext } from './cli/with-config.ts';
 import { keyringSource, openKeyring } from './keyring-source.ts';
@@ -7,7 +6,7 @@ import { PortunusError } from './lib/errors.ts';
 import { newId } from './lib/new-id.ts';
 import type { Token } from './model/entities.ts';
 import { makeTokenText } from './model/token-text.ts';
-import { embeddedStorePath, type OpenedStore, openStore } from './open-store.ts';
+import { type OpenedStore, openStore, requireStore } from './open-store.ts';
 import { pageSizeMax } from './store/contract.ts';
 import { loadKeyring } from './store/keyring.ts';
 import { createSealer } from './store/sealing.ts';
@@ -56,9 +55,7 @@ export const tokenCommands: TokenCommands = {
 
 /** @throws STORE_UNAVAILABLE when there is no embedded store: it is not made for this */
 async function openExisting({ config, env }: CommandContext): Promise<OpenedStore> {
-  if (config.postgres === undefined && !existsSync(embeddedStorePath(config))) {
-    throw new PortunusError('STORE_UNAVAILABLE', `There is no store in ${config.prefix} yet.`);
-  }
+  requireStore(config);
   return openStore(config, createSealer(await loadKeyring(keyringSource(config, env))));
 }
 

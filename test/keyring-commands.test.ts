@@ -34,6 +34,8 @@ interface Listed {
 
 test('a first key is made where there is none, with a directory, and never shown', async () => {
   const prefix = path.join(folder, 'first');
+  const neither = await run(['list', '-p', prefix]);
+  assert.deepEqual([neither.code, neither.err], [1, [`Error: There is no store in ${prefix} yet.`]]);
   const { code, out, err } = await run(['add', '-p', prefix, '--id', 'k1']);
   assert.deepEqual([code, out], [0, ['added the key k1, which seals']]);
   assert.equal(statSync(path.join(prefix, 'keyring')).mode & 0o777, 0o600);
