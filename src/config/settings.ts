@@ -553,14 +553,14 @@ export const settings = {
     min: 1,
     max: many,
     description:
-      'HTTP/2 streams that a client may reset at once; a connection that goes on faster than http2_reset_rate is closed.',
+      'HTTP/2 streams that a client may reset at once, or have answered before their requests are whole; a connection that goes on faster than http2_reset_rate is closed.',
   },
   http2_reset_rate: {
     kind: 'integer',
     default: '33',
     min: 1,
     max: many,
-    description: 'HTTP/2 streams that a client may reset each second once http2_reset_burst is used up.',
+    description: 'As many in each second once http2_reset_burst is used up.',
   },
 
   // upstreams

@@ -6,6 +6,7 @@ import { ClientStream, type ClientStreamOwner } from './client-stream.ts';
 import type { Timed } from './deadlines.ts';
 import type { ExchangeServices } from './exchange.ts';
 import { peerFields } from './forward-request.ts';
+import { type Rate, rateOf, takeOne } from './rate.ts';
 import { bytesTaken } from './stream-binding.ts';
 
 /** How long a client may take to end its connection once its last stream is over. */
@@ -36,6 +37,8 @@ export class ClientSession implements ClientStreamOwner, Timed {
   #requests = 0;
   #cutStreams = 0;
   #refusedHeads = 0;
+  readonly #earlyRate: Rate;
+  #earlyMadeUpAt = 0;
   #lastId = 0;
   #state: State = 'open';
 
@@ -46,6 +49,7 @@ export class ClientSession implements ClientStreamOwner, Timed {
     this.#owner = owner;
     this.#limits = limits;
     const { settings, deadlines } = services;
+    this.#earlyRate = rateOf(settings.http2ResetRate, (settings.http2ResetBurst * 1000) / settings.http2ResetRate);
     const session = performServerHandshake(connection.socket, sessionOptions(settings, limits));
     this.#session = session;
     // A socket that was accepted paused and never read from does not read yet.
@@ -95,6 +99,16 @@ export class ClientSession implements ClientStreamOwner, Timed {
 
   cut(): void {
     this.#cutStreams += 1;
+  }
+
+  /**
+   * Its upstream connection is lost with the rest of the request, whoever ended that: as a reset, which node:http2 counts. The
+   * library counts those that it makes itself, but for what is answered here.
+   */
+  answeredEarly(): void {
+    const madeUpAt = takeOne(this.#earlyRate, this.#earlyMadeUpAt, this.#services.deadlines.now());
+    if (madeUpAt === undefined) this.drain();
+    else this.#earlyMadeUpAt = madeUpAt;
   }
 
   gone(): void {

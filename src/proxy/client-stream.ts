@@ -41,6 +41,8 @@ export interface ClientStreamOwner {
   readonly bytesTaken: number;
   /** It ends before its response does. `gone` follows. */
   cut(): void;
+  /** Its response is there before its request is whole. */
+  answeredEarly(): void;
   /** Its exchange is over and nothing of it is left to send, or it was cut. */
   gone(): void;
 }
@@ -244,6 +246,7 @@ export class ClientStream implements Downstream, Holder {
   exchangeEnded(): void {
     this.#exchange = undefined;
     if (this.#closed) return;
+    if (this.#bodyOpen) this.#owner.answeredEarly();
     // RFC 9113 section 8.1: the client need not send the rest.
     if (this.#bodyOpen && !this.#waitsForTrailers) this.#stopRequest();
     if (!this.#closed) this.#waitForReading();

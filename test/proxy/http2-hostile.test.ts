@@ -164,6 +164,42 @@ test('requests that are reset as soon as they are made reach the upstream only a
   assert.equal(await client.outcome(1001), '200');
 });
 
+for (const [name, refused] of [
+  ['that end in trailers which are refused', true],
+  ['that are answered before they are whole', false],
+] as const) {
+  test(`requests ${name} cost upstream connections: past the limit of resets their connection takes no more`, async () => {
+    let connections = 0;
+    await using upstream = await startRawUpstream((connection) => {
+      connections += 1;
+      if (!refused && connections > 1) answering(ok)(connection);
+    });
+    await using gateway = await startGateway({
+      upstreamPort: upstream.port,
+      alpnProtocol: 'h2',
+      settings: { http2ResetBurst: 10, http2ResetRate: 1 },
+      now: () => 1000,
+    });
+    using client = await connectFrames(gateway.port);
+    const other = 1;
+    client.request(other, postFields(), false);
+    await upstream.connection(0);
+    for (let stream = 3; stream < 25; stream += 2) {
+      client.request(stream, postFields(), false);
+      await upstream.connection((stream - 1) / 2);
+      if (refused) client.send(frame.headers, 5, stream, fieldBlock([['authorization', 'x']]));
+      assert.equal(await client.status(stream), refused ? 400 : 200);
+    }
+    assert.equal(await client.goaway(), errorCode.none);
+    client.request(25, getFields());
+    client.data(other, 'x', true);
+    upstream.connections[0]?.send(ok);
+    assert.equal(await client.status(other), 200, 'what was under way goes on');
+    await until('its end', () => client.ended || client.closed);
+    assert.equal(upstream.connections.length, 12);
+  });
+}
+
 test('a client that opens more streams than it was told it may ends its connection', async () => {
   await using upstream = await startRawUpstream();
   await using gateway = await startGateway({
