@@ -69,6 +69,19 @@ test('every folder imports only what the table allows', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('the page has every folder and every file of composition, and none that is not there', () => {
+  const page = readFileSync(path.join(source, '..', 'docs', 'ARCHITECTURE.md'), 'utf8');
+  const [, tree = ''] = /^src\/\n(.*?)^test\//ms.exec(page) ?? [];
+  const named = [...tree.matchAll(/^ {2}([a-z0-9]+)\/ |([a-z-]+\.ts)\b/gm)].map(([, folder, file]) => folder ?? file);
+  assert.deepEqual(new Set(named), new Set([...Object.keys(mayImport), ...composition]));
+  const [, table = ''] = /^\| says \|(.*)$/m.exec(page) ?? [];
+  const protocol = readFileSync(path.join(source, 'workers', 'protocol.ts'), 'utf8');
+  assert.deepEqual(
+    [...table.matchAll(/`([a-z-]+)`/g)].map(([, kind]) => kind),
+    [...protocol.matchAll(/readonly kind: '([a-z-]+)'/g)].map(([, kind]) => kind),
+  );
+});
+
 test('model and x509 do no I/O and read no clock', () => {
   const wrong: string[] = [];
   for (const file of files.filter((name) => pure.includes(name.split(path.sep)[0] ?? ''))) {
