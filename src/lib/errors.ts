@@ -206,6 +206,12 @@ const table = {
     summary:
       'The connection began with another name, or before a rule was set, and did not prove what the host demands; a new one that names it in SNI may.',
   },
+  HTTP_LOOP: {
+    status: 508,
+    blame: 'operator',
+    retry: false,
+    summary: 'The request has come through gateways like this one ten times: an upstream leads back to it.',
+  },
   HTTP_ROUTE_NOT_FOUND: client(404, 'No API takes this host, path and method.'),
 
   // upstream

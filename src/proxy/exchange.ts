@@ -12,7 +12,14 @@ import type { Admission, Admissions } from './admissions.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Downstream } from './downstream.ts';
 import type { UpstreamFailureReport } from './failure-log.ts';
-import { allowedUpgrade, forwardRequest, type ForwardSettings, isAskedFor, realAddress } from './forward-request.ts';
+import {
+  allowedUpgrade,
+  forwardRequest,
+  type ForwardSettings,
+  isAskedFor,
+  isLoop,
+  realAddress,
+} from './forward-request.ts';
 import type { LimitReports } from './limit-reports.ts';
 import { ownResponse } from './own-responses.ts';
 import { demandsTls, hstsLine } from './policies.ts';
@@ -181,6 +188,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
     if (settings.clientMaxBodyBytes > 0 && request.contentLength > settings.clientMaxBodyBytes) {
       return this.refuse('HTTP_BODY_TOO_LARGE');
     }
+    if (isLoop(request)) return this.refuse('HTTP_LOOP');
     this.remoteAddress = realAddress(connection, request, forward);
     this.#upgrade = allowedUpgrade(request);
     this.#upstreamHead = forwardRequest(

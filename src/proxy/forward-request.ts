@@ -75,6 +75,14 @@ export function realAddress(connection: Connection, request: Request, settings: 
   );
 }
 
+/** Gateways like this one that a request may have come through: an upstream that leads back here would have it come round for ever. */
+const hopsMax = 10;
+
+export function isLoop({ fields }: Request): boolean {
+  const via = fields.findAll(field.via);
+  return via !== undefined && via.split(' portunus').length > hopsMax;
+}
+
 /** The protocols that a request may change to, or undefined. */
 export function allowedUpgrade(request: Request): string | undefined {
   const { upgrade } = request;

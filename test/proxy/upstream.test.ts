@@ -494,3 +494,23 @@ test('an upstream that never comes to its final response has failed', async () =
   assert.equal(all.match(/103 Early Hints/g)?.length, 100);
   assert.match(all, /HTTP\/1\.1 502 /);
 });
+
+test('an upstream that leads back to the gateway gets a request ten times, not without end: 508', async () => {
+  let port = 0;
+  await using gateway = await startGateway({
+    match: (_method, _host, _path, route) => ({
+      route: { ...route, upstream: { ...route.upstream, port } },
+      prefix: '',
+    }),
+  });
+  port = gateway.port;
+  using client = await gateway.connect();
+  client.send(get);
+  const { status, body } = await client.response();
+  assert.equal(status, 508);
+  assert.match(body, /HTTP_LOOP/);
+  await until('each round is logged', () => gateway.entries.length === 11);
+  client.send(`GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 portunus\r\n${'Via: 1.1 varnish, 2 portunus\r\n'.repeat(9)}\r\n`);
+  assert.equal((await client.response()).status, 508);
+  assert.equal(gateway.entries.length, 12, 'at once');
+});
