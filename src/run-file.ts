@@ -40,7 +40,8 @@ export interface RunDirectory extends Disposable {
  * Makes the data directory (mode 0700) where it is missing and takes its lock, which the system lets go of however the
  * process ends.
  *
- * @throws ALREADY_RUNNING; STORE_UNAVAILABLE when the directory cannot be made or written, or everyone may write it
+ * @throws ALREADY_RUNNING; STORE_UNAVAILABLE when the directory cannot be made or written, everyone may write it, or it is another
+ *   user's
  */
 export function openRunDirectory(prefix: string): RunDirectory {
   const pidFile = path.join(prefix, 'portunus.pid');
@@ -48,6 +49,7 @@ export function openRunDirectory(prefix: string): RunDirectory {
   const lock = orUnusable(prefix, () => {
     mkdirSync(prefix, { recursive: true, mode: 0o700 });
     refuseOpen(prefix);
+    refuseAnothers(prefix);
     const taken = takeLock(prefix);
     rmSync(factsFile, { force: true });
     replaceFile(pidFile, `${process.pid}\n`);
@@ -127,6 +129,16 @@ function refuseOpen(prefix: string): void {
   if ((statSync(prefix).mode & 0o002) === 0) return;
   throw new PortunusError('STORE_UNAVAILABLE', `the data directory ${prefix} can be written by every user`, {
     hint: `Take that from them: chmod 0700 ${prefix}`,
+  });
+}
+
+/** Its owner can put files there too; and what root made in it, its owner's gateway could not read. */
+function refuseAnothers(prefix: string): void {
+  const { uid, gid } = statSync(prefix);
+  const own = process.geteuid?.();
+  if (own === undefined || uid === own || uid === 0) return;
+  throw new PortunusError('STORE_UNAVAILABLE', `the data directory ${prefix} belongs to another user (${uid})`, {
+    hint: `Run this as that user, or as root with user = ${uid}:${gid}; or make the directory this user's: chown -R ${own} ${prefix}`,
   });
 }
 

@@ -4,6 +4,7 @@ import { createSecretKey, randomBytes, type KeyObject } from 'node:crypto';
 import { link, open, readFile, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { isPortunusError, PortunusError } from '../lib/errors.ts';
+import { ownerOfNew } from '../lib/owner-of.ts';
 import { syncDirectory } from './sync-directory.ts';
 
 /** The first key seals, all of them open. */
@@ -54,6 +55,8 @@ export async function createKeyringFile(file: string, line = freshLine()): Promi
     const handle = await open(draft, 'wx', 0o600);
     try {
       await handle.writeFile(text);
+      const owner = ownerOfNew(file);
+      if (owner !== undefined) await handle.chown(owner.uid, owner.gid);
       await handle.sync();
     } finally {
       await handle.close();

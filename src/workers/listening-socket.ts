@@ -104,5 +104,6 @@ const hints: Readonly<Record<string, string>> = {
   EADDRINUSE:
     'Another process listens there: stop it, or give another port with proxy_listen, admin_listen or status_listen.',
   EACCES: 'Ports below 1024 need privileges: use a higher port, or grant CAP_NET_BIND_SERVICE.',
+  EMFILE: 'This process may open no more files: raise its limit (ulimit -n, LimitNOFILE).',
   EADDRNOTAVAIL: 'No interface of this machine has that address.',
 };

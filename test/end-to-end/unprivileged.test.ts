@@ -57,9 +57,7 @@ describe('started as root with a user', { skip }, () => {
       '--set',
       `user=${user}`,
     ]);
-    for (const entry of readdirSync(prefix, { recursive: true, encoding: 'utf8' })) {
-      assert.equal(statSync(path.join(prefix, entry)).uid, uid, entry);
-    }
+    assertOwned(prefix);
     assert.doesNotMatch(gateway.output(), /runs as root/);
   });
 
@@ -83,6 +81,29 @@ describe('started as root with a user', { skip }, () => {
     assert.match(stderr, new RegExp(`data directory ${prefix} cannot be used[^]*chown -R ${uid} ${prefix}`));
   });
 
+  test('what root makes in its data directory by commands that name no user is the user’s', async () => {
+    await using folder = temporaryFolder();
+    const { prefix } = folder;
+    const run = (...words: string[]): Promise<unknown> => succeed(process.execPath, [main, ...words, '-p', prefix]);
+    await run('token', 'create', 'ops');
+    await run('keyring', 'add');
+    await run('keyring', 'rotate');
+    assert.ok(readdirSync(prefix).includes('rotation.lock'));
+    assertOwned(prefix);
+    await using gateway = await startGateway({ workers: 1, prefix, settings: { user } });
+    assertUnprivileged(gateway.pid);
+  });
+
+  test('root does not start as itself on the data directory of a user', async () => {
+    await using folder = temporaryFolder();
+    const { prefix } = folder;
+    await assert.rejects(
+      startGateway({ workers: 0, prefix }),
+      new RegExp(`belongs to another user \\(${uid}\\)[^]*user = ${user}`),
+    );
+    assert.deepEqual(readdirSync(prefix), []);
+  });
+
   test('without one it says so', async () => {
     await using gateway = await startGateway({ workers: 0 });
     assert.match(gateway.output(), /this gateway runs as root/);
@@ -96,6 +117,14 @@ function assertUnprivileged(pid: number): void {
   const ids = Array.from({ length: 4 }, () => uid).join('\t');
   assert.deepEqual([field('Uid'), field('Gid'), field('Groups')], [ids, ids, String(uid)]);
   for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapAmb']) assert.match(field(set), /^0+$/, set);
+}
+
+function assertOwned(prefix: string): void {
+  for (const entry of readdirSync(prefix, { recursive: true, encoding: 'utf8' })) {
+    // A draft of compiled code may be in its place by now.
+    const found = statSync(path.join(prefix, entry), { throwIfNoEntry: false });
+    if (found !== undefined) assert.equal(found.uid, uid, entry);
+  }
 }
 
 function temporaryFolder(): AsyncDisposable & { readonly prefix: string } {

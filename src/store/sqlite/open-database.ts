@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { PortunusError } from '../../lib/errors.ts';
+import { ownerOfNew } from '../../lib/owner-of.ts';
 import { syncDirectory } from '../sync-directory.ts';
 import { connect, type Connection } from './connection.ts';
 import { migrations } from './schema.ts';
@@ -39,6 +40,8 @@ export function openForReading(file: string): Connection {
 async function createFile(file: string): Promise<void> {
   try {
     const handle = await open(file, 'wx', 0o600);
+    const owner = ownerOfNew(file);
+    if (owner !== undefined) await handle.chown(owner.uid, owner.gid);
     await handle.close();
     await syncDirectory(path.dirname(file));
   } catch (error) {
