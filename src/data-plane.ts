@@ -1,4 +1,4 @@
-// What serves clients, put together: catalog, TLS, HTTP/1.1, listeners, counters, access log. The same in a worker process
+// What serves clients, put together: catalog, TLS, HTTP, listeners, counters, access log. The same in a worker process
 // and, with workers = 0, inside the primary.
 import type { Config, ListenAddress } from './config/config.ts';
 import { openSqliteCatalog, type Catalog } from './catalog/sqlite-catalog.ts';

@@ -179,6 +179,7 @@ export async function runGateway(options: GatewayOptions, { fail }: GatewayProce
     if (changed === undefined) return;
     const taken = await reloadKeyring({ source: keyringSource(config, env), reader: store, sealer, log });
     if (taken === undefined) return;
+    log.setLevel(changed.logLevel);
     admin.renewTls(await adminTls(changed, nodeStore.local, sealer));
     await renew(serving, config, changed, taken, log);
     drainTimeoutMs = changed.drainTimeoutMs;

@@ -1,4 +1,4 @@
-// argv → command. The only file that ends the process.
+// argv → command. It and worker.ts alone end their process.
 import { runCommandLine } from './cli/command-line.ts';
 import type { Terminal } from './cli/terminal.ts';
 import { withholdMemory } from './withhold-memory.ts';

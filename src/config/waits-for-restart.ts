@@ -2,7 +2,7 @@
 import type { Config } from './config.ts';
 import type { SettingName } from './settings.ts';
 
-const readAtStart = {
+export const readAtStart = {
   prefix: 'prefix',
   user: 'user',
   workers: 'workers',

@@ -11,8 +11,13 @@ export interface LogOptions {
   readonly destination?: { write(line: string): void };
 }
 
+export interface LeveledLog extends Log {
+  /** From now on. */
+  setLevel(level: LogOptions['level']): void;
+}
+
 /** Lines such as `{"level":"info","time":"2026-01-31T12:00:00.000Z","pid":1,"name":"primary",…,"msg":"…"}`. */
-export function createLog({ level, name, destination }: LogOptions): Log {
+export function createLog({ level, name, destination }: LogOptions): LeveledLog {
   const logger = pino(
     {
       level,
@@ -35,6 +40,9 @@ export function createLog({ level, name, destination }: LogOptions): Log {
     },
     error(fields, message) {
       if (logger.isLevelEnabled('error')) logger.error(lineFields(base, fields), message);
+    },
+    setLevel(next) {
+      logger.level = next;
     },
   };
 }

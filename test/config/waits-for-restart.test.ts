@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { waitsForRestart } from '../../src/config/waits-for-restart.ts';
+import { readAtStart, waitsForRestart } from '../../src/config/waits-for-restart.ts';
 import { makeAuthority } from '../support/certificates.ts';
 
 test('a reload tells which changed settings wait for the next start', () => {
@@ -13,6 +14,17 @@ test('a reload tells which changed settings wait for the next start', () => {
   assert.deepEqual(
     waitsForRestart(running, configOf({ workers: '3', proxy_listen: '127.0.0.1:8000', admin_private_keys: 'visible' })),
     ['workers', 'proxy_listen', 'admin_private_keys'],
+  );
+});
+
+test('docs/configuration.md names them, and no others', () => {
+  const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+  const [, list = ''] = /names what of it was changed:\n([^.]*)\./.exec(page) ?? [];
+  const named = [...list.matchAll(/`([a-z_…]+)`/g)].map(([, name]) => name);
+  // The settings pg_… are one in the configuration.
+  assert.deepEqual(
+    named.filter((name) => name !== 'pg_…'),
+    Object.values(readAtStart),
   );
 });
 

@@ -1,8 +1,9 @@
 // Workers die and are replaced, and the gateway stops: no connection is refused that should not be, no request is lost.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { expectOk } from '../support/admin.ts';
@@ -168,6 +169,21 @@ test('SIGHUP replaces the workers, keeps the store, and tells which settings wai
   await until('the old worker is gone', () => old !== undefined && !isAlive(old));
   assert.match(gateway.output(), /"settings":\["apply_timeout"\]/);
   assert.match((await servedCertificate(gateway.tlsPort, 'kept.test')).subject, /CN=kept\.test/);
+});
+
+test('SIGHUP changes how much all processes log', async () => {
+  const prefix = mkdtempSync(path.join(os.tmpdir(), 'portunus-log-level-'));
+  const file = path.join(prefix, 'portunus.conf');
+  writeFileSync(file, 'log_level = warn\n');
+  try {
+    await using gateway = await startGateway({ prefix, workers: 1 });
+    assert.doesNotMatch(gateway.output(), /portunus serves/);
+    writeFileSync(file, 'log_level = info\n');
+    gateway.kill('SIGHUP');
+    await until('the workers are renewed', () => gateway.output().includes('workers renewed'));
+  } finally {
+    rmSync(prefix, { recursive: true, force: true });
+  }
 });
 
 test('a keyring that SIGHUP refuses is not what a worker that is replaced gets', async () => {

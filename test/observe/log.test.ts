@@ -41,6 +41,9 @@ test('levels below the chosen one are silent', () => {
     lines.map((line) => (JSON.parse(line) as Line)['level']),
     ['warn', 'error'],
   );
+  log.setLevel('info');
+  log.info({}, 'yes');
+  assert.equal(lines.length, 3);
   const silent = capture('silent');
   silent.log.error({}, 'no');
   assert.deepEqual(silent.lines, []);
