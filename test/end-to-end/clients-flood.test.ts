@@ -26,7 +26,8 @@ const settings = {
   workers: '1',
   proxy_listen: '127.0.0.1:0 http2, 127.0.0.1:0 ssl http2',
   proxy_access_log: 'off',
-  handshake_timeout: soon,
+  // That of the good client has to come to its end on a busy machine too.
+  handshake_timeout: long ? '10s' : '4s',
   client_header_timeout: soon,
   client_body_timeout: soon,
   client_send_timeout: soon,
@@ -42,6 +43,8 @@ interface Attack {
   readonly count?: number;
   readonly requests?: number;
   readonly settings?: Readonly<Record<string, string>>;
+  /** As often the good client tries again when it is cut before it has an answer; never, unless said. */
+  readonly tries?: number;
 }
 
 /** Thousands are more than an upstream has connections: the slowest make room for the others before a rate is judged. */
@@ -109,6 +112,8 @@ const attacks: readonly Attack[] = [
     kind: 'silence, TLS',
     ends: 'portunus_client_limits_reached_total{limit="client_connections_max"}',
     settings: { client_connections_max: String(attackers * 0.75) },
+    // Thousands of new ones in a second push each other out: whoever is slower than they are has to come again.
+    tries: 100,
   },
 ];
 
@@ -132,12 +137,12 @@ describe(`${attackers} attackers and a good client`, { concurrency: 1 }, () => {
     upstream.kill('SIGKILL');
   });
 
-  for (const { kind, ends, count = attackers, requests: most = requests.usual, settings: more } of attacks) {
+  for (const { kind, ends, count = attackers, requests: most = requests.usual, settings: more, tries } of attacks) {
     const name = Object.entries(more ?? {}).map(([setting, value]) => `, with ${setting} = ${value}`);
     test(`${kind}${name.join('')}`, async (context) => {
       const gateway = more === undefined ? usual : await start(more);
       const workers = gateway.workerPids();
-      const alone = long ? await goodClient(gateway, most) : [];
+      const alone = long ? await goodClient(gateway, most, tries) : [];
       const endedBefore = ends === undefined ? 0 : await metric(gateway, ends);
       const ended = async (): Promise<boolean> => ends !== undefined && (await metric(gateway, ends)) > endedBefore;
       {
@@ -156,7 +161,7 @@ describe(`${attackers} attackers and a good client`, { concurrency: 1 }, () => {
           const { open, done } = attack.report;
           return open >= count * 0.9 || done > count || (await ended());
         });
-        const beside = await goodClient(gateway, most);
+        const beside = await goodClient(gateway, most, tries);
         if (ends !== undefined) await until('attackers are ended', ended);
         if (long) report(context, alone, beside, attack.report);
       }
@@ -174,21 +179,31 @@ describe(`${attackers} attackers and a good client`, { concurrency: 1 }, () => {
   }
 
   /** One request after another, each on a connection and from an address of its own. @returns how long each took, in milliseconds */
-  async function goodClient(gateway: Gateway, most: number): Promise<readonly number[]> {
+  async function goodClient(gateway: Gateway, most: number, tries = 1): Promise<readonly number[]> {
     const times: number[] = [];
     for (let count = 0; count < most; count += 1) {
       const from = performance.now();
-      const localAddress = `127.1.${count >> 8}.${count & 255}`;
-      const tcp = net.connect({ host: '127.0.0.1', port: gateway.tlsPort, localAddress });
-      const socket = tls.connect({ socket: tcp, servername: host, ca: pair.cert });
-      socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
-      let text = '';
-      socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
-      await once(socket, 'close');
-      assert.match(text, /^HTTP\/1\.1 200 [^]*good$/);
+      let answer = '';
+      for (let left = tries; left > 0 && answer === ''; left -= 1) {
+        answer = await ask(gateway, `127.1.${count >> 8}.${count & 255}`);
+      }
+      assert.match(answer, /^HTTP\/1\.1 200 [^]*good$/);
       times.push(performance.now() - from);
     }
     return times;
+  }
+
+  /** @returns all that came until the connection was closed, however it was */
+  function ask(gateway: Gateway, localAddress: string): Promise<string> {
+    const tcp = net.connect({ host: '127.0.0.1', port: gateway.tlsPort, localAddress });
+    const socket = tls.connect({ socket: tcp, servername: host, ca: pair.cert });
+    socket.write(`GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    let text = '';
+    return new Promise((resolve) => {
+      socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+      for (const each of [tcp, socket]) each.on('error', () => undefined);
+      socket.on('close', () => resolve(text));
+    });
   }
 });
 

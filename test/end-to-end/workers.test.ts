@@ -163,11 +163,11 @@ test('SIGHUP replaces the workers, keeps the store, and tells which settings wai
   await expectOk(gateway.admin, 'POST', '/certificates', { ...pair, snis: ['kept.test'] });
   const [old] = gateway.workerPids();
   // Read at a reload: the command line of the gateway says nothing of it.
-  writeFileSync(path.join(gateway.prefix, 'portunus.conf'), 'apply_timeout = 7s\n');
+  writeFileSync(path.join(gateway.prefix, 'portunus.conf'), 'node_timeout = 7s\n');
   gateway.kill('SIGHUP');
   await until('the workers are renewed', () => gateway.output().includes('workers renewed'));
   await until('the old worker is gone', () => old !== undefined && !isAlive(old));
-  assert.match(gateway.output(), /"settings":\["apply_timeout"\]/);
+  assert.match(gateway.output(), /"settings":\["node_timeout"\]/);
   assert.match((await servedCertificate(gateway.tlsPort, 'kept.test')).subject, /CN=kept\.test/);
 });
 

@@ -1,6 +1,7 @@
 // One client connection: persistence, pipelining, bodies, expectations, upgrades, time limits, bad input.
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { createSteppedClock } from '../support/stepped-clock.ts';
 import { until } from '../support/until.ts';
 import { refusedRequests } from '../http1/refused-requests.ts';
 import { errorCodes, type ErrorCode } from '../../src/lib/errors.ts';
@@ -420,17 +421,21 @@ suite('request bodies', () => {
 
   test('that came in time leave the upstream all the time it needs', async () => {
     await using upstream = await startRawUpstream();
+    const clock = createSteppedClock();
     await using gateway = await startGateway({
       upstreamPort: upstream.port,
-      settings: { clientBodyTimeoutMs: 200 },
-      route: { readTimeoutMs: 1000 },
+      settings: { clientBodyTimeoutMs: 3000 },
+      route: { readTimeoutMs: 10_000 },
+      now: clock.now,
     });
     using client = await gateway.connect();
     client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo');
     const connection = await upstream.connection(0);
     await connection.take('\r\n\r\nbo');
     client.send('dy');
+    await connection.take('dy');
     // The upstream never answers, and that is what the client is told.
+    await clock.goOnUntil('it is given up', () => client.received !== '');
     assert.equal((await client.response()).status, 504);
   });
 
@@ -677,14 +682,16 @@ suite('a change of protocol', () => {
 
   test('a silent one ends after the upstream’s read timeout', async () => {
     await using upstream = await startRawUpstream();
-    await using gateway = await startGateway({ upstreamPort: upstream.port, route: { readTimeoutMs: 50 } });
+    const clock = createSteppedClock();
+    const route = { readTimeoutMs: 3000 };
+    await using gateway = await startGateway({ upstreamPort: upstream.port, route, now: clock.now });
     using client = await gateway.connect();
     client.send(upgrade);
     const connection = await upstream.connection(0);
     await connection.take('\r\n\r\n');
     connection.send('HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: x-chat/2\r\n\r\n');
     await client.take('\r\n\r\n');
-    await client.rest();
+    await clock.goOnUntil('it is ended', () => client.ended || client.closed);
     assert.equal(gateway.counted.includes('failed:timeout'), false);
   });
 });

@@ -343,7 +343,8 @@ test('uploads of one-byte frames that nobody reads cost little more than their b
 
 test('a window that opens after an answer to an unfinished request was given up starts nothing again', async () => {
   await using upstream = await startRawUpstream(answering(ok));
-  await using gateway = await startGateway({ upstreamPort: upstream.port, alpnProtocol: 'h2', settings: short });
+  const settings = { ...short, clientBodyTimeoutMs: 60_000 };
+  await using gateway = await startGateway({ upstreamPort: upstream.port, alpnProtocol: 'h2', settings });
   // Room for one byte of two.
   using client = await connectFrames(gateway.port, [[4, 1]]);
   client.request(1, postFields(), false);

@@ -51,6 +51,9 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     admin_listen: '127.0.0.1:0',
     status_listen: '127.0.0.1:0',
     proxy_access_log: 'stdout',
+    // What is written is waited for, however busy the machine is.
+    apply_timeout: '1m',
+    cluster_wait_timeout: '1m',
     ...options.settings,
   };
   mkdirSync(prefix, { recursive: true });

@@ -17,7 +17,7 @@ export interface HandshakeOptions {
   readonly ticket?: boolean;
 }
 
-/** @throws what ends the handshake, or after 10 s */
+/** @throws what ends the handshake, or after a minute */
 export async function handshake(port: number, name: string, options: HandshakeOptions = {}): Promise<Handshake> {
   const socket = tls.connect({
     host: '127.0.0.1',
@@ -34,7 +34,7 @@ export async function handshake(port: number, name: string, options: HandshakeOp
       resolve();
     }),
   );
-  socket.setTimeout(10_000, () => socket.destroy(new Error(`no handshake for ${name} in 10 s`)));
+  socket.setTimeout(60_000, () => socket.destroy(new Error(`no handshake for ${name} in a minute`)));
   try {
     await once(socket, 'secureConnect');
     const certificate = socket.getPeerCertificate();

@@ -2,7 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
 const pauseMs = 5;
-const givenUpAfterMs = 30_000;
+/** Longer than the busiest machine takes. */
+const givenUpAfterMs = 120_000;
 
 /** @returns the first answer of `probe` that is neither undefined nor false */
 export async function until<T>(what: string, probe: () => T | Promise<T>): Promise<Exclude<T, undefined | false>> {

@@ -59,7 +59,7 @@ test('of the workers that reloads have replaced no more than the limit go on; th
 });
 
 test('a worker that stands still while it drains is ended when its time is over', async () => {
-  const short = { logLevel: 'error', drainTimeoutMs: 10, workerTimeoutMs: 100 } as const;
+  const short = { logLevel: 'error', drainTimeoutMs: 10, workerTimeoutMs: 1000 } as const;
   await using pool = startPool(1, short);
   await pool.ready;
   const [old] = await pool.reports();
