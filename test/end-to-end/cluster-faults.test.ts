@@ -14,7 +14,7 @@ import { type PostgresProxy, startPostgresProxy } from '../support/postgres-prox
 import { until } from '../support/until.ts';
 
 const fingerprint = (pem: string): string => new X509Certificate(pem).fingerprint256;
-const settings = { pg_timeout: '2s', node_timeout: '3s' };
+const settings = { pg_timeout: '5s', node_timeout: '6s' };
 
 function nodeOf(cluster: Cluster, at: number): Gateway {
   const gateway = cluster.nodes[at];
@@ -109,8 +109,7 @@ describe('a node that does not keep up', () => {
   let cluster: Cluster;
   before(async () => {
     server = await startPostgres();
-    // Nobody is taken for dead while a write waits.
-    cluster = await startCluster({ nodes: 2, port: server.port, settings: { ...settings, node_timeout: '6s' } });
+    cluster = await startCluster({ nodes: 2, port: server.port, settings });
   });
   after(async () => {
     await cluster?.[Symbol.asyncDispose]();

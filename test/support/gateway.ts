@@ -54,6 +54,7 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
     // What is written is waited for, however busy the machine is.
     apply_timeout: '1m',
     cluster_wait_timeout: '1m',
+    pg_timeout: '1m',
     ...options.settings,
   };
   mkdirSync(prefix, { recursive: true });
