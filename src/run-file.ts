@@ -1,9 +1,9 @@
 // What a running gateway leaves in its data directory for the other commands: portunus.pid, portunus.json with its actual
 // ports, and the lock that keeps a second gateway out.
-import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isGateway } from './cli/running-gateway.ts';
+import { findLeavingGateway, leavingFile } from './cli/running-gateway.ts';
 import { isPortunusError, PortunusError, reasonOf } from './lib/errors.ts';
 import { replaceFile } from './lib/replace-file.ts';
 import { takeFileLock } from './store/sqlite/file-lock.ts';
@@ -94,7 +94,7 @@ export async function takeRunDirectory(
 
 /** The gateway that left it has ended. */
 export function forgetLeaving(prefix: string): void {
-  if (leavingPid(prefix) === process.pid) removeIfItCan(leavingFile(prefix));
+  if (findLeavingGateway(prefix) === process.pid) removeIfItCan(leavingFile(prefix));
 }
 
 /** On a disk that has become read-only it stays, and tells of a process that is gone. */
@@ -107,21 +107,8 @@ function removeIfItCan(file: string): void {
 }
 
 function isBeingLeft(prefix: string): boolean {
-  const pid = leavingPid(prefix);
-  return pid !== undefined && pid !== process.pid && isGateway(pid);
-}
-
-function leavingPid(prefix: string): number | undefined {
-  try {
-    const pid = Number(readFileSync(leavingFile(prefix), 'utf8').trim());
-    return Number.isSafeInteger(pid) && pid > 0 ? pid : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function leavingFile(prefix: string): string {
-  return path.join(prefix, 'portunus.leaving');
+  const pid = findLeavingGateway(prefix);
+  return pid !== undefined && pid !== process.pid;
 }
 
 /** Whoever can put files there can put in the keyring and the store. */

@@ -2,7 +2,7 @@
 import type { ConfigInputs } from '../config/load-config.ts';
 import { formatAddress } from '../config/listeners.ts';
 import { loadBasics } from './load-basics.ts';
-import { findRunningGateway } from './running-gateway.ts';
+import { findLeavingGateway, findRunningGateway } from './running-gateway.ts';
 import type { RunFile } from './running-gateway.ts';
 import { fail, printJson } from './terminal.ts';
 import type { ExitCode, JsonOption, Terminal } from './terminal.ts';
@@ -30,7 +30,11 @@ export async function health(terminal: Terminal, inputs: ConfigInputs, { json }:
 
 async function examine(prefix: string): Promise<Health> {
   const gateway = findRunningGateway(prefix);
-  if (gateway.kind === 'none') return { healthy: false, message: `Portunus is not running at ${prefix}` };
+  if (gateway.kind === 'none') {
+    const pid = findLeavingGateway(prefix);
+    if (pid !== undefined) return { healthy: false, pid, message: `Portunus is stopping at ${prefix}` };
+    return { healthy: false, message: `Portunus is not running at ${prefix}` };
+  }
   const { pid } = gateway;
   if (gateway.kind === 'starting') return { healthy: false, pid, message: `Portunus is starting at ${prefix}` };
   const { facts } = gateway;

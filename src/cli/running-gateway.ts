@@ -27,6 +27,16 @@ export function findRunningGateway(prefix: string): RunningGateway {
   return facts?.pid === pid ? { kind: 'serving', pid, facts } : { kind: 'starting', pid };
 }
 
+/** The process of a gateway that stops and has let go of the directory: what is in flight finishes. */
+export function findLeavingGateway(prefix: string): number | undefined {
+  const pid = Number(readText(leavingFile(prefix))?.trim());
+  return Number.isSafeInteger(pid) && pid > 0 && isGateway(pid) ? pid : undefined;
+}
+
+export function leavingFile(prefix: string): string {
+  return path.join(prefix, 'portunus.leaving');
+}
+
 /** False also for a process that has ended and whose parent has not asked how. */
 export function isAlive(pid: number): boolean {
   try {

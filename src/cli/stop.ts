@@ -2,23 +2,24 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ConfigInputs } from '../config/load-config.ts';
 import { loadBasics } from './load-basics.ts';
-import { findRunningGateway, isAlive } from './running-gateway.ts';
+import { findLeavingGateway, findRunningGateway, isAlive } from './running-gateway.ts';
 import { fail } from './terminal.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
 const pollMs = 50;
-/** Beyond the drain timeout: closing files and processes takes time of its own. */
+/** Beyond what draining may take: closing files and processes takes time of its own. */
 const marginMs = 10_000;
 
 export async function stop(terminal: Terminal, inputs: ConfigInputs): Promise<ExitCode> {
   const basics = loadBasics(terminal, inputs);
   if (basics === undefined) return 1;
-  const { prefix, drainTimeoutMs } = basics;
+  const { prefix, drainDelayMs, drainTimeoutMs } = basics;
   const gateway = findRunningGateway(prefix);
-  if (gateway.kind === 'none') return fail(terminal, `Portunus is not running at ${prefix}`);
-  const { pid } = gateway;
+  // One that stops already is waited for: asked again it would cut what is in flight.
+  const pid = gateway.kind === 'none' ? findLeavingGateway(prefix) : gateway.pid;
+  if (pid === undefined) return fail(terminal, `Portunus is not running at ${prefix}`);
   try {
-    process.kill(pid, 'SIGTERM');
+    if (gateway.kind !== 'none') process.kill(pid, 'SIGTERM');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EPERM') {
       return fail(
@@ -28,11 +29,12 @@ export async function stop(terminal: Terminal, inputs: ConfigInputs): Promise<Ex
       );
     }
   }
-  if (await hasGone(pid, drainTimeoutMs + marginMs, terminal)) {
+  const timeoutMs = drainDelayMs + drainTimeoutMs + marginMs;
+  if (await hasGone(pid, timeoutMs, terminal)) {
     terminal.out('Portunus stopped');
     return 0;
   }
-  const seconds = Math.round((drainTimeoutMs + marginMs) / 1000);
+  const seconds = Math.round(timeoutMs / 1000);
   return fail(
     terminal,
     `Portunus (process ${pid}) is still stopping after ${seconds} s`,

@@ -41,7 +41,7 @@ interface ConfigWarning {
 
 interface Loading {
   /** What commands about a running gateway need: also known when the rest is refused. */
-  readonly basics: Pick<Config, 'prefix' | 'drainTimeoutMs'>;
+  readonly basics: Pick<Config, 'prefix' | 'drainDelayMs' | 'drainTimeoutMs'>;
   /** The file that was read, absolute. */
   readonly file: string | undefined;
   readonly warnings: readonly ConfigWarning[];
@@ -94,8 +94,8 @@ export function loadConfig({ file, env, flags, cwd = process.cwd() }: ConfigInpu
     isSet: (name) => raw.has(name),
   });
 
-  const { prefix, drainTimeoutMs } = config;
-  const loading: Loading = { basics: { prefix, drainTimeoutMs }, warnings, file: found };
+  const { prefix, drainDelayMs, drainTimeoutMs } = config;
+  const loading: Loading = { basics: { prefix, drainDelayMs, drainTimeoutMs }, warnings, file: found };
   if (problems.length > 0) return { ...loading, kind: 'refused', problems };
   return { ...loading, kind: 'loaded', config, sources, settings: shownSettings(values, raw) };
 

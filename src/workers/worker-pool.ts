@@ -229,6 +229,7 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
 
   /** One new worker in the place of an old one, which stays when the new one fails. */
   async function succeed(old: Worker<Report>): Promise<void> {
+    if (stopping) throw new Error('the gateway stops');
     // Its successor is on the way already.
     old.replaceWhenItEnds = false;
     const successor = startWorker(old.slot, { replaceWhenItEnds: false });
@@ -239,7 +240,8 @@ export function startWorkerPool<Report>(options: WorkerPoolOptions): WorkerPool<
       return;
     }
     old.replaceWhenItEnds = true;
-    if (!workers.has(old.id) && !stopping) startWorker(old.slot);
+    if (stopping) throw new Error('the gateway stops');
+    if (!workers.has(old.id)) startWorker(old.slot);
     throw new Error('a new worker ended before it listened; the old ones stay');
   }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { tmpdir } from 'node:os';
@@ -82,6 +82,21 @@ test('stop asks with SIGTERM and answers when the process has gone', async () =>
   assert.ok(shown.length > 0);
   assert.equal(gateway.child.exitCode ?? (await gateway.exited), 0);
   assert.match((await run(['stop', '-p', gateway.prefix])).err[0] ?? '', /is not running/);
+});
+
+test('a gateway that stops already is told so, and waited for without being asked again', async () => {
+  await using gateway = await startStand('stopping', 200);
+  const { prefix, child } = gateway;
+  renameSync(path.join(prefix, 'portunus.pid'), path.join(prefix, 'portunus.leaving'));
+  assert.match((await run(['health', '-p', prefix])).err[0] ?? '', /is stopping at/);
+  const isWaiting = Promise.withResolvers<void>();
+  const stopped = run(['stop', '-p', prefix], () => isWaiting.resolve());
+  await isWaiting.promise;
+  assert.equal(child.exitCode, null);
+  child.kill('SIGKILL');
+  assert.deepEqual((await stopped).out, ['Portunus stopped']);
+  await gateway.exited;
+  assert.equal(child.signalCode, 'SIGKILL');
 });
 
 test('a configuration with other problems does not keep anyone from stopping', async () => {
