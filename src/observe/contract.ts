@@ -38,6 +38,8 @@ export type ClientLimit =
   | 'client_send_timeout'
   | 'client_rate_min'
   | 'client_pending_max_size'
+  | 'http2_streams_max'
+  | 'http2_reset_rate'
   | 'upstream_connections_max';
 
 /** What a client that was asked for a certificate answered with. */

@@ -76,6 +76,8 @@ const clientLimits = {
   client_rate_min: 7,
   client_pending_max_size: 8,
   upstream_connections_max: 9,
+  http2_streams_max: 10,
+  http2_reset_rate: 11,
 } as const satisfies Record<ClientLimit, number>;
 const clientProofs = { none: 0, valid: 1, invalid: 2 } as const satisfies Record<ClientProofKind, number>;
 const clientRefusals = {

@@ -16,6 +16,9 @@ const cutStreamsMany = 20;
 /** Heads that a connection may have refused, by us or, where they are larger than twice what is allowed, by the library. */
 const refusedHeadsMax = 100;
 
+/** How nghttp2 names what ended a connection, also a stream more than there may be. */
+const protocolError = -505;
+
 export interface ClientSessionOwner {
   readonly draining: boolean;
   gone(session: ClientSession): void;
@@ -37,8 +40,10 @@ export class ClientSession implements ClientStreamOwner, Timed {
   #requests = 0;
   #cutStreams = 0;
   #refusedHeads = 0;
-  readonly #earlyRate: Rate;
-  #earlyMadeUpAt = 0;
+  readonly #resetRate: Rate;
+  #resetsMadeUpAt = 0;
+  /** Streams that were open when the session came to its end. */
+  #streamsAtEnd = 0;
   #lastId = 0;
   #state: State = 'open';
 
@@ -49,7 +54,7 @@ export class ClientSession implements ClientStreamOwner, Timed {
     this.#owner = owner;
     this.#limits = limits;
     const { settings, deadlines } = services;
-    this.#earlyRate = rateOf(settings.http2ResetRate, (settings.http2ResetBurst * 1000) / settings.http2ResetRate);
+    this.#resetRate = rateOf(settings.http2ResetRate, (settings.http2ResetBurst * 1000) / settings.http2ResetRate);
     const session = performServerHandshake(connection.socket, sessionOptions(settings, limits));
     this.#session = session;
     // A socket that was accepted paused and never read from does not read yet.
@@ -57,7 +62,7 @@ export class ClientSession implements ClientStreamOwner, Timed {
     session.on('stream', (stream: ServerHttp2Stream, _headers: object, flags: number, raw: string[]) => {
       this.#onStream(stream, flags, raw);
     });
-    session.on('error', ignoreError);
+    session.on('error', (error: NodeJS.ErrnoException) => this.#onError(error.errno));
     session.on('close', () => this.#onClose());
     this.deadline = deadlines.now() + settings.clientIdleTimeoutMs;
     deadlines.add(this);
@@ -99,19 +104,25 @@ export class ClientSession implements ClientStreamOwner, Timed {
 
   cut(): void {
     this.#cutStreams += 1;
+    this.#countReset();
   }
 
-  /**
-   * Its upstream connection is lost with the rest of the request, whoever ended that: as a reset, which node:http2 counts. The
-   * library counts those that it makes itself, but for what is answered here.
-   */
   answeredEarly(): void {
-    const madeUpAt = takeOne(this.#earlyRate, this.#earlyMadeUpAt, this.#services.deadlines.now());
-    if (madeUpAt === undefined) this.drain();
-    else this.#earlyMadeUpAt = madeUpAt;
+    this.#countReset();
+  }
+
+  /** Its upstream connection is lost with what is missing, whoever ended the stream. nghttp2 counts frames that reset, and no answers. */
+  #countReset(): void {
+    const madeUpAt = takeOne(this.#resetRate, this.#resetsMadeUpAt, this.#services.deadlines.now());
+    if (madeUpAt !== undefined) this.#resetsMadeUpAt = madeUpAt;
+    else if (this.#state === 'open' && !this.#session.destroyed) {
+      this.#services.reached('http2_reset_rate', this.connection.remoteAddress);
+      this.drain();
+    }
   }
 
   gone(): void {
+    if (this.#session.destroyed) this.#streamsAtEnd = Math.max(this.#streamsAtEnd, this.streams);
     this.streams -= 1;
     if (this.streams > 0) return;
     if (this.#state === 'open') this.#watch(this.#services.settings.clientIdleTimeoutMs);
@@ -146,6 +157,14 @@ export class ClientSession implements ClientStreamOwner, Timed {
     this.deadline = this.#services.deadlines.now() + milliseconds;
   }
 
+  /** `close` follows. */
+  #onError(errno: number | undefined): void {
+    const { reached, settings } = this.#services;
+    if (errno === protocolError && this.#streamsAtEnd >= settings.http2StreamsMax) {
+      reached('http2_streams_max', this.connection.remoteAddress);
+    }
+  }
+
   #onClose(): void {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
@@ -172,6 +191,3 @@ function sessionOptions(settings: ExchangeServices['settings'], limits: HeadLimi
     streamResetRate: settings.http2ResetRate,
   };
 }
-
-/** `close` follows. */
-function ignoreError(): void {}

@@ -191,6 +191,10 @@ for (const [name, refused] of [
       assert.equal(await client.status(stream), refused ? 400 : 200);
     }
     assert.equal(await client.goaway(), errorCode.none);
+    assert.deepEqual(
+      gateway.counted.filter((what) => what.startsWith('limit')),
+      ['limit:http2_reset_rate'],
+    );
     client.request(25, getFields());
     client.data(other, 'x', true);
     upstream.connections[0]?.send(ok);
@@ -213,6 +217,24 @@ test('a client that opens more streams than it was told it may ends its connecti
   client.request(7, getFields());
   assert.equal(await client.goaway(), errorCode.protocol);
   await until('the requests are given up', () => gateway.entries.length === 3);
+  assert.ok(gateway.counted.includes('limit:http2_streams_max'));
+});
+
+test('a client that resets more streams than it may ends its connection', async () => {
+  await using upstream = await startRawUpstream();
+  await using gateway = await startGateway({
+    upstreamPort: upstream.port,
+    alpnProtocol: 'h2',
+    settings: { http2ResetBurst: 3, http2ResetRate: 1 },
+  });
+  using client = await connectFrames(gateway.port);
+  for (let stream = 1; stream < 21 && !client.closed && !client.ended; stream += 2) {
+    client.request(stream, getFields());
+    client.reset(stream);
+  }
+  await client.goaway();
+  await until('it is gone', () => gateway.server.activeConnections === 0);
+  assert.ok(gateway.counted.includes('limit:http2_reset_rate'));
 });
 
 const short = {
