@@ -1,5 +1,5 @@
-// What an exchange asks of the connection that its request came on. client-connection.ts is HTTP/1.1's; another protocol
-// can feed the same exchange by being one of these.
+// What an exchange asks of where its request came from: an HTTP/1.1 connection (client-connection.ts) or a stream of an HTTP/2
+// one (client-stream.ts).
 import type { FieldLines } from '../http1/field-lines.ts';
 import type { Response } from '../http1/message.ts';
 import type { Connection } from '../tls/connection.ts';

@@ -24,9 +24,9 @@ import type { LimitReports } from './limit-reports.ts';
 import { ownResponse } from './own-responses.ts';
 import { demandsTls, hstsLine } from './policies.ts';
 import type { ProxySettings } from './settings.ts';
-import { type Failure, failure, type UpstreamSink } from './upstream-connection.ts';
+import { type Failure, failure } from './upstream-failures.ts';
 import type { UpstreamPool } from './upstream-pool.ts';
-import type { UpstreamTransport } from './upstream-transport.ts';
+import type { UpstreamSink, UpstreamTransport } from './upstream-transport.ts';
 
 /** What the exchanges of a process share. */
 export interface ExchangeServices {

@@ -6,62 +6,12 @@ import { progress } from '../http1/codes.ts';
 import type { FieldLines } from '../http1/field-lines.ts';
 import { type HeadLimits, HeadParser } from '../http1/head-parser.ts';
 import { MessageWriter } from '../http1/message-writer.ts';
-import type { Response } from '../http1/message.ts';
 import { ResponseHead } from '../http1/response-head.ts';
-import type { ErrorCode } from '../lib/errors.ts';
-import type { UpstreamFailure } from '../observe/contract.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { DirectWrites } from './direct-writes.ts';
 import { readDirectly, ReadRoom } from './read-room.ts';
-import type { UpstreamTransport } from './upstream-transport.ts';
-
-export interface Failure {
-  readonly code: Extract<ErrorCode, `UPSTREAM_${string}`>;
-  readonly kind: UpstreamFailure;
-}
-
-export const failure = {
-  connect: { code: 'UPSTREAM_CONNECT_FAILED', kind: 'connect' },
-  connectTimeout: { code: 'UPSTREAM_CONNECT_TIMEOUT', kind: 'timeout' },
-  tls: { code: 'UPSTREAM_TLS_FAILED', kind: 'tls' },
-  reset: { code: 'UPSTREAM_RESET', kind: 'reset' },
-  malformed: { code: 'UPSTREAM_RESPONSE_INVALID', kind: 'malformed' },
-  sendTimeout: { code: 'UPSTREAM_SEND_TIMEOUT', kind: 'timeout' },
-  readTimeout: { code: 'UPSTREAM_READ_TIMEOUT', kind: 'timeout' },
-  exhausted: { code: 'UPSTREAM_EXHAUSTED', kind: 'exhausted' },
-  noFiles: { code: 'UPSTREAM_FILES_EXHAUSTED', kind: 'exhausted' },
-} as const satisfies Record<string, Failure>;
-
-/** What an error before the connection was made means. @param otherwise when it is the upstream's */
-export function connectFailure({ code }: NodeJS.ErrnoException, otherwise: Failure): Failure {
-  return code === 'EMFILE' || code === 'ENFILE' ? failure.noFiles : otherwise;
-}
-
-/** Who is told what comes back. Any of these may close or release the connection. */
-export interface UpstreamSink {
-  onUpstreamReady(transport: UpstreamTransport): void;
-  /** Of a 1xx other than 101. */
-  onInterimResponse(head: Response): void;
-  /** Of the final response, or of a 101, whose body is what the new protocol sends. */
-  onResponseHead(head: Response): void;
-  onResponseData(bytes: Buffer, from: number, to: number): void;
-  onResponseEnd(trailers: FieldLines | undefined): void;
-  /** All that one read brought has been told. */
-  onResponsePause(): void;
-  /** Bytes that were told may still be in use. */
-  readonly holdsResponse: boolean;
-  /** Bytes that are told now are used when `onResponsePause` returns. */
-  readonly usesAtOnce: boolean;
-  onUpstreamDrain(): void;
-  /** The connection is gone. */
-  onUpstreamFailed(failure: Failure): void;
-  /** Has all of its request come, so that its client keeps no connection waiting? */
-  readonly requestAtHand: boolean;
-  /** Bytes a second that its client has sent or read while it was waited for; Infinity: it is not, or has not been for long. */
-  clientRate(now: number): number;
-  /** Ends for the sake of another one that waits for its connection. */
-  giveWay(): void;
-}
+import { connectFailure, type Failure, failure } from './upstream-failures.ts';
+import type { UpstreamSink, UpstreamTimeouts, UpstreamTransport } from './upstream-transport.ts';
 
 export interface UpstreamOwner {
   /** It is open, for the sink that waited for it. */
@@ -69,12 +19,6 @@ export interface UpstreamOwner {
   /** It can take another request. */
   idle(connection: UpstreamConnection, now: number): void;
   gone(connection: UpstreamConnection): void;
-}
-
-export interface UpstreamTimeouts {
-  readonly connectTimeoutMs: number;
-  readonly sendTimeoutMs: number;
-  readonly readTimeoutMs: number;
 }
 
 type State = 'connecting' | 'idle' | 'busy' | 'closed';

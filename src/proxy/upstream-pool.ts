@@ -9,15 +9,11 @@ import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Counters } from '../observe/contract.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { ProxySettings } from './settings.ts';
-import {
-  failure,
-  UpstreamConnection,
-  type UpstreamOwner,
-  type UpstreamSink,
-  type UpstreamTimeouts,
-} from './upstream-connection.ts';
+import { UpstreamConnection, type UpstreamOwner } from './upstream-connection.ts';
+import { failure } from './upstream-failures.ts';
 import { createUpstreamNames } from './upstream-names.ts';
 import { createUpstreamSessions } from './upstream-sessions.ts';
+import type { UpstreamSink, UpstreamTimeouts } from './upstream-transport.ts';
 
 export interface UpstreamPool extends Disposable {
   /**

@@ -8,14 +8,9 @@ import type { HeadLimits } from '../http1/head-parser.ts';
 import type { Counters } from '../observe/contract.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { ProxySettings } from './settings.ts';
-import {
-  connectFailure,
-  type Failure,
-  failure,
-  type UpstreamSink,
-  type UpstreamTimeouts,
-} from './upstream-connection.ts';
+import { connectFailure, type Failure, failure } from './upstream-failures.ts';
 import { UpstreamStream } from './upstream-stream.ts';
+import type { UpstreamSink, UpstreamTimeouts } from './upstream-transport.ts';
 
 /** Until the upstream has said how many streams it takes (RFC 9113 section 6.5.2 recommends that it be no fewer). */
 const streamsAtFirst = 100;

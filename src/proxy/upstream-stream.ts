@@ -10,8 +10,8 @@ import { Pieces } from '../http2/pieces.ts';
 import { StreamResponse } from '../http2/stream-response.ts';
 import { readTrailers, trailersObject } from '../http2/trailers.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
-import { type Failure, failure, type UpstreamSink, type UpstreamTimeouts } from './upstream-connection.ts';
-import type { UpstreamTransport } from './upstream-transport.ts';
+import { type Failure, failure } from './upstream-failures.ts';
+import type { UpstreamSink, UpstreamTimeouts, UpstreamTransport } from './upstream-transport.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = constants;
 const never = Number.POSITIVE_INFINITY;

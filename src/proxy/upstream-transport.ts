@@ -1,6 +1,8 @@
-// What an exchange has of its upstream while its request and response are under way: an HTTP/1.1 connection
+// What an exchange has of its upstream while its request and response are under way, and what it is told: an HTTP/1.1 connection
 // (upstream-connection.ts) or a stream of an HTTP/2 one (upstream-stream.ts). Which it gets is the pool's.
 import type { FieldLines } from '../http1/field-lines.ts';
+import type { Response } from '../http1/message.ts';
+import type { Failure } from './upstream-failures.ts';
 
 export interface UpstreamTransport {
   /** It has carried an earlier request: the upstream may have closed it unnoticed. */
@@ -41,4 +43,36 @@ export interface UpstreamTransport {
   release(now: number): void;
   /** Gives it up. */
   close(): void;
+}
+
+/** Who is told what comes back. Any of these may close or release the connection. */
+export interface UpstreamSink {
+  onUpstreamReady(transport: UpstreamTransport): void;
+  /** Of a 1xx other than 101. */
+  onInterimResponse(head: Response): void;
+  /** Of the final response, or of a 101, whose body is what the new protocol sends. */
+  onResponseHead(head: Response): void;
+  onResponseData(bytes: Buffer, from: number, to: number): void;
+  onResponseEnd(trailers: FieldLines | undefined): void;
+  /** All that one read brought has been told. */
+  onResponsePause(): void;
+  /** Bytes that were told may still be in use. */
+  readonly holdsResponse: boolean;
+  /** Bytes that are told now are used when `onResponsePause` returns. */
+  readonly usesAtOnce: boolean;
+  onUpstreamDrain(): void;
+  /** The connection is gone. */
+  onUpstreamFailed(failure: Failure): void;
+  /** Has all of its request come, so that its client keeps no connection waiting? */
+  readonly requestAtHand: boolean;
+  /** Bytes a second that its client has sent or read while it was waited for; Infinity: it is not, or has not been for long. */
+  clientRate(now: number): number;
+  /** Ends for the sake of another one that waits for its connection. */
+  giveWay(): void;
+}
+
+export interface UpstreamTimeouts {
+  readonly connectTimeoutMs: number;
+  readonly sendTimeoutMs: number;
+  readonly readTimeoutMs: number;
 }

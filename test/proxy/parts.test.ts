@@ -9,8 +9,8 @@ import { createHttpDate } from '../../src/proxy/http-date.ts';
 import { ReadRoom, readInto } from '../../src/proxy/read-room.ts';
 import { handleOf } from '../../src/proxy/stream-binding.ts';
 import { createRequestIds } from '../../src/proxy/request-ids.ts';
-import { UpstreamConnection, type UpstreamSink } from '../../src/proxy/upstream-connection.ts';
-import type { UpstreamTransport } from '../../src/proxy/upstream-transport.ts';
+import { UpstreamConnection } from '../../src/proxy/upstream-connection.ts';
+import type { UpstreamSink, UpstreamTransport } from '../../src/proxy/upstream-transport.ts';
 import { makeSelfSigned } from '../support/certificates.ts';
 import { until } from '../support/until.ts';
 
