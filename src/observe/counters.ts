@@ -1,5 +1,5 @@
 // What one process counts on the data path, in one block of numbers made at the start: counting allocates nothing.
-// Names, help and the sum over processes are in metrics.ts.
+// Names and help are in metric-table.ts, the sum over processes in sum-counters.ts.
 import type {
   ClientLimit,
   ClientProofKind,

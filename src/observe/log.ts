@@ -5,7 +5,7 @@ import type { Log } from './contract.ts';
 
 export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
-  /** Who speaks: `primary`, `worker 1`. */
+  /** Who speaks: `portunus`, the primary, or `worker`. */
   readonly name: string;
   /** Where lines go; stderr when absent. */
   readonly destination?: { write(line: string): void };
@@ -16,7 +16,7 @@ export interface LeveledLog extends Log {
   setLevel(level: LogOptions['level']): void;
 }
 
-/** Lines such as `{"level":"info","time":"2026-01-31T12:00:00.000Z","pid":1,"name":"primary",…,"msg":"…"}`. */
+/** Lines such as `{"level":"info","time":"2026-01-31T12:00:00.000Z","pid":1,"name":"portunus",…,"msg":"…"}`. */
 export function createLog({ level, name, destination }: LogOptions): LeveledLog {
   const logger = pino(
     {
