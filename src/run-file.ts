@@ -3,7 +3,7 @@
 import { mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { findLeavingGateway, leavingFile } from './cli/running-gateway.ts';
+import { findLeavingGateways, leavingFile } from './cli/running-gateway.ts';
 import { isPortunusError, PortunusError, reasonOf } from './lib/errors.ts';
 import { replaceFile } from './lib/replace-file.ts';
 import { takeFileLock } from './store/sqlite/file-lock.ts';
@@ -60,7 +60,7 @@ export function openRunDirectory(prefix: string): RunDirectory {
       replaceFile(factsFile, `${JSON.stringify(facts)}\n`);
     },
     leave() {
-      replaceFile(leavingFile(prefix), `${process.pid}\n`);
+      writeLeaving(prefix, [...leavingBesides(prefix), process.pid]);
     },
     [Symbol.dispose]() {
       removeIfItCan(factsFile);
@@ -94,7 +94,19 @@ export async function takeRunDirectory(
 
 /** The gateway that left it has ended. */
 export function forgetLeaving(prefix: string): void {
-  if (findLeavingGateway(prefix) === process.pid) removeIfItCan(leavingFile(prefix));
+  if (!findLeavingGateways(prefix).includes(process.pid)) return;
+  const others = leavingBesides(prefix);
+  if (others.length === 0) removeIfItCan(leavingFile(prefix));
+  else writeLeaving(prefix, others);
+}
+
+/** One that stops while it takes over has another one before it that may serve for longer. */
+function leavingBesides(prefix: string): readonly number[] {
+  return findLeavingGateways(prefix).filter((pid) => pid !== process.pid);
+}
+
+function writeLeaving(prefix: string, pids: readonly number[]): void {
+  replaceFile(leavingFile(prefix), `${pids.join('\n')}\n`);
 }
 
 /** On a disk that has become read-only it stays, and tells of a process that is gone. */
@@ -107,8 +119,7 @@ function removeIfItCan(file: string): void {
 }
 
 function isBeingLeft(prefix: string): boolean {
-  const pid = findLeavingGateway(prefix);
-  return pid !== undefined && pid !== process.pid;
+  return leavingBesides(prefix).length > 0;
 }
 
 /** Whoever can put files there can put in the keyring and the store. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { isPortunusError } from '../src/lib/errors.ts';
 import { loadIdentity } from '../src/replica/node-identity.ts';
 import { openRunDirectory, takeRunDirectory } from '../src/run-file.ts';
@@ -32,19 +32,25 @@ test('a data directory belongs to one gateway at a time', (t) => {
 
 test('a successor that waits goes on beside the workers of a gateway that is killed while it leaves', async (t) => {
   const prefix = directory(t);
-  // The command line of a gateway, by which its process is known.
-  const leaving = spawn(process.execPath, ['-e', 'setInterval(() => 0, 1000)', 'main.ts', 'start'], {
-    stdio: 'ignore',
-  });
-  t.after(() => leaving.kill('SIGKILL'));
-  await once(leaving, 'spawn');
-  writeFileSync(path.join(prefix, 'portunus.leaving'), `${leaving.pid}\n`);
+  const leaving = await startLeaving(t, prefix);
   const held = openRunDirectory(prefix);
   const taking = takeRunDirectory(prefix);
   leaving.kill('SIGKILL');
   await once(leaving, 'exit');
   held[Symbol.dispose]();
   const { directory: taken, besideOther } = await taking;
+  taken[Symbol.dispose]();
+  assert.equal(besideOther, true);
+});
+
+test('one that stops while it takes over leaves word of the gateway before it', async (t) => {
+  const prefix = directory(t);
+  const leaving = await startLeaving(t, prefix);
+  const running = openRunDirectory(prefix);
+  running.leave();
+  assert.equal(readFileSync(path.join(prefix, 'portunus.leaving'), 'utf8'), `${leaving.pid}\n${process.pid}\n`);
+  running[Symbol.dispose]();
+  const { directory: taken, besideOther } = await takeRunDirectory(prefix);
   taken[Symbol.dispose]();
   assert.equal(besideOther, true);
 });
@@ -101,6 +107,17 @@ test('what is written goes into no file that a link in the data directory leads 
   assert.equal(readFileSync(victim, 'utf8'), 'untouched');
   for (const name of written) assert.equal(statSync(path.join(prefix, name)).mode & 0o777, 0o600, name);
 });
+
+/** A process with the command line of a gateway, by which one is known. */
+async function startLeaving(t: TestContext, prefix: string): Promise<ChildProcess> {
+  const leaving = spawn(process.execPath, ['-e', 'setInterval(() => 0, 1000)', 'main.ts', 'start'], {
+    stdio: 'ignore',
+  });
+  t.after(() => leaving.kill('SIGKILL'));
+  await once(leaving, 'spawn');
+  writeFileSync(path.join(prefix, 'portunus.leaving'), `${leaving.pid}\n`);
+  return leaving;
+}
 
 function directory(t: { after(done: () => void): void }): string {
   const made = mkdtempSync(path.join(tmpdir(), 'portunus-run-'));

@@ -2,7 +2,7 @@
 import type { ConfigInputs } from '../config/load-config.ts';
 import { formatAddress } from '../config/listeners.ts';
 import { loadBasics } from './load-basics.ts';
-import { findLeavingGateway, findRunningGateway } from './running-gateway.ts';
+import { findLeavingGateways, findRunningGateway } from './running-gateway.ts';
 import type { RunFile } from './running-gateway.ts';
 import { fail, printJson } from './terminal.ts';
 import type { ExitCode, JsonOption, Terminal } from './terminal.ts';
@@ -31,7 +31,7 @@ export async function health(terminal: Terminal, inputs: ConfigInputs, { json }:
 async function examine(prefix: string): Promise<Health> {
   const gateway = findRunningGateway(prefix);
   if (gateway.kind === 'none') {
-    const pid = findLeavingGateway(prefix);
+    const pid = findLeavingGateways(prefix).at(-1);
     if (pid !== undefined) return { healthy: false, pid, message: `Portunus is stopping at ${prefix}` };
     return { healthy: false, message: `Portunus is not running at ${prefix}` };
   }

@@ -27,10 +27,10 @@ export function findRunningGateway(prefix: string): RunningGateway {
   return facts?.pid === pid ? { kind: 'serving', pid, facts } : { kind: 'starting', pid };
 }
 
-/** The process of a gateway that stops and has let go of the directory: what is in flight finishes. */
-export function findLeavingGateway(prefix: string): number | undefined {
-  const pid = Number(readText(leavingFile(prefix))?.trim());
-  return Number.isSafeInteger(pid) && pid > 0 && isGateway(pid) ? pid : undefined;
+/** The processes of gateways that stop and have let go of the directory, the latest last: what is in flight finishes. */
+export function findLeavingGateways(prefix: string): readonly number[] {
+  const pids = (readText(leavingFile(prefix)) ?? '').split('\n').map(Number);
+  return pids.filter((pid) => Number.isSafeInteger(pid) && pid > 0 && isGateway(pid));
 }
 
 export function leavingFile(prefix: string): string {

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ConfigInputs } from '../config/load-config.ts';
 import { loadBasics } from './load-basics.ts';
-import { findLeavingGateway, findRunningGateway, isAlive } from './running-gateway.ts';
+import { findLeavingGateways, findRunningGateway, isAlive } from './running-gateway.ts';
 import { fail } from './terminal.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
@@ -16,7 +16,7 @@ export async function stop(terminal: Terminal, inputs: ConfigInputs): Promise<Ex
   const { prefix, drainDelayMs, drainTimeoutMs } = basics;
   const gateway = findRunningGateway(prefix);
   // One that stops already is waited for: asked again it would cut what is in flight.
-  const pid = gateway.kind === 'none' ? findLeavingGateway(prefix) : gateway.pid;
+  const pid = gateway.kind === 'none' ? findLeavingGateways(prefix).at(-1) : gateway.pid;
   if (pid === undefined) return fail(terminal, `Portunus is not running at ${prefix}`);
   try {
     if (gateway.kind !== 'none') process.kill(pid, 'SIGTERM');
