@@ -309,7 +309,7 @@ describe('a successor on the same data directory and ports', () => {
 
   test('is not let onto ports that a stranger has, nor onto a data directory that nobody leaves', async () => {
     await using gateway = await startGateway({ workers: 1 });
-    await assert.rejects(startGateway({ workers: 1, prefix: gateway.prefix }), /another gateway/);
+    await assert.rejects(startGateway({ workers: 1, prefix: gateway.prefix }), /a gateway runs on/);
     await assert.rejects(
       startGateway({ workers: 1, settings: { proxy_listen: `127.0.0.1:${gateway.plainPort}` } }),
       /EADDRINUSE/,

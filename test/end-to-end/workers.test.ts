@@ -217,7 +217,7 @@ test('a gateway without a proxy listener starts, for its Admin API', async () =>
 
 test('a second gateway on the same data directory does not start, and says why', async () => {
   await using gateway = await startGateway({ workers: 0 });
-  await assert.rejects(startGateway({ workers: 0, prefix: gateway.prefix }), /already|another gateway/i);
+  await assert.rejects(startGateway({ workers: 0, prefix: gateway.prefix }), /a gateway runs on/);
   assert.equal((await fetch(`${gateway.status}/status/ready`)).status, 200);
 });
 
