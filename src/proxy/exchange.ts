@@ -127,9 +127,9 @@ export class Exchange implements UpstreamSink, AccessEntry {
     return this.#request.fields.find(field.userAgent);
   }
 
-  /** Can it take request body now? */
+  /** Can it take request body now? Nothing may follow a request that is whole: it would be the next one to the upstream. */
   get takesBody(): boolean {
-    return this.#upstream !== undefined && !this.#bodyBlocked && !this.#over;
+    return this.#upstream !== undefined && !this.#requestWhole && !this.#bodyBlocked && !this.#over;
   }
   #bodyBlocked = false;
   /** The client cannot take more of the response. */
@@ -254,7 +254,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
   /** A range of request body; only when `takesBody`. */
   onRequestData(bytes: Buffer, from: number, to: number): void {
     const upstream = this.#upstream;
-    if (upstream === undefined) return;
+    if (upstream === undefined || this.#requestWhole) return;
     this.#bodyBegun = true;
     this.requestBodyBytes += to - from;
     if (this.#switched) return upstream.sendData(bytes, from, to);

@@ -373,6 +373,39 @@ test('an upstream that refuses a WebSocket says so to the client', async () => {
   assert.equal((await client.body(1)).toString(), 'no');
 });
 
+test('what is sent for a WebSocket before it is agreed to waits, and is never a request to the upstream', async () => {
+  const tail = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
+  await using upstream = await startRawUpstream();
+  await using gateway = await startGateway({ ...h2, upstreamPort: upstream.port });
+  using client = await connectFrames(gateway.port);
+  client.request(1, handshake, false);
+  client.data(1, tail);
+  const refusing = await upstream.connection(0);
+  await refusing.take('\r\n\r\n');
+  // More than the client's window: what is left of it waits, and goes on when the client has read.
+  const size = 1_000_000;
+  refusing.send(`HTTP/1.1 403 No\r\nContent-Length: ${size}\r\n\r\n${'x'.repeat(size)}`);
+  await until('the window is full', () => client.dataOf(1).length === 65_535);
+  client.widen(0, size);
+  client.widen(1, size);
+  assert.equal((await client.body(1)).length, size);
+  client.request(3, getFields());
+  const last = await until('the next request', () =>
+    upstream.connections.find((one) => one.received.includes(' / HTTP')),
+  );
+  last.send(ok);
+  assert.equal(await client.status(3), 200);
+  assert.ok(upstream.connections.every(({ received }) => !received.includes('smuggled')));
+
+  client.request(5, handshake, false);
+  client.data(5, tail);
+  const agreeing = await until('the handshake', () =>
+    upstream.connections.find(({ received }) => received.includes('websocket-key')),
+  );
+  agreeing.send(switching);
+  await agreeing.take(tail);
+});
+
 for (const [name, answer] of [
   ['200', 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\x81\x04page'],
   ['204', 'HTTP/1.1 204 No Content\r\n\r\n'],
