@@ -72,6 +72,7 @@ export function createDataPlane(options: DataPlaneOptions): DataPlane {
     ticketSecret,
     now: Date.now,
     counters,
+    chainTooCostly: (address) => reached('client_chain_max_work', address),
     log,
   });
   const http = createHttpServer({ config, routes: catalog, policies: catalog, counters, accessLog, reached, log });

@@ -87,6 +87,7 @@ export interface Config {
   readonly sslSessionTicketRotationMs: number;
   readonly tlsContextsMax: number;
   readonly clientHelloMaxBytes: number;
+  readonly clientChainMaxWorkMs: number;
   readonly handshakeTimeoutMs: number;
   /** These two: 0 is no limit. */
   readonly handshakeRate: number;

@@ -193,6 +193,7 @@ function compose(values: Values, env: NodeJS.ProcessEnv, report: Report): Config
     sslSessionTicketRotationMs: values.ssl_session_ticket_rotation,
     tlsContextsMax: values.tls_contexts_max,
     clientHelloMaxBytes: values.client_hello_max_size,
+    clientChainMaxWorkMs: values.client_chain_max_work,
     handshakeTimeoutMs: values.handshake_timeout,
     handshakeRate: values.handshake_rate,
     handshakeRatePerAddress: values.handshake_rate_per_address,

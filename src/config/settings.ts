@@ -396,6 +396,14 @@ export const settings = {
     max: 128 * kib,
     description: 'The largest first message of a TLS handshake.',
   },
+  client_chain_max_work: {
+    kind: 'duration',
+    default: '15ms',
+    min: 1,
+    max: 10_000,
+    description:
+      'How long it may take to verify what a client sends that is asked for a certificate, as its keys and names let expect; the connection is closed before when it would take longer.',
+  },
   handshake_rate: {
     kind: 'integer',
     default: '0',

@@ -58,6 +58,7 @@ const handshakeFailures = {
   disconnected: 7,
   'rate-limited': 8,
   'crowded-out': 9,
+  'client-chain-too-costly': 10,
 } as const satisfies Record<HandshakeFailure, number>;
 const connectionRefusals = {
   limit: 0,
@@ -78,6 +79,7 @@ const clientLimits = {
   upstream_connections_max: 9,
   http2_streams_max: 10,
   http2_reset_rate: 11,
+  client_chain_max_work: 12,
 } as const satisfies Record<ClientLimit, number>;
 const clientProofs = { none: 0, valid: 1, invalid: 2 } as const satisfies Record<ClientProofKind, number>;
 const clientRefusals = {

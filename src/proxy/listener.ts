@@ -195,7 +195,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     preparing.add(connection);
     connection.destroy = acceptor.acceptHandle(
       handle,
-      { alpnProtocols, mayStart: visit.mayHandshake },
+      { alpnProtocols, mayStart: visit.mayHandshake, address: remoteAddress },
       ({ socket, serverName, alpnProtocol, security }) =>
         handOver(connection, {
           socket,
@@ -251,7 +251,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       sniffing.add(reader, startedAt);
       return reader.start();
     }
-    tls.accept(socket, { alpnProtocols, firstBytes, startedAt, mayStart: visit.mayHandshake }, (secured) => {
+    const options = { alpnProtocols, firstBytes, startedAt, mayStart: visit.mayHandshake, address: remoteAddress };
+    tls.accept(socket, options, (secured) => {
       handOver(socket, {
         socket: secured.socket,
         tls: true,

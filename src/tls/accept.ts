@@ -5,8 +5,10 @@ import { TLSSocket, type SecureContext } from 'node:tls';
 import type { CertificateCatalog, PolicyCatalog } from '../catalog/contract.ts';
 import { reasonOf } from '../lib/errors.ts';
 import { hostNameMaxLength } from '../model/host-name.ts';
+import { verificationWork } from '../x509/verification-work.ts';
 import { alertRecord, type Alert } from './alert.ts';
 import { chooseAlpn, type AlpnChoice, type AlpnProtocol } from './alpn.ts';
+import { createClientFlight } from './client-flight.ts';
 import { parseClientHello, type ClientHello } from './client-hello.ts';
 import { readClientProof } from './client-proof.ts';
 import type { ConnectionSecurity } from './connection.ts';
@@ -17,7 +19,17 @@ import { plainHttpAnswer } from './plain-http-answer.ts';
 import { createTlsPolicies, type TlsPolicy } from './policies.ts';
 import { createSelector, selectCertificate } from './select.ts';
 import type { HandshakeFailure, TlsCounters, TlsLog, TlsSettings } from './settings.ts';
-import { HandleTlsSocket, ignoreBytes, resetHandle, socketOf, type TcpHandle } from './tcp-handle.ts';
+import {
+  HandleTlsSocket,
+  ignoreBytes,
+  onHandshakeSecret,
+  receive,
+  resetHandle,
+  socketOf,
+  tapReads,
+  type TcpHandle,
+  tcpHandleOf,
+} from './tcp-handle.ts';
 
 export interface TlsAcceptorDependencies {
   readonly config: TlsSettings;
@@ -31,6 +43,8 @@ export interface TlsAcceptorDependencies {
   /** Milliseconds of the wall clock, which ticket keys rotate by. */
   readonly now: () => number;
   readonly counters: TlsCounters;
+  /** A client was ended because of `clientChainMaxWorkMs`. */
+  readonly chainTooCostly: (address: string | undefined) => void;
   readonly log: TlsLog;
 }
 
@@ -51,6 +65,8 @@ interface AcceptOptions {
   readonly firstBytes?: Uint8Array | undefined;
   /** Asked once when the ClientHello is whole, before anything is looked up for it. False: the connection is reset. */
   readonly mayStart?: (() => boolean) | undefined;
+  /** Who the client is, for whoever reads that it met a limit. */
+  readonly address?: string | undefined;
   /** When the connection began, as `performance.now()` tells it: the time for the handshake runs from there. */
   readonly startedAt?: number | undefined;
 }
@@ -96,7 +112,7 @@ const readFailureIntervalMs = 1000;
 
 /** @throws DEFAULT_CERTIFICATE_UNUSABLE */
 export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcceptor {
-  const { config, catalog, openKey, fetchCertificate, ticketSecret, now, counters, log } = dependencies;
+  const { config, catalog, openKey, fetchCertificate, ticketSecret, now, counters, chainTooCostly, log } = dependencies;
   const configured = readDefaultCertificate(config.sslCertificates);
   const policies = createTlsPolicies(catalog, log);
   const selector = createSelector(catalog, configured.record, config.tlsContextsMax * namesPerContext, policies);
@@ -116,7 +132,9 @@ export function createTlsAcceptor(dependencies: TlsAcceptorDependencies): TlsAcc
   const shared: Shared = {
     maxBytes: config.clientHelloMaxBytes,
     ciphers: config.sslCiphers,
+    chainMaxWorkMs: config.clientChainMaxWorkMs,
     counters,
+    chainTooCostly,
     pending,
     lingering,
     choose,
@@ -217,7 +235,9 @@ interface Shared {
   readonly maxBytes: number;
   /** Where a policy names none. */
   readonly ciphers: string;
+  readonly chainMaxWorkMs: number;
   readonly counters: TlsCounters;
+  readonly chainTooCostly: (address: string | undefined) => void;
   readonly pending: Deadlines<Handshake>;
   readonly lingering: Deadlines<Socket>;
   readonly choose: (sentName: string | undefined) => Choice;
@@ -226,6 +246,17 @@ interface Shared {
 
 function asks({ policy }: ReadyChoice): boolean {
   return policy !== undefined && policy.authorities.length > 0;
+}
+
+/** What a paused socket has in store. */
+function readOut(socket: Socket): Buffer {
+  const pieces: Buffer[] = [];
+  for (let piece = readSome(socket); piece !== null; piece = readSome(socket)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+function readSome(socket: Socket): Buffer | null {
+  return socket.read() as Buffer | null;
 }
 
 /** One connection on its way to its first application byte. */
@@ -243,6 +274,8 @@ class Handshake {
   #needed = 0;
   #over = false;
   #fetched = false;
+  /** Ends the reading of what OpenSSL has not got yet. */
+  #untap: (() => void) | undefined;
 
   constructor(
     shared: Shared,
@@ -373,19 +406,21 @@ class Handshake {
     const wire = alpn.kind === 'chosen' ? alpn.wire : undefined;
     const handle = this.#handle;
     if (handle === undefined) {
-      const tls = this.#wrapSocket(choice, wire, bytes);
+      const socket = this.#ensureSocket();
+      const tls = this.#wrapSocket(socket, choice, wire, bytes);
       this.#watch(tls, choice, alpn);
+      if (asks(choice)) this.#readFlight(tls, tcpHandleOf(socket), choice, readOut(socket));
     } else {
       this.#handle = undefined;
       const tls = new HandleTlsSocket(handle, choice.context, wire, asks(choice));
       if (this.#onClosed !== undefined) tls.on('close', this.#onClosed);
       this.#watch(tls, choice, alpn);
-      tls.receive(bytes);
+      if (asks(choice)) this.#readFlight(tls, handle, choice, bytes);
+      else receive(tls, bytes);
     }
   }
 
-  #wrapSocket(choice: ReadyChoice, alpn: Uint8Array | undefined, bytes: Uint8Array): TLSSocket {
-    const socket = this.#ensureSocket();
+  #wrapSocket(socket: Socket, choice: ReadyChoice, alpn: Uint8Array | undefined, bytes: Uint8Array): TLSSocket {
     socket.off('data', this.#onData);
     socket.pause();
     socket.unshift(bytes);
@@ -399,6 +434,43 @@ class Handshake {
     });
     socket.off('close', this.#onClose);
     return tls;
+  }
+
+  /** Until it is known that its certificates may be verified, OpenSSL gets nothing that was not looked at. */
+  #readFlight(tls: TLSSocket, handle: object | undefined, { policy }: ReadyChoice, first: Uint8Array): void {
+    if (handle === undefined) return this.fail('disconnected');
+    const { chainMaxWorkMs, chainTooCostly } = this.#shared;
+    let secret: Uint8Array | undefined;
+    const flight = createClientFlight({
+      pass: (bytes) => receive(tls, bytes),
+      secret: () => secret && { cipher: tls.getCipher().name, secret },
+      mayVerify: (chain) => verificationWork(chain, policy?.constraintsBytes ?? 0) <= chainMaxWorkMs,
+    });
+    const read = (bytes: Uint8Array): (() => void) | undefined => {
+      const verdict = flight.read(bytes);
+      // OpenSSL may have ended it over what it was given.
+      if (verdict === 'more' || this.#over) return undefined;
+      if (verdict === 'malformed') this.fail('tls-alert');
+      if (verdict === 'refused') {
+        this.fail('client-chain-too-costly');
+        chainTooCostly(this.#options.address);
+      }
+      this.#endTap();
+      return verdict === 'done' ? () => receive(tls, flight.rest) : undefined;
+    };
+    const untap = tapReads(handle, read);
+    if (untap === undefined) return receive(tls, first);
+    const forget = onHandshakeSecret(tls, (told) => (secret = told));
+    this.#untap = () => {
+      untap();
+      forget();
+    };
+    read(first)?.();
+  }
+
+  #endTap(): void {
+    this.#untap?.();
+    this.#untap = undefined;
   }
 
   #watch(tls: TLSSocket, choice: ReadyChoice, alpn: AlpnChoice & { kind: 'chosen' | 'not-asked' }): void {
@@ -467,6 +539,7 @@ class Handshake {
     if (this.#over) return false;
     this.#over = true;
     this.#chunks = [];
+    this.#endTap();
     this.#shared.pending.delete(this);
     return true;
   }

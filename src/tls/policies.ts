@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Authority, PolicyCatalog } from '../catalog/contract.ts';
 import { policyOrder } from '../model/host-name.ts';
 import { outlineOf, parseCertificate, type Certificate } from '../x509/certificate.ts';
+import { constraintsLength } from '../x509/verification-work.ts';
 import type { TlsLog, TlsVersion } from './settings.ts';
 
 export interface TlsPolicy {
@@ -14,6 +15,8 @@ export interface TlsPolicy {
   readonly ciphers: string | undefined;
   /** Clients are asked for a certificate that stands on one of them; none: they are not asked. */
   readonly authorities: readonly AskedAuthority[];
+  /** Of the authority that has most to say about names. */
+  readonly constraintsBytes: number;
 }
 
 export interface AskedAuthority {
@@ -56,7 +59,12 @@ export function createTlsPolicies(catalog: PolicyCatalog, log: TlsLog): TlsPolic
     const key = keyOf(minVersion, ciphers, authorities);
     let policy = known.get(key);
     if (policy === undefined) {
-      policy = { key, minVersion, ciphers, authorities: asked(serverName, authorities) };
+      const fitting = asked(serverName, authorities);
+      const constraintsBytes = Math.max(
+        0,
+        ...fitting.map(({ certificate }) => constraintsLength(certificate.x509.raw)),
+      );
+      policy = { key, minVersion, ciphers, authorities: fitting, constraintsBytes };
       known.set(key, policy);
     }
     return policy;

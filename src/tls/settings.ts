@@ -15,6 +15,8 @@ export interface TlsSettings {
   readonly sslSessionTicketRotationMs: number;
   readonly tlsContextsMax: number;
   readonly clientHelloMaxBytes: number;
+  /** Of a client's certificates, as `verificationWork` has it. */
+  readonly clientChainMaxWorkMs: number;
   /** From the first moment of the connection to the end of the handshake. */
   readonly handshakeTimeoutMs: number;
 }
@@ -25,6 +27,7 @@ export type HandshakeFailure =
   | 'timeout'
   | 'client-hello-malformed'
   | 'client-hello-too-large'
+  | 'client-chain-too-costly'
   | 'plain-http'
   | 'rate-limited'
   | 'crowded-out'

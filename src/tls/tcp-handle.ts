@@ -64,8 +64,42 @@ export function socketOf(handle: TcpHandle): Socket {
   return new Socket(options as object);
 }
 
+/** Gives a server's side of TLS bytes that were read elsewhere. Call it when all listeners are there. */
+export function receive(socket: TLSSocket, bytes: Uint8Array): void {
+  (socket as unknown as TlsInside)._handle?.receive(bytes);
+}
+
+const handshakeSecret = 'CLIENT_HANDSHAKE_TRAFFIC_SECRET ';
+
+/**
+ * Tells the secret that keys for what the client sends in a handshake of TLS 1.3 are made of, before anything of that is read.
+ * What Node tells beside, it wipes.
+ *
+ * @returns tells nothing any more
+ */
+export function onHandshakeSecret(socket: TLSSocket, tell: (secret: Uint8Array) => void): () => void {
+  let told: typeof tell | undefined = tell;
+  // As adding the listener does, where that is still waited for.
+  (socket as unknown as TlsInside)._handle?.enableKeylogCallback();
+  socket.on('keylog', (line: Buffer) => {
+    if (line.toString('latin1', 0, handshakeSecret.length) === handshakeSecret)
+      told?.(Buffer.from(line.toString('latin1', line.lastIndexOf(' ') + 1).trim(), 'hex'));
+    line.fill(0);
+  });
+  return () => (told = undefined);
+}
+
+/** What there is below a socket of node:net; undefined when it is closed. */
+export function tcpHandleOf(socket: Socket): object | undefined {
+  return (socket as unknown as { readonly _handle: object | null })._handle ?? undefined;
+}
+
 interface TlsInside {
-  readonly _handle: { receive(bytes: Uint8Array): void; setALPNProtocols(wire: Uint8Array): void };
+  readonly _handle: {
+    receive(bytes: Uint8Array): void;
+    setALPNProtocols(wire: Uint8Array): void;
+    enableKeylogCallback(): void;
+  } | null;
   connecting: boolean;
 }
 
@@ -102,14 +136,9 @@ export class HandleTlsSocket extends TLSSocket {
     );
     const inside = this as unknown as TlsInside;
     inside.connecting = false;
-    if (alpn !== undefined) inside._handle.setALPNProtocols(alpn);
+    if (alpn !== undefined) inside._handle?.setALPNProtocols(alpn);
     // It waits for listeners of 'keylog', which there are none of, and slows every other listener that is added.
     this.removeAllListeners('newListener');
-  }
-
-  /** Bytes that were read before. Call it when all listeners are there. */
-  receive(bytes: Uint8Array): void {
-    (this as unknown as TlsInside)._handle.receive(bytes);
   }
 
   /**
@@ -129,6 +158,60 @@ export class HandleTlsSocket extends TLSSocket {
     tcpHandle.owner = this;
     return wrapped;
   }
+}
+
+/** What is used of Node's parser for HTTP: it can stand between a handle and what reads of it, and go again. */
+interface Parser {
+  [event: number]: (bytes: Buffer) => void;
+  initialize(type: number, resource: object): void;
+  execute(bytes: Uint8Array): unknown;
+  consume(handle: object): void;
+  unconsume(): void;
+  close(): void;
+}
+
+interface ParserConstructor {
+  readonly REQUEST: number;
+  readonly kOnBody: number;
+  readonly kOnExecute: number;
+  new (): Parser;
+}
+
+const { HTTPParser } = (process.getBuiltinModule('_http_common') ?? {}) as { readonly HTTPParser?: ParserConstructor };
+
+/** Of a body that does not end. */
+const endlessHead = Buffer.from(`POST / HTTP/1.1\r\nContent-Length: ${Number.MAX_SAFE_INTEGER}\r\n\r\n`);
+
+/**
+ * Has what comes in on a handle told, instead of given to TLS, which has begun on it. Ends and errors still go there.
+ *
+ * @param onRead what it returns is called as if the system had called it, and not Node: what Node does after each of its calls,
+ * it does not do within another one, and node:http2 loses responses of HTTP/2 without that
+ * @returns gives what comes from now on to TLS. Undefined: this Node's parser is another one, and TLS gets everything
+ */
+export function tapReads(
+  handle: object,
+  onRead: (bytes: Buffer) => (() => void) | undefined,
+): (() => void) | undefined {
+  if (typeof HTTPParser?.prototype.unconsume !== 'function') return undefined;
+  const parser = new HTTPParser();
+  parser.initialize(HTTPParser.REQUEST, {});
+  parser.execute(endlessHead);
+  let next: (() => void) | undefined;
+  parser[HTTPParser.kOnBody] = (bytes) => (next = onRead(bytes));
+  // Looked for after each read, and not called.
+  Object.defineProperty(parser, HTTPParser.kOnExecute, {
+    get() {
+      next?.();
+      next = undefined;
+    },
+  });
+  parser.consume(handle);
+  return () => {
+    parser.unconsume();
+    // Not while it reads.
+    setImmediate(() => parser.close());
+  };
 }
 
 interface Options {

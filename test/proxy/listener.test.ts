@@ -101,6 +101,7 @@ function acceptor(handshakeTimeoutMs = 10_000): TlsAcceptor {
       contextMade: () => {},
       contextEvicted: () => {},
     },
+    chainTooCostly: () => {},
     log: { debug: () => {}, error: () => {} },
   });
 }

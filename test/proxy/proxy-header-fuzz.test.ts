@@ -232,6 +232,7 @@ function startAcceptor(): TlsAcceptor {
       contextMade: nothing,
       contextEvicted: nothing,
     },
+    chainTooCostly: nothing,
     log: { debug: nothing, error: nothing },
   });
 }

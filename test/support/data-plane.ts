@@ -51,6 +51,8 @@ export interface RunningDataPlane extends AsyncDisposable {
   accessLines(): readonly Record<string, unknown>[];
   /** What was logged as an error. */
   readonly errors: readonly object[];
+  /** What was logged as a warning. */
+  readonly warnings: readonly object[];
 }
 
 export interface DataPlaneOptions {
@@ -77,6 +79,7 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
   });
   if (loaded.kind === 'refused') throw new Error(JSON.stringify(loaded.problems));
   const errors: object[] = [];
+  const warnings: object[] = [];
   const nothing = (): void => {};
   const plane = createDataPlane({
     config: loaded.config,
@@ -85,7 +88,12 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
     fetchCertificate: () => Promise.reject(new Error('nothing is absent')),
     storeDamaged: () => undefined,
     ticketSecret: Buffer.alloc(32, 7),
-    log: { debug: nothing, info: nothing, warn: nothing, error: (fields) => errors.push(fields) },
+    log: {
+      debug: nothing,
+      info: nothing,
+      warn: (fields) => warnings.push(fields),
+      error: (fields) => errors.push(fields),
+    },
   });
   const [sockets = []] = bindListeningSockets(loaded.config.proxyListen, 1);
   for (const { address, handle } of sockets) await plane.listen(address, handle);
@@ -152,6 +160,7 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
             .map((line) => JSON.parse(line) as Record<string, unknown>)
         : [],
     errors,
+    warnings,
     async [Symbol.asyncDispose]() {
       await plane[Symbol.asyncDispose]();
       await upstream[Symbol.asyncDispose]();

@@ -24,6 +24,7 @@ export interface Parts {
   readonly version?: readonly Buffer[];
   readonly serial?: Buffer;
   readonly algorithm?: Buffer;
+  readonly issuer?: Buffer;
   readonly subject?: Buffer;
   readonly validity?: Buffer;
   readonly spki?: Buffer;
@@ -39,7 +40,7 @@ export function hostileCertificate(parts: Parts): Buffer {
     ...(parts.version ?? [context(0, integer(2))]),
     parts.serial ?? integer(7),
     algorithm,
-    named(utf8String('a.test')),
+    parts.issuer ?? named(utf8String('a.test')),
     parts.validity ?? sequence(time(new Date(now - day)), time(new Date(now + day))),
     parts.subject ?? named(utf8String('a.test')),
     parts.spki ?? createPublicKey(key).export({ type: 'spki', format: 'der' }),

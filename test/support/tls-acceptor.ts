@@ -28,6 +28,7 @@ export const tlsSettings: TlsSettings = {
   sslSessionTicketRotationMs: 12 * 3_600_000,
   tlsContextsMax: 100,
   clientHelloMaxBytes: 32_768,
+  clientChainMaxWorkMs: 15,
   handshakeTimeoutMs: 10_000,
 };
 
@@ -143,6 +144,7 @@ export async function startAcceptor(options: AcceptorOptions): Promise<RunningAc
       contextMade: (ok) => void (counted.contexts[ok ? 'made' : 'unusable'] += 1),
       contextEvicted: () => void (counted.contexts.evicted += 1),
     },
+    chainTooCostly: (address) => void errors.push({ chainTooCostly: address }),
     log: { debug: () => {}, error: (fields) => void errors.push(fields) },
   });
   const connections: SecureConnection[] = [];

@@ -84,7 +84,7 @@ test('an unusable certificate is tried once for each revision, and remembered un
   assert.equal(contexts.isUnusable('a', 2), false);
 });
 
-const strict: TlsPolicy = { key: 'k', minVersion: 'TLSv1.3', ciphers: undefined, authorities: [] };
+const strict: TlsPolicy = { key: 'k', minVersion: 'TLSv1.3', ciphers: undefined, authorities: [], constraintsBytes: 0 };
 
 test('each policy has a context of its own, and they are forgotten with their certificate', () => {
   const { contexts } = start();

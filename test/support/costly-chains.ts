@@ -1,0 +1,101 @@
+// Chains that cost nothing to make and OpenSSL long to verify: each certificate names the next one as its issuer, and no
+// signature need be one.
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import {
+  bitString,
+  boolean,
+  context,
+  integer,
+  nullValue,
+  objectIdentifier,
+  sequence,
+  utf8String,
+} from '../../src/x509/write-der.ts';
+import {
+  dns,
+  extension,
+  hostileCertificate,
+  hostileKey,
+  large,
+  named,
+  names,
+  type Parts,
+} from './hostile-certificates.ts';
+
+const sha256WithRsa = sequence(objectIdentifier('1.2.840.113549.1.1.11'), nullValue());
+const dsaWithSha256 = sequence(objectIdentifier('2.16.840.1.101.3.4.3.2'));
+const anAuthority = extension('2.5.29.19', sequence(boolean(true)), boolean(true));
+
+/** DER, the client's own first. Its key is `hostileKey`. */
+export function linked(count: number, partsOf: (index: number) => Parts): readonly Buffer[] {
+  return Array.from({ length: count }, (_, index) =>
+    hostileCertificate({
+      subject: named(utf8String(`n${index}`)),
+      issuer: named(utf8String(`n${index + 1}`)),
+      extensions: index === 0 ? [] : [anAuthority],
+      ...partsOf(index),
+      ...(index === 0 ? { key: hostileKey } : {}),
+    }),
+  );
+}
+
+export function rsaKey(bits: number, exponent: Buffer): Buffer {
+  const kind = sequence(objectIdentifier('1.2.840.113549.1.1.1'), nullValue());
+  return sequence(kind, bitString(sequence(integer(large(bits / 8)), integer(exponent))));
+}
+
+export function rsaChain(count: number, bits: number, exponent: Buffer): readonly Buffer[] {
+  return linked(count, (index) => ({
+    ...(index === 0 ? {} : { spki: rsaKey(bits, exponent) }),
+    algorithm: sha256WithRsa,
+    signature: bitString(lessThan(bits / 8)),
+  }));
+}
+
+export function curveChain(count: number, namedCurve: string): readonly Buffer[] {
+  const spki = generateKeyPairSync('ec', { namedCurve }).publicKey.export({ type: 'spki', format: 'der' });
+  return linked(count, (index) => (index === 0 ? {} : { spki }));
+}
+
+export function dsaChain(count: number, bits: number): readonly Buffer[] {
+  const parameters = sequence(integer(large(bits / 8)), integer(large(32)), integer(lessThan(bits / 8)));
+  const kind = sequence(objectIdentifier('1.2.840.10040.4.1'), parameters);
+  return linked(count, (index) => ({
+    ...(index === 0 ? {} : { spki: sequence(kind, bitString(integer(lessThan(bits / 8)))) }),
+    algorithm: dsaWithSha256,
+    signature: bitString(sequence(integer(lessThan(32)), integer(lessThan(32)))),
+  }));
+}
+
+/** The lower half has names, the upper half says which are none. */
+export function namesChain(count: number, each: number): readonly Buffer[] {
+  const name = Array.from({ length: each }, () => uri('a://b'));
+  const excluded = Array.from({ length: each }, () => sequence(uri('y')));
+  const constraints = extension('2.5.29.30', sequence(context(1, Buffer.concat(excluded))), boolean(true));
+  return linked(count, (index) => ({
+    extensions: [...(index === 0 ? [] : [anAuthority]), index < count / 2 ? names(dns('a'), ...name) : constraints],
+  }));
+}
+
+function uri(text: string): Buffer {
+  return context(6, Buffer.from(text), 'primitive');
+}
+
+function lessThan(bytes: number): Buffer {
+  const number = randomBytes(bytes);
+  number.writeUInt8(1, 0);
+  return number;
+}
+
+const longest = Buffer.alloc(8, 0xff);
+
+/** Within the 100 KiB that OpenSSL takes; milliseconds that they took it are in ADR 10. */
+export const costlyChains: Readonly<Record<string, () => readonly Buffer[]>> = {
+  'RSA of 3,072 bits with exponents as long': () => rsaChain(70, 3072, Buffer.alloc(384, 0x7f)),
+  'ten of them': () => rsaChain(11, 3072, Buffer.alloc(384, 0x7f)),
+  'RSA of 16,384 bits with exponents of 64': () => rsaChain(22, 16_384, longest),
+  'curves over binary fields': () => curveChain(100, 'sect571r1'),
+  'a hundred keys on P-521': () => curveChain(100, 'P-521'),
+  'six thousand URIs under six thousand constraints': () => namesChain(12, 1000),
+  'a thousand of each': () => namesChain(2, 1000),
+};
