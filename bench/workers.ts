@@ -79,7 +79,7 @@ async function measureHandshakes(): Promise<readonly Row[]> {
 }
 
 async function handshakes(gateway: Gateway): Promise<number> {
-  const script = fileURLToPath(new URL('./handshake-load.ts', import.meta.url));
+  const script = fileURLToPath(new URL('./load/processes/full-handshakes.ts', import.meta.url));
   const counts = await Promise.all(
     Array.from({ length: loads }, () =>
       output(

@@ -1,6 +1,6 @@
 // Who may import whom. The table is docs/ARCHITECTURE.md's; a folder that is not in it may not exist.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -132,6 +132,24 @@ test('no property begins at a seed of its own', () => {
       name !== path.join('support', 'fast-check.ts') &&
       /^import (?!type ).*'fast-check'/m.test(readFileSync(path.join(folder, name), 'utf8')),
   );
+  assert.deepEqual(wrong, []);
+});
+
+test('every file that is named by its place is there', () => {
+  const root = path.join(source, '..');
+  const wrong = ['src', 'test', 'bench', 'scripts']
+    .flatMap((folder) =>
+      readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) =>
+        path.join(folder, name),
+      ),
+    )
+    .filter((file) => /\.(ts|mjs)$/.test(file))
+    .flatMap((file) =>
+      [...readFileSync(path.join(root, file), 'utf8').matchAll(/new URL\('(\.[^']*)', import\.meta\.url\)/g)]
+        .map((match) => path.join(root, path.dirname(file), match[1] ?? ''))
+        .filter((named) => !existsSync(named))
+        .map((named) => `${file}: ${named}`),
+    );
   assert.deepEqual(wrong, []);
 });
 
