@@ -246,7 +246,7 @@ export class ClientStream implements Downstream, Holder {
   exchangeEnded(): void {
     this.#exchange = undefined;
     if (this.#closed) return;
-    if (this.#bodyOpen) this.#owner.answeredEarly();
+    if (this.#bodyOpen && this.#request.bodyKind !== 'none') this.#owner.answeredEarly();
     // RFC 9113 section 8.1: the client need not send the rest.
     if (this.#bodyOpen && !this.#waitsForTrailers) this.#stopRequest();
     if (!this.#closed) this.#waitForReading();

@@ -56,7 +56,8 @@ export function forwardResponse(head: Response, framing: ResponseFraming, endsHs
 export function forwardedFields(head: Response, framing: ResponseFraming, endsHsts = false): string {
   const ending = endsHsts ? ownHsts : upstreamsHsts;
   const dropped =
-    head.status < 200 || head.status === 204
+    // node:http2 sends no body of a 205, which is to have none (RFC 9110 section 15.3.6).
+    head.status < 200 || head.status === 204 || (head.status === 205 && framing === 'frames')
       ? ending.withoutLength
       : framing === 'chunked' || framing === 'frames'
         ? ending.withTrailers

@@ -373,6 +373,24 @@ test('an upstream that refuses a WebSocket says so to the client', async () => {
   assert.equal((await client.body(1)).toString(), 'no');
 });
 
+test('a 205 has no body, and says none, whatever the upstream sends with it', async () => {
+  await using upstream = await startRawUpstream(answering('HTTP/1.1 205 Reset\r\nContent-Length: 2\r\n\r\nno'));
+  await using gateway = await startGateway({ ...h2, upstreamPort: upstream.port });
+  using session = connect(gateway.port);
+  for (let each = 0; each < 2; each += 1) {
+    const stream = session.request({ ':path': '/' });
+    stream.resume();
+    const { promise, resolve, reject } = Promise.withResolvers<http2.IncomingHttpHeaders>();
+    let head: http2.IncomingHttpHeaders = {};
+    stream
+      .on('response', (fields) => (head = fields))
+      .on('error', reject)
+      .on('close', () => resolve(head));
+    assert.deepEqual([(await promise)[':status'], head['content-length']], [205, undefined]);
+  }
+  assert.equal(upstream.connections.length, 1);
+});
+
 test('what is sent for a WebSocket before it is agreed to waits, and is never a request to the upstream', async () => {
   const tail = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
   await using upstream = await startRawUpstream();
