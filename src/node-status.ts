@@ -1,6 +1,6 @@
 // What this node tells about itself: /status, /status/ready, /metrics. How it is asked is admin's and observe's.
 import type { Config } from './config/config.ts';
-import type { ErrorCode } from './lib/errors.ts';
+import { type ErrorCode, isPortunusError } from './lib/errors.ts';
 import type { CertificateFacts } from './observe/metric-table.ts';
 import { createMetrics } from './observe/metrics.ts';
 import type { Readiness } from './observe/status-server.ts';
@@ -34,6 +34,9 @@ interface KnownOfStore {
   readonly filling: Awaited<ReturnType<NodeStore['filling']>>;
   readonly revision: number;
   readonly reachable: boolean;
+}
+
+interface Expiring {
   readonly certificates: readonly CertificateFacts[];
   readonly authorities: readonly CertificateFacts[];
 }
@@ -46,6 +49,7 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
   const metrics = createMetrics(metricsCertificatesMax);
   let stopping = false;
   let known = readStore;
+  let expiring = readExpiring;
 
   return {
     countUpload: (result) => metrics.countUpload(result),
@@ -95,7 +99,7 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
     },
 
     async metrics() {
-      const [reports, stored] = await Promise.all([serving.reports(), known()]);
+      const [reports, stored, soon] = await Promise.all([serving.reports(), known(), expiring()]);
       return metrics.render({
         version,
         startedAt,
@@ -110,15 +114,15 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
         storeRevision: stored.revision,
         storeReachable: stored.reachable,
         appliedRevision: acknowledgements.applied(),
-        certificates: stored.certificates,
-        authorities: stored.authorities,
+        ...soon,
       });
     },
 
     async stop() {
       stopping = true;
-      const last = await readStore().catch(nothingKnown);
+      const [last, soon] = await Promise.all([readStore().catch(nothingKnown), readExpiring().catch(() => none)]);
       known = () => Promise.resolve(last);
+      expiring = () => Promise.resolve(soon);
     },
   };
 
@@ -131,21 +135,31 @@ export function createNodeStatus(options: NodeStatusOptions): NodeStatus {
   }
 
   async function readStore(): Promise<KnownOfStore> {
-    const [fill, revision, certificates, authorities] = await Promise.all([
-      filling(),
-      store.revision(),
-      store.soonestToExpire(metricsCertificatesMax),
-      store.authoritiesSoonestToExpire(metricsCertificatesMax),
-    ]);
-    return { state: state(), filling: fill, revision, reachable: isReachable(), certificates, authorities };
+    const [fill, revision] = await Promise.all([filling(), store.revision()]);
+    return { state: state(), filling: fill, revision, reachable: isReachable() };
   }
 
   /** Of a file that cannot be read: how the connections end is what matters by then. */
   function nothingKnown(): KnownOfStore {
-    const revision = acknowledgements.applied() ?? 0;
-    return { state: state(), filling: undefined, revision, reachable: false, certificates: [], authorities: [] };
+    return { state: state(), filling: undefined, revision: acknowledgements.applied() ?? 0, reachable: false };
+  }
+
+  /** None where the file is damaged there, which its log tells: whoever looks into that needs the other metrics most. */
+  async function readExpiring(): Promise<Expiring> {
+    try {
+      const [certificates, authorities] = await Promise.all([
+        store.soonestToExpire(metricsCertificatesMax),
+        store.authoritiesSoonestToExpire(metricsCertificatesMax),
+      ]);
+      return { certificates, authorities };
+    } catch (error) {
+      if (!isPortunusError(error, 'STORE_DAMAGED')) throw error;
+      return none;
+    }
   }
 }
+
+const none: Expiring = { certificates: [], authorities: [] };
 
 /** Each once, sorted. */
 function allOf(lists: readonly (readonly string[])[]): readonly string[] {

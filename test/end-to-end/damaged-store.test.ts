@@ -23,6 +23,7 @@ test('of an embedded store: hosts on those pages fail, the others are served, al
   assert.deepEqual(gateway.workerPids(), [first], 'no worker ends of it');
   const told = 'the store is damaged: hosts that cannot be read from it fail; stop, put it aside';
   await until('it was said', () => gateway.output().includes(told));
+  assert.equal((await fetch(`${gateway.status}/metrics`)).status, 200);
 
   process.kill(first, 'SIGKILL');
   await until('another worker serves', async () => {

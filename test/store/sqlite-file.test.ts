@@ -155,6 +155,39 @@ test('a damaged page further on fails what reads it, with the code for damage', 
   );
 });
 
+for (const [what, statement] of [
+  ['is gone', 'DELETE FROM revision'],
+  ['is older than the last change', 'UPDATE revision SET revision = 1'],
+  ['is no number that there may be', 'UPDATE revision SET revision = -5'],
+] as const) {
+  test(`a revision that ${what} is found when the store is opened, whose followers would never come to an end`, async () => {
+    await using temporary = await temporaryStore();
+    for (const id of ['c1', 'c2'])
+      await temporary.store.transact('test', (tx) => tx.certificates.insert(fakeCertificate(id)));
+    await temporary.store[Symbol.asyncDispose]();
+    change(temporary.path, statement);
+    await refused(temporary.path, 'STORE_DAMAGED', /its revision is not that of its last change/, temporary.sealer);
+  });
+}
+
+test('a secret of the store that was altered is named, with what to do, which helps', async () => {
+  await using temporary = await temporaryStore();
+  await temporary.store.secret('ticket');
+  await temporary.store[Symbol.asyncDispose]();
+  change(temporary.path, "UPDATE meta SET value = 'altered' WHERE key = 'secret_ticket'");
+  {
+    await using store = await openSqliteStore(temporary);
+    await assert.rejects(store.secret('ticket'), (error) => {
+      assert.ok(isPortunusError(error, 'STORE_DAMAGED'));
+      assert.match(error.message, /own secret secret_ticket does not open/);
+      change(temporary.path, /DELETE FROM.*/.exec(error.hint ?? '')?.[0] ?? '');
+      return true;
+    });
+  }
+  await using store = await openSqliteStore(temporary);
+  assert.equal((await store.secret('ticket')).length, 32);
+});
+
 test('a directory that is not there is said so', async () => {
   await using temporary = await temporaryDirectory();
   await refused(path.join(temporary.directory, 'missing', 'store.db'), 'STORE_UNAVAILABLE', /ENOENT/);
@@ -347,6 +380,13 @@ async function refused(file: string, code: ErrorCode, message: RegExp, sealer = 
     assert.match(error.message, message);
     return true;
   });
+}
+
+/** As another program would. */
+function change(file: string, statement: string): void {
+  const database = new DatabaseSync(file);
+  database.exec(statement);
+  database.close();
 }
 
 async function overwrite(file: string, from: number, length: number): Promise<void> {

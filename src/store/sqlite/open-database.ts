@@ -22,6 +22,7 @@ export async function openDatabase(file: string): Promise<Connection> {
     recognise(connection, file);
     configure(connection, file);
     for (let version = 0; version < migrations.length; version += 1) migrate(connection, version);
+    refuseLateRevision(connection, file);
   } catch (error) {
     connection.close();
     throw error;
@@ -101,6 +102,26 @@ function migrate(connection: Connection, version: number): void {
     if (connection.inTransaction) connection.exec('ROLLBACK');
     throw error;
   }
+}
+
+/** Whoever followed such a store would go back and forth without an end. What cannot be read is found by who needs it. */
+function refuseLateRevision(connection: Connection, file: string): void {
+  let row: ReturnType<Connection['get']>;
+  try {
+    row = connection.get(
+      'SELECT (SELECT revision FROM revision) AS held, (SELECT max(revision) FROM changes) AS least',
+    );
+  } catch {
+    return;
+  }
+  if (row?.['held'] !== null && Number(row?.['held']) >= Number(row?.['least'] ?? 0)) return;
+  throw new PortunusError(
+    'STORE_DAMAGED',
+    `The store ${file} is damaged: its revision is not that of its last change.`,
+    {
+      hint: 'Put it aside and restore a copy; or import what "portunus export --with-keys" still reads of it into a new one.',
+    },
+  );
 }
 
 function pragma(connection: Connection, name: 'application_id' | 'user_version'): number {

@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { PortunusError } from '../../lib/errors.ts';
+import { isPortunusError, PortunusError } from '../../lib/errors.ts';
 import { createSteadyClock } from '../../lib/steady-clock.ts';
 import type { Milliseconds } from '../../model/entities.ts';
 import { checkKeyring } from '../check-keyring.ts';
@@ -181,11 +181,24 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   /** A value of `meta` under the keyring, made when it is first asked for. */
   async function sealedValue(key: string, make: () => Buffer): Promise<Buffer> {
     const known = writer.get('SELECT value FROM meta WHERE key = ?', key);
-    if (known !== undefined) return sealer.open(String(known['value']), `meta ${key}`);
+    if (known !== undefined) return openOwn(key, String(known['value']));
     await inDatabase('COMMIT', async () => {
       writer.run('INSERT OR IGNORE INTO meta VALUES (?, ?)', key, sealer.seal(make(), `meta ${key}`));
     });
     return sealedValue(key, make);
+  }
+
+  /** The keyring has been checked: one that does not open is damaged, most likely. */
+  function openOwn(key: string, sealed: string): Buffer {
+    try {
+      return sealer.open(sealed, `meta ${key}`);
+    } catch (error) {
+      if (!isPortunusError(error, 'KEYRING_MISMATCH')) throw error;
+      throw new PortunusError('STORE_DAMAGED', `The store's own secret ${key} does not open: ${error.message}`, {
+        cause: error,
+        hint: `Restore a copy; or, where the keyring is the right one, remove the secret, and it is made anew: DELETE FROM meta WHERE key = '${key}'`,
+      });
+    }
   }
 
   /** @returns whether there was another value */
