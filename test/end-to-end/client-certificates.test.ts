@@ -158,13 +158,15 @@ describe('client certificates', () => {
     })();
     try {
       gateway.kill('SIGHUP');
-      await until('other workers', () => gateway.workerPids().every((pid) => !before.includes(pid)));
-      const [victim] = gateway.workerPids();
-      process.kill(victim ?? 0, 'SIGKILL');
-      await until(
-        'another worker',
-        () => gateway.workerPids().length === 2 && !gateway.workerPids().includes(victim ?? 0),
-      );
+      const [victim = assert.fail()] = await until('other workers', () => {
+        const pids = gateway.workerPids();
+        return pids.length === 2 && pids.every((pid) => !before.includes(pid)) && pids;
+      });
+      process.kill(victim, 'SIGKILL');
+      await until('another worker', () => {
+        const pids = gateway.workerPids();
+        return pids.length === 2 && !pids.includes(victim);
+      });
       const enough = asked + 10;
       await until('it serves', () => asked >= enough);
     } finally {

@@ -31,7 +31,8 @@ describe('three nodes', () => {
 
   before(async () => {
     [server, upstream] = await Promise.all([startPostgres(), startUpstream()]);
-    cluster = await startCluster({ nodes: 3, port: server.port });
+    // Tickets are not to change their keys while it is tried whether they resume.
+    cluster = await startCluster({ nodes: 3, port: server.port, settings: { ssl_session_ticket_rotation: '7d' } });
   });
   after(async () => {
     await cluster?.[Symbol.asyncDispose]();

@@ -18,7 +18,7 @@ test('of an embedded store: hosts on those pages fail, the others are served, al
   await using gateway = await startGateway({ workers: 1 });
   await fill(gateway);
   damage(path.join(gateway.prefix, 'portunus.db'), ['certificates', 'apis']);
-  const [first = 0] = gateway.workerPids();
+  const [first = assert.fail()] = gateway.workerPids();
   await assertPartlyServed(gateway);
   assert.deepEqual(gateway.workerPids(), [first], 'no worker ends of it');
   const told = 'the store is damaged: hosts that cannot be read from it fail; stop, put it aside';

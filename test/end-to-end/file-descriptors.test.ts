@@ -1,7 +1,7 @@
 // No descriptor is left: what is open goes on, what needs one more is refused or waits, and it passes.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
@@ -17,7 +17,7 @@ describe('with no descriptor left', { skip }, () => {
     await using upstream = await startUpstream();
     await using gateway = await startGateway({ workers: 1 });
     await expectOk(gateway.admin, 'POST', '/apis', { name: 'a', request_host: 'a.test', upstream_url: upstream.url });
-    const [worker = 0] = gateway.workerPids();
+    const [worker = assert.fail()] = gateway.workerPids();
     using open = keptConnection(gateway.plainPort);
     assert.equal((await open.get('nobody.test')).status, 404);
     limitFiles(worker, highestDescriptor(worker) + 1);
@@ -42,7 +42,7 @@ describe('with no descriptor left', { skip }, () => {
     await using gateway = await startGateway({ workers: 1 });
     using admin = keptConnection(Number(new URL(gateway.admin).port));
     assert.equal((await admin.get('localhost')).status, 200);
-    const [worker = 0] = gateway.workerPids();
+    const [worker = assert.fail()] = gateway.workerPids();
     // Below those it has, since a worker that ends leaves some.
     limitFiles(gateway.pid, 5);
     assert.equal(
@@ -67,9 +67,11 @@ describe('with no descriptor left', { skip }, () => {
   });
 });
 
-test('a limit that is too low for client_connections_max is told at the start', { skip }, async () => {
+test('a limit that is too low for client_connections_max is told at the start', { skip }, async (context) => {
+  const [, hard] = /^Max open files +\S+ +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  if (!(Number(hard) < 2_000_000)) return context.skip('this machine has no such limit');
   await using gateway = await startGateway({ workers: 0, settings: { client_connections_max: '1000000' } });
-  assert.match(gateway.output(), /"wanted":2000500,.*fewer files than client_connections_max needs/);
+  assert.match(gateway.output(), /"wanted":2\d{6},.*fewer files than client_connections_max needs/);
 });
 
 const many = 4000;

@@ -36,7 +36,7 @@ describe('started as root with a user', { skip }, () => {
     for (const pid of [gateway.pid, ...gateway.workerPids()]) assertUnprivileged(pid);
 
     // What takes the place of a worker has the port from the primary, which could not bind it any more.
-    const [first = 0] = gateway.workerPids();
+    const [first = assert.fail()] = gateway.workerPids();
     process.kill(first, 'SIGKILL');
     await until('another worker is there', () => {
       const pids = gateway.workerPids();

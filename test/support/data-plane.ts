@@ -74,6 +74,8 @@ export async function startDataPlane(options: DataPlaneOptions = {}): Promise<Ru
       prefix: temporary.directory,
       proxy_listen: '127.0.0.1:0 http2, 127.0.0.1:0 ssl http2',
       proxy_access_log: log,
+      // Tickets are not to change their keys while it is tried whether they resume.
+      ssl_session_ticket_rotation: '7d',
       ...options.settings,
     },
   });
