@@ -1,5 +1,6 @@
 // A request as the upstream gets it and a response as the client gets it.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { answering, fieldOf, type GatewayOptions, startGateway, startRawUpstream } from './http1-gateway.ts';
 
@@ -250,6 +251,23 @@ suite('where an API has /admin and another has the rest,', () => {
     });
     assert.match(seen, /^GET \/a%2fb\/c /);
   });
+});
+
+test('docs/configuration.md has a row for each field that is added, in either direction', async () => {
+  const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
+  const rowsOf = (direction: string): readonly (string | undefined)[] => {
+    const [, table = ''] = new RegExp(`^\\| to the ${direction} \\| \\|\n(.*?)\n\n`, 'ms').exec(page) ?? [];
+    return [...table.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name]) => name);
+  };
+  const namesIn = (text: string): readonly (string | undefined)[] =>
+    [...text.matchAll(/^([\w-]+): /gm)].map(([, name]) => name);
+  const { seen, head } = await exchange(get('', '/api/x'), {
+    route: { stripUri: true },
+    match: (_method, _host, _path, route) => ({ route, prefix: '/api' }),
+  });
+  assert.deepEqual(new Set(rowsOf('upstream')), new Set(namesIn(seen)));
+  const added = namesIn(head).filter((name) => name !== 'Content-Length' && name !== 'Date');
+  assert.deepEqual(new Set(rowsOf('client')), new Set(added));
 });
 
 suite('the client gets', () => {
