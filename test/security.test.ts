@@ -4,6 +4,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { refusedRequests } from './http1/refused-requests.ts';
+import { refusedResponses } from './http1/refused-responses.ts';
+import { smuggledRequests, smuggledResponses } from './http1/refused-smuggling.ts';
+import { takenRequests } from './http1/taken-requests.ts';
+import { takenResponses } from './http1/taken-responses.ts';
 
 const docs = fileURLToPath(new URL('../docs', import.meta.url));
 const rows = readFileSync(path.join(docs, 'security.md'), 'utf8')
@@ -22,4 +27,16 @@ test('every promise of docs/security.md is held by tests that are there', () => 
       assert.ok(readFileSync(name, 'utf8').includes(title), `${file} has no "${title}": ${promise}`);
     }
   }
+});
+
+test('it says how many messages there are', () => {
+  const page = readFileSync(path.join(docs, 'security.md'), 'utf8');
+  const [, ...said] =
+    /^(\d+) malformed .* requests and (\d+) responses,[^]*?, and (\d+) and (\d+) that only look/m.exec(page) ?? [];
+  assert.deepEqual(said.map(Number), [
+    refusedRequests.length + smuggledRequests.length,
+    refusedResponses.length + smuggledResponses.length,
+    takenRequests.length,
+    takenResponses.length,
+  ]);
 });
