@@ -108,10 +108,11 @@ function verifies(x509: X509Certificate, key: KeyObject): boolean {
 }
 
 function readFields(der: Uint8Array, fingerprint: string): Certificate | undefined {
-  const x509 = new X509Certificate(der);
   const { issuer, subject, spki, extensions } = outlineOf(der);
-  if (issuer === undefined || subject === undefined || !areReadable(extensions)) return undefined;
-  const publicKey = readPublicKey(x509, spki?.whole);
+  if (issuer === undefined || subject === undefined || spki === undefined || !areReadable(extensions)) return undefined;
+  if (hasHalfPoints(spki)) return undefined;
+  const x509 = new X509Certificate(der);
+  const publicKey = readPublicKey(x509, spki.whole);
   const subjectKey = nameKey(subject.whole);
   const issuerKey = nameKey(issuer.whole);
   const alternative = alternativeNames(extensions.get(subjectAltName));
@@ -139,7 +140,21 @@ function readFields(der: Uint8Array, fingerprint: string): Certificate | undefin
   };
 }
 
-function readPublicKey(x509: X509Certificate, spki: Uint8Array | undefined): Certificate['publicKey'] {
+/**
+ * On a curve that is spelled out (RFC 3279 section 2.3.5) and of a point there is one coordinate alone: OpenSSL looks for the other
+ * while it reads the certificate, and over a field made for it that takes more than a second.
+ */
+function hasHalfPoints(spki: Element): boolean {
+  const [algorithm, key] = childrenOf(spki);
+  const [, , , generator] = childrenOf(childrenOf(algorithm)[1]);
+  return generator !== undefined && (isHalf(generator.content[0]) || isHalf(key?.content[1]));
+}
+
+function isHalf(form: number | undefined): boolean {
+  return form === 2 || form === 3;
+}
+
+function readPublicKey(x509: X509Certificate, spki: Uint8Array): Certificate['publicKey'] {
   try {
     const key = x509.publicKey;
     return { key, ...publicKeyFacts(key, spki) };

@@ -4,33 +4,35 @@ import { childrenOf, objectIdentifierOf, readElement, readElements, tags, type E
 
 /**
  * Milliseconds of one core of the kind that ADR 10 measured, rather too many than too few: each certificate's signature by the
- * key of another one of them, and each name in the light of all constraints.
+ * key of another one of them, and each name in the light of all constraints. Infinite where something cannot be read, which
+ * may be anything to OpenSSL.
  *
  * @param chain DER, in any order
  * @param constraintsBytes name constraints of the authority above, as `constraintsLength` has them
  */
 export function verificationWork(chain: readonly Uint8Array[], constraintsBytes: number): number {
-  let keysMs = 0;
+  let signatures = 0;
   let names = 0;
   let constraints = constraintsBytes;
   for (const der of chain) {
     const parts = partsOf(der);
-    keysMs += parts === undefined ? unknownKeyMs : keyMs(parts.spki);
-    names += parts?.names ?? der.length;
-    constraints += parts?.constraints ?? der.length;
+    if (parts === undefined) return Number.POSITIVE_INFINITY;
+    signatures += keyMs(parts.spki);
+    names += parts.names;
+    constraints += parts.constraints;
   }
-  return keysMs + names * constraints * comparisonMs;
+  return signatures + names * constraints * comparisonMs;
 }
 
-/** Bytes that a certificate says about the names below it. */
+/** Bytes that an authority's certificate says about the names below it. */
 export function constraintsLength(der: Uint8Array): number {
   return partsOf(der)?.constraints ?? der.length;
 }
 
 /** URIs are compared slowest: 90 ns, for a name of 7 bytes and a constraint of 5. */
 const comparisonMs = 90e-6 / (7 * 5);
-/** The slowest there are: DSA of 10,000 bits, a curve that is spelled out. */
-const unknownKeyMs = 10;
+/** DSA of 10,000 bits, and what OpenSSL has no use for. */
+const otherKeyMs = 10;
 
 /** By dotted name of the curve. Others take as long as those of binary fields, or are not known to OpenSSL. */
 const curveMs: Readonly<Record<string, number>> = {
@@ -45,7 +47,7 @@ const curveMs: Readonly<Record<string, number>> = {
 const otherCurveMs = 2.5;
 
 /** By dotted name of the algorithm: Ed25519, Ed448, ML-DSA of the three sizes. */
-const otherKeysMs: Readonly<Record<string, number>> = {
+const keysMs: Readonly<Record<string, number>> = {
   '1.3.101.112': 0.2,
   '1.3.101.113': 0.5,
   '2.16.840.1.101.3.4.3.17': 0.5,
@@ -53,26 +55,28 @@ const otherKeysMs: Readonly<Record<string, number>> = {
   '2.16.840.1.101.3.4.3.19': 0.5,
 };
 
-function keyMs(spki: Element | undefined): number {
+function keyMs(spki: Element): number {
   const [algorithm, key] = childrenOf(spki);
   const [kind, parameters] = childrenOf(algorithm);
   const name = objectIdentifierOf(kind);
+  if (name === '') return Number.POSITIVE_INFINITY;
   if (name === '1.2.840.113549.1.1.1' || name === '1.2.840.113549.1.1.10') return rsaMs(key);
-  if (name !== '1.2.840.10045.2.1') return otherKeysMs[name] ?? unknownKeyMs;
+  if (name !== '1.2.840.10045.2.1') return keysMs[name] ?? otherKeyMs;
   const curve = objectIdentifierOf(parameters);
-  return curve === '' ? unknownKeyMs : (curveMs[curve] ?? otherCurveMs);
+  // One that is spelled out may take a second before there is a key at all: a root of its point is looked for.
+  return curve === '' ? Number.POSITIVE_INFINITY : (curveMs[curve] ?? otherCurveMs);
 }
 
 /** A square for each bit of the exponent, with some to begin and to end with; a square takes the square of the length. */
 function rsaMs(key: Element | undefined): number {
   const [modulus, exponent] = childrenOf(readElement(key?.content.subarray(1) ?? new Uint8Array()));
-  if (modulus?.tag !== tags.integer || exponent?.tag !== tags.integer) return unknownKeyMs;
+  if (modulus?.tag !== tags.integer || exponent?.tag !== tags.integer) return Number.POSITIVE_INFINITY;
   const kilobits = (modulus.content.length * 8) / 1024;
   return kilobits * kilobits * (exponent.content.length * 8 + 6) * 2e-4;
 }
 
 interface Parts {
-  readonly spki: Element | undefined;
+  readonly spki: Element;
   /** Bytes of subject and alternative names, and of name constraints. */
   readonly names: number;
   readonly constraints: number;
@@ -88,7 +92,7 @@ function partsOf(der: Uint8Array): Parts | undefined {
   const fields = childrenOf(body);
   const offset = fields[0]?.tag === tags.context0 ? 1 : 0;
   const [subject, spki, ...optional] = fields.slice(offset + 4);
-  if (certificate?.whole.length !== der.length || subject === undefined) return undefined;
+  if (certificate?.whole.length !== der.length || subject === undefined || spki === undefined) return undefined;
   let names = subject.content.length;
   let constraints = 0;
   for (const field of optional) {

@@ -16,6 +16,7 @@ import {
   tagged,
   utf8String,
 } from '../../src/x509/write-der.ts';
+import { spelledOutKey } from '../support/costly-chains.ts';
 import {
   deep,
   dns,
@@ -41,7 +42,7 @@ const f4 = integer(Buffer.from([1, 0, 1]));
 function spelledOut(field: Buffer): Buffer {
   const primeField = sequence(objectIdentifier('1.2.840.10045.1.1'), field);
   const curve = sequence(octetString(large(32)), octetString(large(32)));
-  const generator = Buffer.concat([Buffer.from([2]), large(32)]);
+  const generator = Buffer.concat([Buffer.from([4]), large(64)]);
   return point(
     generator,
     sequence(integer(1), primeField, curve, octetString(generator), integer(large(32)), integer(1)),
@@ -74,6 +75,7 @@ const refused: Readonly<Record<string, readonly [Parts, readonly string[]]>> = {
   'constraints that cannot be read': [{ extensions: [extension('2.5.29.19', integer(1))] }, ['CERTIFICATE_UNREADABLE']],
   'a use that cannot be read': [{ extensions: [extension('2.5.29.15', integer(1))] }, ['CERTIFICATE_UNREADABLE']],
   'a key of no kind': [{ spki: sequence() }, ['CERTIFICATE_UNREADABLE']],
+  'a curve that is spelled out, and points that are halves': [{ spki: spelledOutKey() }, ['CERTIFICATE_UNREADABLE']],
   ...Object.fromEntries(
     Object.entries<Buffer>({
       'a key of an unknown kind': sequence(sequence(objectIdentifier('1.2.3.4')), bitString(large(32))),
