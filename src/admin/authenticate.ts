@@ -59,9 +59,7 @@ export async function authenticate(
     const role = certificates?.role ?? 'none';
     if (certificate.kind === 'verified' && role !== 'none') return { actor: `certificate:${certificate.name}`, role };
     if (!identity && certificates?.isDemanded !== true) return { actor: `admin:${address}`, role: 'admin' };
-    throw new PortunusError('ADMIN_TOKEN_MISSING', 'This Admin API takes requests with a token only', {
-      hint: 'Send Authorization: Bearer <token>. portunus token create <name> makes one.',
-    });
+    throw tokenMissing(role !== 'none');
   }
   const sent = parseTokenText(kongAdminToken ?? bearerOf(authorization ?? '') ?? '');
   const token = sent && (await tokens.findByPrefix(sent.prefix));
@@ -78,6 +76,14 @@ export async function authenticate(
   }
   failures.countFailure(address);
   throw new PortunusError('ADMIN_TOKEN_INVALID', 'The token is not one of this gateway, was revoked, or has expired');
+}
+
+function tokenMissing(orCertificate: boolean): PortunusError {
+  const credentials = orCertificate ? 'a token or a client certificate' : 'a token';
+  const certificate = ' Or connect with a certificate of an authority of admin_ssl_client_ca: curl --cert … --key …';
+  return new PortunusError('ADMIN_TOKEN_MISSING', `This Admin API takes requests with ${credentials} only`, {
+    hint: `Send Authorization: Bearer <token>. portunus token create <name> makes one.${orCertificate ? certificate : ''}`,
+  });
 }
 
 function checkCertificate(certificate: ClientCertificate, certificates: CertificateDemands | undefined): void {

@@ -105,7 +105,10 @@ const table = {
   LIST_FILTER_INVALID: client(400, 'The filter of a list is malformed.'),
   ADMIN_HOST_REFUSED: client(403, 'The Host of an Admin API request is a name this node was not told to answer to.'),
   ADMIN_ORIGIN_REFUSED: client(403, 'A web page of another origin tried to change something.'),
-  ADMIN_TOKEN_MISSING: client(401, 'The listener takes requests with a token only, and none was sent.'),
+  ADMIN_TOKEN_MISSING: client(
+    401,
+    'The listener takes requests with a token only, or a client certificate where it asks for them, and none was sent.',
+  ),
   ADMIN_TOKEN_INVALID: client(401, 'The token that was sent is none of this gateway, was revoked, or has expired.'),
   ADMIN_CERTIFICATE_MISSING: client(
     403,

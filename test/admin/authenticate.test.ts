@@ -1,6 +1,8 @@
 // Who is let in, and what each role may do.
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { authenticate } from '../../src/admin/authenticate.ts';
+import { createFailureLimit } from '../../src/admin/failure-limit.ts';
 import type { Token, TokenRole } from '../../src/model/entities.ts';
 import { makeTokenText } from '../../src/model/token-text.ts';
 import { fakeToken } from '../contracts/entities.ts';
@@ -199,4 +201,24 @@ test('who was turned away is counted by code and logged by address, without a wo
     'a request of the Admin API was turned away',
   ]);
   assert.ok(!JSON.stringify(warnings).includes(secret.slice(25)));
+});
+
+test('who sends nothing is told what lets in', async () => {
+  const deps = {
+    tokens: { findByPrefix: async () => undefined },
+    failures: createFailureLimit(1, () => 0),
+    now: () => 0,
+  };
+  const nothing = {
+    authorization: undefined,
+    kongAdminToken: undefined,
+    certificate: { kind: 'none' },
+    address: '127.0.0.1',
+  } as const;
+  for (const [certificates, message] of [
+    [undefined, /with a token only/],
+    [{ isDemanded: false, role: 'none' }, /with a token only/],
+    [{ isDemanded: false, role: 'read' }, /with a token or a client certificate only/],
+  ] as const)
+    await assert.rejects(authenticate(deps, nothing, { identity: true, certificates }), message);
 });
