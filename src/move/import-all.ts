@@ -60,9 +60,10 @@ export async function importAll(options: ImportOptions): Promise<ImportSummary> 
   const leftOut = new Map<string, number>();
   const certificates: ComposedCertificate[] = [];
   const others: OtherItem[] = [];
-  const writer = createCertificateWriter(replace, dryRun);
+  const sealer = createSealer(keyring);
+  const writer = createCertificateWriter(sealer, replace, dryRun);
   const apiWriting = {
-    deps: { sealer: createSealer(keyring), now, config: { sslMinRsaBits: minRsaBits, adminPrivateKeys: 'sealed' } },
+    deps: { sealer, now, config: { sslMinRsaBits: minRsaBits, adminPrivateKeys: 'sealed' } },
     force,
     replace,
   } as const;

@@ -1,9 +1,10 @@
 // Composed certificates into one transaction: what is there already is left alone, what others hold is refused, or
 // replaced when that is wanted.
-import type { PortunusError } from '../lib/errors.ts';
+import { isPortunusError, type PortunusError } from '../lib/errors.ts';
 import { createLru } from '../lib/lru.ts';
 import { newId } from '../lib/new-id.ts';
 import type { Leaf, StoreTransaction } from '../store/contract.ts';
+import type { Sealer } from '../store/sealer.ts';
 import { violation } from '../store/violation.ts';
 import type { ComposedCertificate, ImportProblem } from './compose-entry.ts';
 
@@ -28,8 +29,11 @@ export interface CertificateWriter {
   write(tx: StoreTransaction, items: readonly ComposedCertificate[], outcome: Outcome): Promise<void>;
 }
 
-/** @param rehearsed nothing is committed: what a batch would have written stands in the way of the batches after it */
-export function createCertificateWriter(replace: boolean, rehearsed: boolean): CertificateWriter {
+/**
+ * @param sealer opens what is stored
+ * @param rehearsed nothing is committed: what a batch would have written stands in the way of the batches after it
+ */
+export function createCertificateWriter(sealer: Sealer, replace: boolean, rehearsed: boolean): CertificateWriter {
   const remembered = createLru<string, true>(rememberedMax);
   const claims: Stored | undefined = rehearsed ? { byName: new Map(), byId: new Map() } : undefined;
 
@@ -50,8 +54,10 @@ export function createCertificateWriter(replace: boolean, rehearsed: boolean): C
     const fresh: ComposedCertificate[] = [];
     for (const item of items) {
       const claimed = claims === undefined ? undefined : conflict(item, claims);
-      if (isThere(item, before)) outcome.unchanged += 1;
-      else if (item.keyless) outcome.problems.push(keylessProblem(item));
+      if (isThere(item, before)) {
+        if (replace && !item.keyless && !opens(item, before)) await replaceIn(tx, item, outcome);
+        else outcome.unchanged += 1;
+      } else if (item.keyless) outcome.problems.push(keylessProblem(item));
       else if (claimed !== undefined && !replace) outcome.problems.push(problemOf(item, claimed));
       else if (claimed !== undefined) outcome.replaced += 1;
       else fresh.push(item);
@@ -72,6 +78,28 @@ export function createCertificateWriter(replace: boolean, rehearsed: boolean): C
     await remember(tx, fresh);
   }
 
+  /** Whether those that hold its names, and are the same, have their keys still: one that was lost comes again with it. */
+  function opens({ certificate, snis }: ComposedCertificate, { byName, byId }: Stored): boolean {
+    const { primary, alternative } = certificate;
+    const leaves = snis.length === 0 ? [byId.get(certificate.id)] : snis.map(({ name }) => byName.get(name));
+    return leaves.every(
+      (leaf) =>
+        leaf === undefined ||
+        (isOpened(leaf.sealedKey, primary.publicKeySha256) &&
+          (alternative === null || isOpened(leaf.sealedKeyAlt ?? '', alternative.publicKeySha256))),
+    );
+  }
+
+  function isOpened(sealedKey: string, publicKeySha256: string): boolean {
+    try {
+      sealer.open(sealedKey, publicKeySha256).fill(0);
+      return true;
+    } catch (error) {
+      if (isPortunusError(error, 'KEYRING_MISMATCH')) return false;
+      throw error;
+    }
+  }
+
   async function storedOf(tx: StoreTransaction, items: readonly ComposedCertificate[]): Promise<Stored> {
     if (items.length === 0) return { byName: new Map(), byId: new Map() };
     const found = await tx.leaves({
@@ -87,7 +115,9 @@ export function createCertificateWriter(replace: boolean, rehearsed: boolean): C
     const leaf: Leaf = {
       certificateId: certificate.id,
       fingerprint: certificate.primary.fingerprint,
+      sealedKey: certificate.primary.sealedKey,
       fingerprintAlt: certificate.alternative?.fingerprint ?? null,
+      sealedKeyAlt: certificate.alternative?.sealedKey ?? null,
     };
     claims.byId.set(certificate.id, leaf);
     for (const { name } of snis) claims.byName.set(name, leaf);

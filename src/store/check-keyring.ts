@@ -28,10 +28,12 @@ export async function checkWholeKeyring(
 ): Promise<void> {
   const lacked = await checkKeyring(reader, sealer);
   if (lacked.length === 0) return;
-  throw mismatch(
-    sealer,
-    lacked.map(({ keyId }) => keyId),
-    [],
+  const missing = lacked.map(({ keyId }) => keyId);
+  const count = certificatesOf(lacked);
+  throw new PortunusError(
+    'KEYRING_MISMATCH',
+    `The keyring lacks ${keys(missing)}, under which the private keys of ${count} certificates are sealed.`,
+    { facts: { missing }, hint: 'Put back the copy you kept of it; or replace those certificates, or delete them.' },
   );
 }
 

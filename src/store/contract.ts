@@ -109,13 +109,15 @@ export interface Expiry {
   readonly notAfter: number;
 }
 
-/** A stored certificate, as far as it takes to tell whether it is the same. */
+/** A stored certificate, as far as it takes to tell whether it is the same, and whether it can be used. */
 export interface Leaf {
   readonly certificateId: string;
   /** SHA-256 of the leaf's DER, hex. */
   readonly fingerprint: string;
+  readonly sealedKey: string;
   /** Of the second pair. */
   readonly fingerprintAlt: string | null;
+  readonly sealedKeyAlt: string | null;
 }
 
 /** An intermediate certificate known from the chain of another one. */

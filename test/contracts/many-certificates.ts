@@ -61,7 +61,8 @@ export function manyCertificatesContract(name: string, openStore: OpenStore): vo
         await tx.plugins.insert(fakePlugin('p', 'api'));
       });
       const stored = await store.certificates.get('a');
-      const a = { certificateId: 'a', fingerprint: stored?.primary.fingerprint, fingerprintAlt: null };
+      const { fingerprint, sealedKey } = stored?.primary ?? {};
+      const a = { certificateId: 'a', fingerprint, sealedKey, fingerprintAlt: null, sealedKeyAlt: null };
       const found = await store.leaves({ names: ['a.test', 'p.test', 'none.test'], certificateIds: ['a', 'none'] });
       assert.deepEqual([...found.byName.keys()].toSorted(), ['a.test', 'p.test']);
       assert.deepEqual(found.byName.get('a.test'), a);

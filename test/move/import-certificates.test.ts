@@ -193,6 +193,24 @@ for (const [name, open] of Object.entries(stores)) {
       assert.deepEqual(await run(opened, file, { keepGoing: true }), told);
     });
 
+    test('a certificate whose stored key does not open any more comes again with its key', async () => {
+      await using opened = await open();
+      const file = linesFile(`${name}-lost.jsonl`, [
+        { ...makeSelfSigned({ names: ['lost.test'] }), snis: ['lost.test'] },
+      ]);
+      await run(opened, file);
+      const id = (await opened.store.binding('lost.test'))?.certificateId ?? '';
+      await opened.store.transact('test', async (tx) => {
+        const stored = await tx.certificates.get(id);
+        assert.ok(stored);
+        await tx.certificates.replace({ ...stored, primary: { ...stored.primary, sealedKey: 'v1.lost.AAAA.AAAA' } });
+      });
+      assert.deepEqual(await run(opened, file), { ...nothing, read: 1, unchanged: 1 });
+      assert.deepEqual(await run(opened, file, { replace: true }), { ...nothing, read: 1, replaced: 1 });
+      assert.deepEqual(await run(opened, file, { replace: true }), { ...nothing, read: 1, unchanged: 1 });
+      assert.equal((await opened.store.binding('lost.test'))?.certificateId, id);
+    });
+
     test('a renewed certificate takes the place of the one that holds its names, and keeps its id', async () => {
       await using opened = await open();
       const [old, renewed] = [makeSelfSigned({ names: ['r.test'] }), makeSelfSigned({ names: ['r.test', 'new.test'] })];
