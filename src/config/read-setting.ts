@@ -89,11 +89,13 @@ const readers: { readonly [Kind in Setting['kind']]: (setting: SettingOf<Kind>, 
   }),
   size: single(({ min, max }, text) => {
     const range = `from ${formatSize(min)}${max === Number.MAX_SAFE_INTEGER ? '' : ` to ${formatSize(max)}`}`;
-    return bounded(parseSize(text), min, max, `a size ${range}, such as 8k or 10m`);
+    const example = within(['8k', '10m', '1g'], parseSize, min, max);
+    return bounded(parseSize(text), min, max, `a size ${range}, such as ${example}`);
   }),
   duration: single(({ min, max }, text) => {
     const range = `from ${formatDuration(min)} to ${formatDuration(max)}`;
-    return bounded(parseDuration(text), min, max, `a duration ${range}, such as 500ms, 60s or 5m`);
+    const example = within(['500ms', '5s', '5m', '12h'], parseDuration, min, max);
+    return bounded(parseDuration(text), min, max, `a duration ${range}, such as ${example}`);
   }),
   path: single((_, text, base) => read(path.resolve(base, text))),
   output: single((_, text, base) => read(text === 'stdout' || text === 'off' ? text : path.resolve(base, text))),
@@ -124,6 +126,20 @@ function single<S extends Setting>(
 ): (setting: S, raw: RawSetting) => Reading {
   return (setting, { value, base }) =>
     typeof value === 'string' ? readText(setting, value, base) : wrong('one value, not a list');
+}
+
+/** Examples that the setting would take, two at most. */
+function within(
+  texts: readonly string[],
+  parse: (text: string) => number | undefined,
+  min: number,
+  max: number,
+): string {
+  const fitting = texts.filter((text) => {
+    const value = parse(text) ?? Number.NaN;
+    return value >= min && value <= max;
+  });
+  return fitting.slice(0, 2).join(' or ');
 }
 
 function readIpRanges(texts: readonly string[]): Reading {

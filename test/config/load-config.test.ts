@@ -132,7 +132,7 @@ test('every problem is told at once, with its name, value, source and what is ex
   );
   assert.deepEqual(problems.map(formatProblem).slice(2), [
     'ssl_min_rsa_bits = 512 (command line): expected a whole number from 1024 to 16384',
-    'client_body_timeout = 1 fortnight (environment PORTUNUS_CLIENT_BODY_TIMEOUT): expected a duration from 100ms to 1d, such as 500ms, 60s or 5m',
+    'client_body_timeout = 1 fortnight (environment PORTUNUS_CLIENT_BODY_TIMEOUT): expected a duration from 100ms to 1d, such as 500ms or 5s',
     'log_level = loud (command line): expected debug, info, warn, error or silent',
   ]);
 });
@@ -146,6 +146,17 @@ test('every setting refuses a value that is not of its kind', () => {
       problems.some((problem) => problem.name === name),
       name,
     );
+  }
+});
+
+test('every example of a size or a duration is one that the setting takes', () => {
+  for (const [name, { kind }] of Object.entries(settings)) {
+    if (kind !== 'size' && kind !== 'duration') continue;
+    const [problem] = refused({ flags: { [name]: 'nonsense' } });
+    const [, examples = ''] = /, such as (.+)$/.exec(problem?.expected ?? '') ?? [];
+    assert.notEqual(examples, '', name);
+    for (const example of examples.split(' or '))
+      assert.equal(load({ flags: { [name]: example } }).kind, 'loaded', `${name} = ${example}`);
   }
 });
 
