@@ -144,7 +144,7 @@ export async function startAcceptor(options: AcceptorOptions): Promise<RunningAc
       contextMade: (ok) => void (counted.contexts[ok ? 'made' : 'unusable'] += 1),
       contextEvicted: () => void (counted.contexts.evicted += 1),
     },
-    chainTooCostly: (address) => void errors.push({ chainTooCostly: address }),
+    chainTooCostly: () => {},
     log: { debug: () => {}, error: (fields) => void errors.push(fields) },
   });
   const connections: SecureConnection[] = [];

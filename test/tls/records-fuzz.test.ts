@@ -6,13 +6,24 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { fc } from '../support/fast-check.ts';
+import type { PolicyCatalog } from '../../src/catalog/contract.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { assertHolds, fuzzBudget } from '../support/fuzz-budget.ts';
-import { fakeCatalog, makeRecord, road, type RunningAcceptor, startAcceptor } from '../support/tls-acceptor.ts';
+import { noPolicies } from '../support/no-policies.ts';
+import {
+  fakeCatalog,
+  fingerprintOf,
+  makeRecord,
+  road,
+  type RunningAcceptor,
+  startAcceptor,
+} from '../support/tls-acceptor.ts';
 import { until } from '../support/until.ts';
 
 const authority = makeAuthority();
-const names = ['a.test', 'b.test'] as const;
+/** Of clients for the last one a certificate is asked. */
+const names = ['a.test', 'b.test', 'asks.test'] as const;
+const shown = authority.intermediate().intermediate().issue({ names: [], commonName: 'client' });
 const message = 'what the client says';
 /** How long a client that may have been spoiled is waited for. */
 const patienceMs = 50;
@@ -69,6 +80,8 @@ const client = fc.record({
   name: fc.constantFrom(...names),
   version: fc.constantFrom('TLSv1.2' as const, 'TLSv1.3' as const),
   resumes: fc.boolean(),
+  /** What it is asked for. */
+  shows: fc.boolean(),
   /** Of its first record, which becomes several. */
   splits: fc.array(fc.integer({ min: 1, max: 300 }), { maxLength: 4 }),
   /** Of all that it sends. */
@@ -87,11 +100,11 @@ for (const kind of ['handle', 'socket'] as const) {
 }
 
 async function assertServedOrEnded(context: TestContext): Promise<void> {
-  const catalog = fakeCatalog();
+  const catalog = { ...fakeCatalog(), ...askingPolicies };
   for (const name of names) catalog.bind(name, makeRecord(name, [authority.issue({ names: [name] })]));
   await using running = await startAcceptor({ catalog, echo: true });
   const sessions = new Map<string, Buffer>();
-  const seen = { served: 0, ended: 0, resumed: 0 };
+  const seen = { served: 0, ended: 0, resumed: 0, proven: 0 };
   const reached = { connections: 0 };
   const details = await fc.check(
     fc.asyncProperty(fc.array(client, { minLength: 1, maxLength: 4 }), async (list) => {
@@ -116,6 +129,12 @@ async function assertServedOrEnded(context: TestContext): Promise<void> {
       assert.equal(running.acceptor.pending, 0);
       assert.equal(counted(), reached.connections, 'each once');
       assert.deepEqual(running.errors, []);
+      for (const { serverName, security } of running.connections) {
+        // Signed over by the client: what was bent gets nowhere.
+        assert.ok(['valid', 'none', undefined].includes(security.proof?.kind));
+        assert.equal(security.proof !== undefined, serverName === 'asks.test');
+        if (security.proof?.kind === 'valid') seen.proven += 1;
+      }
       running.connections.length = 0;
     }),
     fuzzBudget(context, 100),
@@ -123,6 +142,27 @@ async function assertServedOrEnded(context: TestContext): Promise<void> {
   assertHolds(details);
   context.diagnostic(`${details.numRuns} runs, clients: ${JSON.stringify(seen)}`);
 }
+
+const askingPolicies: PolicyCatalog = {
+  ...noPolicies,
+  hasPolicies: true,
+  findHostPolicy: ([name = '']) =>
+    name === 'asks.test'
+      ? {
+          name,
+          clientCertificate: { mode: 'optional', authorities: ['root'], depth: 2 },
+          minVersion: undefined,
+          ciphers: undefined,
+        }
+      : undefined,
+  findAuthority: (id) => ({
+    id,
+    version: '1',
+    fingerprint: fingerprintOf(authority.certificate),
+    certificate: authority.certificate,
+    hasRevocationList: false,
+  }),
+};
 
 interface Answer {
   readonly text: string;
@@ -148,23 +188,24 @@ async function talk(
     maxVersion: one.version,
     rejectUnauthorized: false,
     ...(one.resumes && sessions.has(key) ? { session: sessions.get(key) } : {}),
+    ...(one.shows ? { cert: shown.chain, key: shown.key } : {}),
   });
   let text = '';
   let over = false;
-  let shown: string | undefined;
+  let subject: string | undefined;
   let resumed = false;
   socket.on('error', () => {});
   socket.on('close', () => (over = true));
   socket.on('session', (session: Buffer) => sessions.set(key, session));
   socket.on('data', (bytes: Buffer) => (text += bytes.toString()));
   socket.on('secureConnect', () => {
-    shown = socket.getPeerX509Certificate()?.subject.replace('CN=', '');
+    subject = socket.getPeerX509Certificate()?.subject.replace('CN=', '');
     resumed = socket.isSessionReused();
     socket.write(message);
   });
   if (one.mutations.length === 0) await until('an echo', () => text.length === message.length || over);
   else await Promise.race([pause(patienceMs), until('an outcome', () => text.length >= message.length || over)]);
-  const answer = text === '' ? undefined : { text, shown, resumed };
+  const answer = text === '' ? undefined : { text, shown: subject, resumed };
   if (one.ends === 'ends') socket.end();
   else if (one.ends === 'leaves') socket.destroy();
   await bender.close(one.ends === 'resets');
