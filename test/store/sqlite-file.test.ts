@@ -1,7 +1,7 @@
 // The file of the embedded store: who may read it, what it never holds, and what is said when it is not what it should be.
 import assert from 'node:assert/strict';
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
-import { chmod, open, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -186,6 +186,24 @@ test('a secret of the store that was altered is named, with what to do, which he
   }
   await using store = await openSqliteStore(temporary);
   assert.equal((await store.secret('ticket')).length, 32);
+});
+
+test('a store whose file is removed or replaced takes no writes, which would be gone with the process', async () => {
+  await using temporary = await temporaryStore();
+  const { store, path: file } = temporary;
+  const write = (id: string): Promise<unknown> =>
+    store.transact('test', (tx) => tx.certificates.insert(fakeCertificate(id)));
+  await write('before');
+  await rename(file, `${file}.away`);
+  for (const replaced of [false, true]) {
+    if (replaced) await copyFile(`${file}.away`, file);
+    await assert.rejects(write('lost'), (error) => {
+      return isPortunusError(error, 'STORE_UNAVAILABLE') && /was removed or replaced/.test(error.message);
+    });
+    assert.ok(await store.certificates.get('before'));
+  }
+  await rename(`${file}.away`, file);
+  await write('after');
 });
 
 test('a directory that is not there is said so', async () => {

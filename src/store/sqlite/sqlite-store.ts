@@ -1,6 +1,7 @@
 // The store in one SQLite file: one connection that writes, in turn, and one that reads what is committed.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
+import { statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isPortunusError, PortunusError } from '../../lib/errors.ts';
 import { createSteadyClock } from '../../lib/steady-clock.ts';
@@ -42,6 +43,7 @@ const lockRetryMs = 20;
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const { path, sealer, now = Date.now, changesKept = changesKeptDefault, audit = auditLimits } = options;
   const writer = await openDatabase(path);
+  const opened = identityOf(path);
   let reader: Connection;
   try {
     // Names every key that is missing, where the probe would name one.
@@ -166,6 +168,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   }
 
   async function begin(waitMaxMs: number): Promise<void> {
+    // SQLite would go on with the file that it has open, and what it wrote there would be gone with this process.
+    if (identityOf(path) !== opened) {
+      throw new PortunusError('STORE_UNAVAILABLE', `The store ${path} was removed or replaced while it was open.`, {
+        hint: 'Put the file back that was there; or start the gateway anew, with what is there now.',
+      });
+    }
     const deadline = performance.now() + waitMaxMs;
     for (;;) {
       try {
@@ -218,5 +226,15 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       const binding = `meta ${key}`;
       writer.run('UPDATE meta SET value = ? WHERE key = ?', sealer.seal(sealer.open(value, binding), binding), key);
     }
+  }
+}
+
+/** Of what stands there by that name; undefined when nothing does, as far as can be seen. */
+function identityOf(file: string): string | undefined {
+  try {
+    const { dev, ino } = statSync(file);
+    return `${dev} ${ino}`;
+  } catch {
+    return undefined;
   }
 }
