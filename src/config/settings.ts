@@ -613,7 +613,8 @@ export const settings = {
     default: '64k',
     min: kib,
     max: mib,
-    description: 'The largest status line and headers of an upstream response together.',
+    description:
+      'The largest status line and headers of an upstream response together, and of all its interim responses (1xx).',
   },
   upstream_tls_verify: {
     kind: 'switch',

@@ -44,7 +44,7 @@ export interface ExchangeServices {
   readonly dateLine: () => string;
 }
 
-/** Responses of 1xx that an upstream may give one request. */
+/** Responses of 1xx that an upstream may give one request; together they may be as large as one head. */
 const interimResponsesMax = 100;
 
 /** How long a client has to have kept its upstream waiting before it has to give way to another request. */
@@ -83,6 +83,7 @@ export class Exchange implements UpstreamSink, AccessEntry {
   #requestWhole = false;
   #responseWhole = false;
   #interimResponses = 0;
+  #interimBytes = 0;
   #switched = false;
   #over = false;
 
@@ -328,8 +329,14 @@ export class Exchange implements UpstreamSink, AccessEntry {
 
   onInterimResponse(head: Response): void {
     this.#interimResponses += 1;
-    // Each begins the wait for the upstream anew.
-    if (this.#interimResponses > interimResponsesMax) return this.#failed(failure.malformed);
+    this.#interimBytes += head.fields.text.length;
+    // Each begins the wait for the upstream anew, and over HTTP/2 all wait for a client that does not read.
+    if (
+      this.#interimResponses > interimResponsesMax ||
+      this.#interimBytes > this.#services.settings.upstreamResponseHeadMaxBytes
+    ) {
+      return this.#failed(failure.malformed);
+    }
     // We have asked for no 100; the client got ours.
     if (head.status !== 100 && this.#request.version !== 10) this.#downstream.sendInterim(head);
   }

@@ -496,6 +496,20 @@ test('an upstream that never comes to its final response has failed', async () =
   assert.match(all, /HTTP\/1\.1 502 /);
 });
 
+test('an upstream whose interim responses are larger than a head together has failed', async () => {
+  const interim = `HTTP/1.1 103 Early Hints\r\nLink: ${'a'.repeat(1000)}\r\n\r\n`;
+  await using upstream = await startRawUpstream(answering(interim.repeat(90)));
+  await using gateway = await startGateway({
+    upstreamPort: upstream.port,
+    settings: { upstreamResponseHeadMaxBytes: 4096 },
+  });
+  using client = await gateway.connect();
+  client.send(get);
+  const all = await client.take('UPSTREAM_RESPONSE_INVALID');
+  assert.equal(all.match(/103 Early Hints/g)?.length, 3);
+  assert.match(all, /HTTP\/1\.1 502 /);
+});
+
 test('an upstream that leads back to the gateway gets a request ten times, not without end: 508', async () => {
   let port = 0;
   await using gateway = await startGateway({
