@@ -12,7 +12,7 @@ import { normalizeAddress, parseProxyHeader } from './proxy-protocol.ts';
 import { PrefaceReading } from './preface.ts';
 import { createTrustedPeers } from './trusted-peers.ts';
 
-/** How long a listener may take to empty the queue of its socket, and what is a turn that nothing can have come in. */
+/** How long a listener takes those who come while it empties the queue of its socket, and what is a turn that nothing can have come in. */
 const emptyingMaxMs = 500;
 const shortTurnMs = 1;
 
@@ -113,17 +113,22 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   /**
    * The system has taken the connections that wait in the socket's queue, and would reset them with the socket: they are
    * accepted first. Each turn of the event loop brings one; after a turn that brings none and is over at once, the queue is
-   * empty. Meanwhile it takes one more at most, and whoever comes then is refused a second later.
+   * empty. Meanwhile it takes one more at most, and whoever comes then is refused a second later. Under a rush that leaves no
+   * turn empty it ends after a time, but not before as many have been taken as can have waited: a machine that is busy, or
+   * stands still, resets none of them.
    */
   function emptyQueue(): Promise<void> {
     narrowQueue(server);
     const endsAt = performance.now() + emptyingMaxMs;
     return new Promise((resolve) => {
       let turnBegan = 0;
+      let accepted = 0;
       const turn = (): void => {
         const now = performance.now();
         const empty = turnBegan > 0 && acceptedInTurn === 0 && now - turnBegan < shortTurnMs;
-        if (empty || now > endsAt || !server.listening) return resolve();
+        accepted += acceptedInTurn;
+        const isOver = now > endsAt && accepted >= listen.backlog;
+        if (empty || isOver || !server.listening) return resolve();
         turnBegan = now;
         acceptedInTurn = 0;
         setImmediate(turn);

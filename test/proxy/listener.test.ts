@@ -453,6 +453,25 @@ test('closing takes the connections that wait in the queue of the socket: none i
   await Promise.all(closing);
 });
 
+test('nor is one when the process stands still in the midst of it', async () => {
+  const backlog = 32;
+  let stallsLeft = 1;
+  await using running = await start({
+    listen: { backlog },
+    onConnection() {
+      if (stallsLeft > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+      stallsLeft -= 1;
+    },
+  });
+  const waiting = Array.from({ length: 20 }, () => dial(running.listener.port));
+  let failed = 0;
+  for (const socket of waiting) socket.on('error', () => (failed += 1));
+  await new Promise((resolve) => process.nextTick(resolve));
+  await running.listener.close(false);
+  assert.deepEqual([failed, 1 - stallsLeft], [0, 20], 'each was handed over');
+  for (const socket of waiting) socket.destroy();
+});
+
 test('closing under a rush of connections ends, after as many as the queue can hold', async () => {
   await using running = await start({ listen: { backlog: 8 } });
   const { port } = running.listener;
