@@ -296,6 +296,8 @@ function refuseAmbiguous({ raw: { url = '', rawHeaders } }: FastifyRequest): voi
   if (hosts.length > 1) throw new PortunusError('REQUEST_TARGET_INVALID', 'There is more than one Host');
   if (!url.startsWith('/') && url !== '*')
     throw new PortunusError('REQUEST_TARGET_INVALID', 'The target must be a path');
+  // Nothing is called so, and PostgreSQL takes none in a text.
+  if (url.includes('%00')) throw new PortunusError('REQUEST_TARGET_INVALID', 'The target has a NUL in it');
 }
 
 interface RouteConfig {

@@ -163,6 +163,14 @@ test('what a proxy in front may read in another way is refused', async (t) => {
   assert.equal(await store.revision(), 0);
 });
 
+test('a NUL in a target is refused, in a path and in a query', async (t) => {
+  const { port } = await startAdmin(t);
+  for (const target of ['/apis/%00', '/apis/a%00b/plugins', '/apis?name=%00', '/portunus/audit?actor=%00']) {
+    const answer = await fetch(`http://127.0.0.1:${port}${target}`);
+    assert.deepEqual([answer.status, await answer.json()], [400, { message: 'The target has a NUL in it' }], target);
+  }
+});
+
 test('a write with nonsense behind it is answered as a write, and its connection ends', async (t) => {
   const { port, store } = await startAdmin(t);
   const sent = JSON.stringify(api);
