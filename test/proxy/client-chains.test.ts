@@ -8,7 +8,7 @@ import { connect as openTls, type TLSSocket } from 'node:tls';
 import { encodePem } from '../../src/x509/pem.ts';
 import { capturedHello } from '../support/captured-hello.ts';
 import { type Issued, makeAuthority } from '../support/certificates.ts';
-import { costlyChains, costlyToRead } from '../support/costly-chains.ts';
+import { certificateRecords, costlyChains, costlyToRead } from '../support/costly-chains.ts';
 import { connectHttp2, connectTls, optional, type RunningDataPlane, startDataPlane } from '../support/data-plane.ts';
 import { hostileKey } from '../support/hostile-certificates.ts';
 import { until } from '../support/until.ts';
@@ -213,24 +213,6 @@ function longChain(): Issued {
   for (let above = 0; above < 10; above += 1) authority = authority.intermediate();
   const names = Array.from({ length: 350 }, (_, index) => `name-${index}.example.test`);
   return authority.issue({ names, commonName: 'long' });
-}
-
-/** RFC 5246 section 7.4.2, in records. */
-function certificateRecords(chain: readonly Buffer[]): Buffer {
-  const list = Buffer.concat(chain.flatMap((der) => [number(der.length, 3), der]));
-  const message = Buffer.concat([Buffer.of(11), number(list.length + 3, 3), number(list.length, 3), list]);
-  const records: Buffer[] = [];
-  for (let at = 0; at < message.length; at += 16_384) {
-    const content = message.subarray(at, at + 16_384);
-    records.push(Buffer.concat([Buffer.of(22, 3, 3), number(content.length, 2), content]));
-  }
-  return Buffer.concat(records);
-}
-
-function number(value: number, bytes: number): Buffer {
-  const written = Buffer.alloc(bytes);
-  written.writeUIntBE(value, 0, bytes);
-  return written;
 }
 
 interface Relay extends AsyncDisposable {

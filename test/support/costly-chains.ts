@@ -123,3 +123,21 @@ export const costlyChains: Readonly<Record<string, () => readonly Buffer[]>> = {
 export const costlyToRead: Readonly<Record<string, () => readonly Buffer[]>> = {
   'a curve that is spelled out': () => linked(2, (index) => (index === 0 ? {} : { spki: spelledOutKey() })),
 };
+
+/** A Certificate message of TLS 1.2 (RFC 5246 section 7.4.2) in records. */
+export function certificateRecords(chain: readonly Buffer[]): Buffer {
+  const list = Buffer.concat(chain.flatMap((der) => [number(der.length, 3), der]));
+  const message = Buffer.concat([Buffer.of(11), number(list.length + 3, 3), number(list.length, 3), list]);
+  const records: Buffer[] = [];
+  for (let at = 0; at < message.length; at += 16_384) {
+    const content = message.subarray(at, at + 16_384);
+    records.push(Buffer.concat([Buffer.of(22, 3, 3), number(content.length, 2), content]));
+  }
+  return Buffer.concat(records);
+}
+
+function number(value: number, bytes: number): Buffer {
+  const written = Buffer.alloc(bytes);
+  written.writeUIntBE(value, 0, bytes);
+  return written;
+}

@@ -6,18 +6,10 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { fc } from '../support/fast-check.ts';
-import type { PolicyCatalog } from '../../src/catalog/contract.ts';
+import { askingPolicies } from '../support/asking-policies.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { assertHolds, fuzzBudget } from '../support/fuzz-budget.ts';
-import { noPolicies } from '../support/no-policies.ts';
-import {
-  fakeCatalog,
-  fingerprintOf,
-  makeRecord,
-  road,
-  type RunningAcceptor,
-  startAcceptor,
-} from '../support/tls-acceptor.ts';
+import { fakeCatalog, makeRecord, road, type RunningAcceptor, startAcceptor } from '../support/tls-acceptor.ts';
 import { until } from '../support/until.ts';
 
 const authority = makeAuthority();
@@ -100,7 +92,7 @@ for (const kind of ['handle', 'socket'] as const) {
 }
 
 async function assertServedOrEnded(context: TestContext): Promise<void> {
-  const catalog = { ...fakeCatalog(), ...askingPolicies };
+  const catalog = { ...fakeCatalog(), ...askingPolicies('asks.test', authority.certificate) };
   for (const name of names) catalog.bind(name, makeRecord(name, [authority.issue({ names: [name] })]));
   await using running = await startAcceptor({ catalog, echo: true });
   const sessions = new Map<string, Buffer>();
@@ -142,27 +134,6 @@ async function assertServedOrEnded(context: TestContext): Promise<void> {
   assertHolds(details);
   context.diagnostic(`${details.numRuns} runs, clients: ${JSON.stringify(seen)}`);
 }
-
-const askingPolicies: PolicyCatalog = {
-  ...noPolicies,
-  hasPolicies: true,
-  findHostPolicy: ([name = '']) =>
-    name === 'asks.test'
-      ? {
-          name,
-          clientCertificate: { mode: 'optional', authorities: ['root'], depth: 2 },
-          minVersion: undefined,
-          ciphers: undefined,
-        }
-      : undefined,
-  findAuthority: (id) => ({
-    id,
-    version: '1',
-    fingerprint: fingerprintOf(authority.certificate),
-    certificate: authority.certificate,
-    hasRevocationList: false,
-  }),
-};
 
 interface Answer {
   readonly text: string;
