@@ -69,7 +69,9 @@ function keyMs(spki: Element): number {
 
 /** A square for each bit of the exponent, with some to begin and to end with; a square takes the square of the length. */
 function rsaMs(key: Element | undefined): number {
-  const [modulus, exponent] = childrenOf(readElement(key?.content.subarray(1) ?? new Uint8Array()));
+  // OpenSSL also takes a string in pieces, and puts them together to another key than is read here.
+  if (key?.tag !== tags.bitString) return Number.POSITIVE_INFINITY;
+  const [modulus, exponent] = childrenOf(readElement(key.content.subarray(1)));
   if (modulus?.tag !== tags.integer || exponent?.tag !== tags.integer) return Number.POSITIVE_INFINITY;
   const kilobits = (modulus.content.length * 8) / 1024;
   return kilobits * kilobits * (exponent.content.length * 8 + 6) * 2e-4;

@@ -10,6 +10,7 @@ import {
   objectIdentifier,
   octetString,
   sequence,
+  tagged,
   utf8String,
 } from '../../src/x509/write-der.ts';
 import {
@@ -72,6 +73,20 @@ export function spelledOutKey(): Buffer {
   return sequence(sequence(objectIdentifier('1.2.840.10045.2.1'), parameters), bitString(point));
 }
 
+/**
+ * In a bit string of pieces, which OpenSSL puts together to a key of 3,032 bits with an exponent of 1,063. Whoever reads on over
+ * the heads of the pieces finds numbers of four and of eight bytes.
+ */
+function keyInPieces(): Buffer {
+  const key = sequence(integer(large(379)), integer(Buffer.alloc(133, 0x7f)));
+  const head = tagged(0x10, Buffer.concat([Buffer.of(4), key.subarray(0, 1)]));
+  const pieces = [
+    tagged(0x23, Buffer.concat([head, tagged(0x03, key.subarray(1, 43))])),
+    tagged(0x03, key.subarray(43)),
+  ];
+  return sequence(sequence(objectIdentifier('1.2.840.113549.1.1.1'), nullValue()), tagged(0x23, Buffer.concat(pieces)));
+}
+
 function fromNumber(value: bigint, bytes = 83): Buffer {
   return Buffer.from(value.toString(16).padStart(bytes * 2, '0'), 'hex');
 }
@@ -119,9 +134,15 @@ export const costlyChains: Readonly<Record<string, () => readonly Buffer[]>> = {
   'a thousand of each': () => namesChain(2, 1000),
 };
 
-/** And one that Node's own clients would not send. */
+/** And some that Node's own clients would not send. */
 export const costlyToRead: Readonly<Record<string, () => readonly Buffer[]>> = {
   'a curve that is spelled out': () => linked(2, (index) => (index === 0 ? {} : { spki: spelledOutKey() })),
+  'RSA keys in pieces': () =>
+    linked(90, (index) => ({
+      ...(index === 0 ? {} : { spki: keyInPieces() }),
+      algorithm: sha256WithRsa,
+      signature: bitString(lessThan(379)),
+    })),
 };
 
 /** A Certificate message of TLS 1.2 (RFC 5246 section 7.4.2) in records. */
