@@ -54,6 +54,32 @@ const answers = fc.record({
 });
 type Answers = typeof answers extends fc.Arbitrary<infer T> ? T : never;
 
+/** A body of no bytes whose end is lost, and whose length is said half in HEADERS and half in CONTINUATION. */
+const noBytesInPieces: Answers = {
+  requests: 1,
+  frames: {
+    heads: [
+      {
+        status: '200',
+        interim: '',
+        more: [],
+        body: [],
+        length: true,
+        trailers: undefined,
+        padding: 0,
+        continued: true,
+      },
+    ],
+    turns: [0],
+    between: [],
+  },
+  mutations: [['drop', 2, 0, { type: 4, flags: 0, stream: 0, payload: Buffer.alloc(0) }, Buffer.alloc(0)]],
+  octets: [],
+  settings: [],
+  cuts: [],
+  ends: 'stays',
+};
+
 /** What came of one request, as its client sees it. */
 interface Outcome {
   readonly status: number;
@@ -121,7 +147,7 @@ async function assertTold(context: TestContext, protocol: 'http/1.1' | 'h2'): Pr
       await clock.goOnUntil('every client has gone', () => gateway.server.activeConnections === 0);
       assert.equal(gateway.counted.filter((what) => what.startsWith('request:')).length, gateway.entries.length);
     }),
-    fuzzBudget(context, 100),
+    { ...fuzzBudget(context, 100), examples: [[noBytesInPieces]] },
   );
   assertHolds(details);
   await clock.goOnUntil('no connection to the upstream is left', () => upstream.open === 0);
@@ -240,7 +266,8 @@ async function startBentUpstream(): Promise<BentUpstream> {
       const end = frames.findIndex(endsStream);
       if (status === 204 || status === 304) return body === '';
       // Nor does anybody wait for the end of a body of no bytes.
-      if (body === '' && frames.some(({ payload }) => payload.includes(noBytes))) return true;
+      const heads = frames.filter(({ type }) => type === frame.headers || type === frame.continuation);
+      if (body === '' && Buffer.concat(heads.map(({ payload }) => payload)).includes(noBytes)) return true;
       const until = end === -1 || byLength === true ? frames.length : end + 1;
       const data = Buffer.concat(
         frames
