@@ -269,7 +269,8 @@ test('a write waits while another process holds the lock, and reads go on', asyn
 });
 
 test('a transaction whose work never ends is given up, one that waits for it sooner, and the next one goes on', async (t) => {
-  await using temporary = await temporaryStore();
+  const waitMaxMs = 5000;
+  await using temporary = await temporaryStore({ waitMaxMs });
   const { store } = temporary;
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const started = Promise.withResolvers<void>();
@@ -280,9 +281,9 @@ test('a transaction whose work never ends is given up, one that waits for it soo
   });
   const waiting = store.transact('test', async () => assert.fail('its turn never comes'));
   await started.promise;
-  t.mock.timers.tick(5000);
+  t.mock.timers.tick(waitMaxMs);
   await assert.rejects(waiting, (error) => isPortunusError(error, 'STORE_UNAVAILABLE'));
-  t.mock.timers.tick(transactionTimeoutMs - 5000);
+  t.mock.timers.tick(transactionTimeoutMs - waitMaxMs);
   await assert.rejects(stuck, (error) => isPortunusError(error, 'STORE_UNAVAILABLE'));
   assert.equal((await store.transact('test', (tx) => tx.apis.insert(fakeApi('b')))).revision, 1);
   assert.equal(await store.apis.get('a'), undefined);

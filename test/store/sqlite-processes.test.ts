@@ -100,7 +100,7 @@ async function writerSite(): Promise<WriterSite> {
       children.push(child);
       return child;
     },
-    open: () => openSqliteStore({ path: file, sealer }),
+    open: () => openSqliteStore({ path: file, sealer, waitMaxMs: 60_000 }),
     async [Symbol.asyncDispose]() {
       for (const child of children) child.kill('SIGKILL');
       await temporary[Symbol.asyncDispose]();

@@ -33,7 +33,8 @@ export function postgresConfig(port: number, fields: Partial<PostgresConfig> = {
     database: 'postgres',
     schema: `s${randomBytes(6).toString('hex')}`,
     tls: undefined,
-    timeoutMs: 5000,
+    // On a busy machine many writes at once take their time.
+    timeoutMs: 60_000,
     poolSize: 3,
     ...fields,
   };

@@ -31,7 +31,8 @@ export async function temporaryStore(options: Partial<SqliteStoreOptions> = {}):
   const { directory, ...temporary } = await temporaryDirectory();
   const file = path.join(directory, 'store.db');
   const sealer = options.sealer ?? freshSealer();
-  const open = (): Promise<Store> => openSqliteStore({ path: file, ...options, sealer });
+  // On a busy machine many writes at once take their time.
+  const open = (): Promise<Store> => openSqliteStore({ path: file, waitMaxMs: 60_000, ...options, sealer });
   let store = await open();
   return {
     directory,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { test } from 'node:test';
+import path from 'node:path';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
@@ -9,6 +11,10 @@ import { createAcknowledgements } from '../../src/replica/acknowledgements.ts';
 import { bindListeningSockets } from '../../src/workers/listening-socket.ts';
 import { startWorkerPool, type WorkerPool } from '../../src/workers/worker-pool.ts';
 import { until } from '../support/until.ts';
+
+/** Workers keep compiled code there. */
+const prefix = mkdtempSync(path.join(tmpdir(), 'portunus-pool-'));
+after(() => rmSync(prefix, { recursive: true, force: true }));
 
 const module = fileURLToPath(new URL('processes/fake-worker.ts', import.meta.url));
 
@@ -96,7 +102,7 @@ async function levels(pool: WorkerPool<string>): Promise<readonly string[]> {
 }
 
 function configOf(changed: Partial<Config>): Config {
-  const loaded = loadConfig({ env: {}, flags: { proxy_listen: '127.0.0.1:0' }, cwd: tmpdir() });
+  const loaded = loadConfig({ env: {}, flags: { proxy_listen: '127.0.0.1:0', prefix }, cwd: prefix });
   assert.ok(loaded.kind === 'loaded');
   return { ...loaded.config, ...changed };
 }

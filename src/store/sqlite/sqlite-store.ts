@@ -28,12 +28,13 @@ export interface SqliteStoreOptions {
   /** Rows of `changes` that are kept at least; whole revisions beyond them are forgotten. */
   readonly changesKept?: number;
   readonly audit?: AuditLimits;
+  /** A write may wait for so long, for those before it here and for another process's lock, before it is given up. */
+  readonly waitMaxMs?: number;
 }
 
 const changesKeptDefault = 100_000;
 const upkeepInterval = 1000;
-/** A write may wait for so long, for those before it here and for another process's lock, before it is given up. */
-const lockTimeoutMs = 5000;
+const waitMaxDefaultMs = 5000;
 const lockRetryMs = 20;
 
 /**
@@ -42,6 +43,7 @@ const lockRetryMs = 20;
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const { path, sealer, now = Date.now, changesKept = changesKeptDefault, audit = auditLimits } = options;
+  const { waitMaxMs: waitAtMostMs = waitMaxDefaultMs } = options;
   const writer = await openDatabase(path);
   const opened = identityOf(path);
   let reader: Connection;
@@ -114,7 +116,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       } finally {
         marker.open = false;
       }
-    }, lockTimeoutMs);
+    }, waitAtMostMs);
   }
 
   async function transaction<T>(
@@ -153,7 +155,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   async function inDatabase<T>(
     ending: 'COMMIT' | 'ROLLBACK',
     work: () => Promise<T>,
-    waitMaxMs = lockTimeoutMs,
+    waitMaxMs = waitAtMostMs,
   ): Promise<T> {
     await begin(waitMaxMs);
     try {
