@@ -409,13 +409,13 @@ class Handshake {
       const socket = this.#ensureSocket();
       const tls = this.#wrapSocket(socket, choice, wire, bytes);
       this.#watch(tls, choice, alpn);
-      if (asks(choice)) this.#readFlight(tls, tcpHandleOf(socket), choice, readOut(socket));
+      if (asks(choice)) this.#readFlight(tls, tcpHandleOf(socket), choice, hello, readOut(socket));
     } else {
       this.#handle = undefined;
       const tls = new HandleTlsSocket(handle, choice.context, wire, asks(choice));
       if (this.#onClosed !== undefined) tls.on('close', this.#onClosed);
       this.#watch(tls, choice, alpn);
-      if (asks(choice)) this.#readFlight(tls, handle, choice, bytes);
+      if (asks(choice)) this.#readFlight(tls, handle, choice, hello, bytes);
       else receive(tls, bytes);
     }
   }
@@ -437,13 +437,20 @@ class Handshake {
   }
 
   /** Until it is known that its certificates may be verified, OpenSSL gets nothing that was not looked at. */
-  #readFlight(tls: TLSSocket, handle: object | undefined, { policy }: ReadyChoice, first: Uint8Array): void {
+  #readFlight(
+    tls: TLSSocket,
+    handle: object | undefined,
+    { policy }: ReadyChoice,
+    { earlyData }: ClientHello & { kind: 'hello' },
+    first: Uint8Array,
+  ): void {
     if (handle === undefined) return this.fail('disconnected');
     const { chainMaxWorkMs, chainTooCostly } = this.#shared;
     let secret: Uint8Array | undefined;
     const flight = createClientFlight({
       pass: (bytes) => receive(tls, bytes),
       secret: () => secret && { cipher: tls.getCipher().name, secret },
+      earlyData,
       mayVerify: (chain) => verificationWork(chain, policy?.constraintsBytes ?? 0) <= chainMaxWorkMs,
     });
     const read = (bytes: Uint8Array): (() => void) | undefined => {

@@ -31,6 +31,8 @@ export interface ClientFlightOptions {
   readonly pass: (bytes: Uint8Array) => void;
   /** Undefined: TLS 1.2, or the ClientHello is not yet with OpenSSL. */
   readonly secret: () => HandshakeSecret | undefined;
+  /** The client said that it sends data at once. OpenSSL passes over it: the session it is meant for is not resumed here. */
+  readonly earlyData: boolean;
   /** @param chain DER, the client's own first. Empty: it has none */
   readonly mayVerify: (chain: readonly Uint8Array[]) => boolean;
 }
@@ -51,7 +53,7 @@ interface Inner {
   readonly content: Uint8Array;
 }
 
-export function createClientFlight({ pass, secret, mayVerify }: ClientFlightOptions): ClientFlight {
+export function createClientFlight({ pass, secret, earlyData, mayVerify }: ClientFlightOptions): ClientFlight {
   let rest: Uint8Array = new Uint8Array();
   let records = 0;
   /** What is there of a message that is not whole. */
@@ -59,6 +61,7 @@ export function createClientFlight({ pass, secret, mayVerify }: ClientFlightOpti
   let received = 0;
   let needed = messageHeader;
   let open: ((record: Uint8Array) => Inner | undefined) | undefined;
+  let mayBeEarly = earlyData;
 
   return {
     read(bytes) {
@@ -90,14 +93,20 @@ export function createClientFlight({ pass, secret, mayVerify }: ClientFlightOpti
     if (type === types.handshake) return open === undefined ? readMessages(record.subarray(recordHeader)) : 'malformed';
     if (type !== types.applicationData) return 'malformed';
     if (open === undefined) {
-      const known = secret();
       // The last message in the clear was whole.
-      if (known === undefined || received > 0) return 'malformed';
+      if (received > 0) return 'malformed';
+      const known = secret();
+      // Before a second ClientHello OpenSSL has no keys either.
+      if (known === undefined) return mayBeEarly ? 'more' : 'malformed';
       open = recordOpener(known);
+      if (open === undefined) return 'malformed';
     }
     const inner = open(record);
-    if (inner?.type === types.alert) return 'more';
-    return inner?.type === types.handshake ? readMessages(inner.content) : 'malformed';
+    // It is under other keys, which nobody has here. Behind the first record that is not there is none (RFC 8446 section 4.2.10).
+    if (inner === undefined) return mayBeEarly ? 'more' : 'malformed';
+    mayBeEarly = false;
+    if (inner.type === types.alert) return 'more';
+    return inner.type === types.handshake ? readMessages(inner.content) : 'malformed';
   }
 
   function readMessages(content: Uint8Array): FlightVerdict {
@@ -167,10 +176,16 @@ const aeads: Readonly<Record<string, Aead>> = {
   TLS_AES_128_CCM_8_SHA256: { cipher: 'aes-128-ccm', keyLength: 16, tagLength: 8, hash: 'sha256' },
 };
 
-/** Opens records in their order (RFC 8446 section 5.2). Undefined: it is none. */
-function recordOpener({ cipher: suite, secret }: HandshakeSecret): (record: Uint8Array) => Inner | undefined {
+/**
+ * Opens records in their order (RFC 8446 section 5.2), and passes over those that are under another key. Undefined: of this
+ * suite nothing is known.
+ */
+function recordOpener({
+  cipher: suite,
+  secret,
+}: HandshakeSecret): ((record: Uint8Array) => Inner | undefined) | undefined {
   const aead = aeads[suite];
-  if (aead === undefined) return () => undefined;
+  if (aead === undefined) return undefined;
   const { cipher, keyLength, tagLength, hash } = aead;
   const key = expandLabel(hash, secret, 'key', keyLength);
   const iv = expandLabel(hash, secret, 'iv', 12);
@@ -180,15 +195,15 @@ function recordOpener({ cipher: suite, secret }: HandshakeSecret): (record: Uint
     if (end < recordHeader) return undefined;
     const nonce = Buffer.from(iv);
     nonce.writeUInt32BE((nonce.readUInt32BE(8) ^ sequence) >>> 0, 8);
-    sequence += 1;
     const decipher = createDecipheriv(cipher as 'aes-128-ccm', key, nonce, { authTagLength: tagLength });
     decipher.setAuthTag(record.subarray(end));
     decipher.setAAD(record.subarray(0, recordHeader), { plaintextLength: end - recordHeader });
     try {
       const opened = Buffer.concat([decipher.update(record.subarray(recordHeader, end)), decipher.final()]);
+      sequence += 1;
       // Zeros after the type are padding.
       const at = opened.findLastIndex((byte) => byte !== 0);
-      return at === -1 ? undefined : { type: opened[at] as number, content: opened.subarray(0, at) };
+      return { type: opened[at] ?? 0, content: opened.subarray(0, Math.max(at, 0)) };
     } catch {
       return undefined;
     }

@@ -10,6 +10,8 @@ export type ClientHello =
       readonly alpn: readonly string[];
       /** Versions the client offers (RFC 8446 section 4.2.1), `0x0304` is TLS 1.3; else its legacy_version alone. */
       readonly versions: readonly number[];
+      /** It sends data before it has heard anything, for the sake of a session that it had here or elsewhere (section 4.2.10). */
+      readonly earlyData: boolean;
     }
   /** More is needed: nothing can be said before `needed` bytes, counted from the first, are there. */
   | { readonly kind: 'incomplete'; readonly needed: number }
@@ -30,6 +32,7 @@ const randomBytes = 32;
 
 const extensionServerName = 0;
 const extensionAlpn = 16;
+const extensionEarlyData = 42;
 const extensionSupportedVersions = 43;
 const nameTypeHostName = 0;
 
@@ -113,8 +116,9 @@ function parseBody(message: Uint8Array): ClientHello {
   let serverName: string | undefined;
   let alpn: readonly string[] = none;
   let versions: readonly number[] | undefined;
+  let earlyData = false;
   let seen = 0;
-  if (at === end) return { kind: 'hello', serverName, alpn, versions: [legacyVersion] };
+  if (at === end) return { kind: 'hello', serverName, alpn, versions: [legacyVersion], earlyData };
   if (at + 2 > end || at + 2 + uint16(message, at) !== end) return malformed('length');
   at += 2;
   while (at < end) {
@@ -124,6 +128,7 @@ function parseBody(message: Uint8Array): ClientHello {
     const to = from + uint16(message, at + 2);
     if (to > end) return malformed('extension');
     at = to;
+    if (type === extensionEarlyData) earlyData = true;
     const bit =
       type === extensionServerName ? 1 : type === extensionAlpn ? 2 : type === extensionSupportedVersions ? 4 : 0;
     if (bit === 0) continue;
@@ -143,7 +148,7 @@ function parseBody(message: Uint8Array): ClientHello {
       if (versions === undefined) return malformed('extension');
     }
   }
-  return { kind: 'hello', serverName, alpn, versions: versions ?? [legacyVersion] };
+  return { kind: 'hello', serverName, alpn, versions: versions ?? [legacyVersion], earlyData };
 }
 
 const broken = Symbol('broken');

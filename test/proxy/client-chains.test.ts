@@ -1,8 +1,13 @@
 // What a client that is asked for a certificate may send, over real sockets: a chain that takes OpenSSL long never reaches it,
 // and one that is only long does, however it comes.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import net, { type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { suite, test } from 'node:test';
 import { connect as openTls, type TLSSocket } from 'node:tls';
 import { encodePem } from '../../src/x509/pem.ts';
@@ -115,6 +120,33 @@ test('a client that has to say its ClientHello again is asked as others are', as
   assert.equal(plane.plane.report().counters.handshakeFailures['client-chain-too-costly'], 1);
 });
 
+test('a client that sends data at once, for a session that it had with another server, gets in', async () => {
+  await using plane = await asking();
+  const directory = await mkdtemp(path.join(tmpdir(), 'early-data-'));
+  const inDirectory = (name: string): string => path.join(directory, name);
+  const { chain, key } = root.issue({ names: [host], commonName: 'early' });
+  await writeFile(inDirectory('own.pem'), chain + key);
+  await writeFile(inDirectory('early'), `GET /early HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  const own = `-cert ${inDirectory('own.pem')} -key ${inDirectory('own.pem')}`;
+  const session = inDirectory('session');
+  {
+    await using server = openssl(`s_server ${own} -accept 127.0.0.1:0 -tls1_3 -early_data -num_tickets 1`);
+    const port = await server.said(/ACCEPT 127\.0\.0\.1:(\d+)/);
+    await using _client = openssl(`s_client -connect 127.0.0.1:${port} -sess_out ${session}`);
+    await until('the session is written', () => existsSync(session) && /END/.test(readFileSync(session, 'utf8')));
+  }
+  // Also where it has to say its ClientHello again.
+  for (const groups of ['X25519', 'P-521:P-384']) {
+    const early = `-sess_in ${session} -early_data ${inDirectory('early')} -groups ${groups}`;
+    await using client = openssl(`s_client ${own} -connect 127.0.0.1:${plane.tlsPort} -servername ${host} ${early}`);
+    await client.said(/(Early data was rejected)/);
+    client.say(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+    assert.equal(await client.said(/"x-client-cert-dn":"([^"]+)"/), 'CN=early');
+  }
+  assert.equal(plane.upstreamRequests(), 2);
+  await rm(directory, { recursive: true });
+});
+
 for (const version of versions) {
   test(`${version}: small records and slow ones are put together`, async () => {
     await using plane = await asking();
@@ -168,6 +200,30 @@ test('where nobody is asked, nothing is read but the ClientHello', async () => {
   });
   assert.equal((await client.get(host)).status, 200);
 });
+
+interface OpenSsl extends AsyncDisposable {
+  say(text: string): void;
+  /** @returns the first group */
+  said(pattern: RegExp): Promise<string>;
+}
+
+function openssl(command: string): OpenSsl {
+  const child = spawn('openssl', command.split(' '), { stdio: ['pipe', 'pipe', 'ignore'] });
+  let output = '';
+  child.stdout.on('data', (bytes) => (output += String(bytes)));
+  child.stdin.on('error', () => {});
+  return {
+    say: (text) => void child.stdin.write(text),
+    async said(pattern) {
+      await until(String(pattern), () => pattern.test(output));
+      return pattern.exec(output)?.[1] ?? '';
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await once(child, 'close');
+    },
+  };
+}
 
 /** Until the gateway ends it. */
 async function showInVain(

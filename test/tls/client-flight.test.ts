@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { createCipheriv, createHmac, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { createClientFlight, type FlightVerdict, type HandshakeSecret } from '../../src/tls/client-flight.ts';
+import {
+  createClientFlight,
+  type ClientFlightOptions,
+  type FlightVerdict,
+  type HandshakeSecret,
+} from '../../src/tls/client-flight.ts';
 import { fc } from '../support/fast-check.ts';
 
 const chain = [Buffer.from('the client'), Buffer.alloc(20_000, 'x'), Buffer.from('its issuer')];
@@ -26,16 +31,23 @@ interface Reading {
   readonly judged: readonly (readonly Buffer[])[];
 }
 
-function read(pieces: readonly Uint8Array[], secret?: HandshakeSecret, allowed = true): Reading {
+function read(
+  pieces: readonly Uint8Array[],
+  secret?: HandshakeSecret,
+  allowed = true,
+  options: Partial<ClientFlightOptions> = {},
+): Reading {
   const passed: Uint8Array[] = [];
   const judged: Buffer[][] = [];
   const flight = createClientFlight({
     pass: (bytes) => void passed.push(Buffer.from(bytes)),
     secret: () => (passed.length === 0 ? undefined : secret),
+    earlyData: false,
     mayVerify(sent) {
       judged.push(sent.map((each) => Buffer.from(each)));
       return allowed;
     },
+    ...options,
   });
   let verdict: FlightVerdict = 'more';
   for (const piece of pieces) {
@@ -104,6 +116,51 @@ test('a second ClientHello, alerts and the record that TLS 1.3 has for old boxes
   const { verdict, passed } = read([before]);
   assert.deepEqual([verdict, passed.length], ['more', before.length]);
   assert.equal(read([before, record(22, plainCertificates(chain.slice(0, 1)))]).verdict, 'done');
+});
+
+for (const [what, secret, before, after] of flights.slice(1)) {
+  test(`${what}: data that was sent at once for another session is passed over, wherever it is cut`, () => {
+    const early = Buffer.concat([
+      record(23, randomBytes(100)),
+      record(23, randomBytes(17)),
+      record(23, randomBytes(3)),
+    ]);
+    const whole = Buffer.concat([before, early, after]);
+    fc.assert(
+      fc.property(fc.array(fc.nat(whole.length), { maxLength: 12 }), (cuts) => {
+        const { verdict, judged, passed } = read(cut(whole, cuts), secret, true, { earlyData: true });
+        assert.deepEqual([verdict, judged], ['done', [chain]]);
+        assert.ok(passed.length < whole.length - behind.length);
+      }),
+    );
+  });
+}
+
+test('data that was sent at once is passed over before a second ClientHello', () => {
+  let isSaid = false;
+  const early = record(23, randomBytes(100));
+  const flight = createClientFlight({
+    pass: () => {},
+    secret: () => (isSaid ? secret : undefined),
+    earlyData: true,
+    mayVerify: () => true,
+  });
+  assert.equal(flight.read(Buffer.concat([record(22, hello), early, record(22, hello)])), 'more');
+  isSaid = true;
+  assert.equal(flight.read(sealer(secret)(22, sealedCertificates(chain.slice(0, 1)))), 'done');
+});
+
+test('behind a record that could be opened nothing is passed over', () => {
+  const seal = sealer(secret);
+  const pieces = [record(22, hello), seal(21, Buffer.of(1, 0)), record(23, randomBytes(100))];
+  const { verdict, passed } = read(pieces, secret, true, { earlyData: true });
+  assert.deepEqual([verdict, passed.length], ['malformed', Buffer.concat(pieces.slice(0, 2)).length]);
+});
+
+test('what was sent at once is passed over by nobody who does not know the suite', () => {
+  const known = { ...secret, cipher: 'TLS_NULL' };
+  const { verdict } = read([record(22, hello), record(23, randomBytes(100))], known, true, { earlyData: true });
+  assert.equal(verdict, 'malformed');
 });
 
 const suite = 'TLS_AES_128_GCM_SHA256';

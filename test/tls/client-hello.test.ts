@@ -21,6 +21,7 @@ test('a ClientHello of openssl s_client is read', async () => {
     serverName: 'Shop.Example.COM',
     alpn: ['h2', 'http/1.1'],
     versions: [0x0304, 0x0303],
+    earlyData: false,
   });
 });
 
@@ -38,11 +39,12 @@ test('a ClientHello of Node with a post-quantum share is read', async () => {
   });
   assert.ok(bytes.length > 1400, `${bytes.length} bytes hold no ML-KEM share`);
   const hello = parseClientHello(bytes, roomy);
-  assert.deepEqual(hello, { kind: 'hello', serverName: 'a.test', alpn: ['http/1.1'], versions: [0x0304, 0x0303] });
+  const versions = [0x0304, 0x0303];
+  assert.deepEqual(hello, { kind: 'hello', serverName: 'a.test', alpn: ['http/1.1'], versions, earlyData: false });
 });
 
 test('without extensions there is no name, and the legacy version is what is offered', () => {
-  const hello = { kind: 'hello', serverName: undefined, alpn: [], versions: [0x0303] };
+  const hello = { kind: 'hello', serverName: undefined, alpn: [], versions: [0x0303], earlyData: false };
   assert.deepEqual(parseClientHello(record(handshake(body(undefined))), roomy), hello);
   assert.deepEqual(parseClientHello(record(handshake(body([]))), roomy), hello);
 });
