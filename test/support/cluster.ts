@@ -30,9 +30,17 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const env = { PORTUNUS_KEYRING_KEYS: `shared:${randomBytes(32).toString('base64')}` };
   const schema = `s${randomBytes(6).toString('hex')}`;
   const nodes: Gateway[] = [];
-  // The first one alone, and then the others at once: both happen.
-  await start(0);
-  await Promise.all(Array.from({ length: options.nodes - 1 }, (_, index) => start(index + 1)));
+  try {
+    // The first one alone, and then the others at once: both happen.
+    await start(0);
+    const others = Array.from({ length: options.nodes - 1 }, (_, index) => start(index + 1));
+    // None is left that starts later.
+    await Promise.allSettled(others);
+    await Promise.all(others);
+  } catch (error) {
+    await end();
+    throw error;
+  }
 
   return {
     nodes,
@@ -42,11 +50,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     },
     add: () => start(nodes.length),
     portunus: (args) => succeed(process.execPath, [main, ...args, ...flags(0)], { env, cwd: folder }),
-    async [Symbol.asyncDispose]() {
-      await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
-      rmSync(folder, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: end,
   };
+
+  async function end(): Promise<void> {
+    await Promise.all(nodes.map((node) => node?.[Symbol.asyncDispose]()));
+    rmSync(folder, { recursive: true, force: true });
+  }
 
   async function start(node: number): Promise<Gateway> {
     const gateway = await startGateway({
