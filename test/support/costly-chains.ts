@@ -10,6 +10,7 @@ import {
   objectIdentifier,
   octetString,
   sequence,
+  set,
   tagged,
   utf8String,
 } from '../../src/x509/write-der.ts';
@@ -115,6 +116,16 @@ function uri(text: string): Buffer {
   return context(6, Buffer.from(text), 'primitive');
 }
 
+/** Points where revocation lists are, each named relative to a long name of the issuer. */
+export function relativePoints(parts: number, points: number): Parts {
+  const part = sequence(objectIdentifier('2.5.4.3'), utf8String(''));
+  const point = sequence(context(0, context(1, part)));
+  return {
+    issuer: sequence(...Array.from({ length: parts }, () => set(part))),
+    extensions: [extension('2.5.29.31', sequence(...Array.from({ length: points }, () => point)))],
+  };
+}
+
 function lessThan(bytes: number): Buffer {
   const number = randomBytes(bytes);
   number.writeUInt8(1, 0);
@@ -137,6 +148,7 @@ export const costlyChains: Readonly<Record<string, () => readonly Buffer[]>> = {
 /** And some that Node's own clients would not send. */
 export const costlyToRead: Readonly<Record<string, () => readonly Buffer[]>> = {
   'a curve that is spelled out': () => linked(2, (index) => (index === 0 ? {} : { spki: spelledOutKey() })),
+  'points that are named relative to a long name': () => linked(1, () => relativePoints(700, 300)),
   'RSA keys in pieces': () =>
     linked(90, (index) => ({
       ...(index === 0 ? {} : { spki: keyInPieces() }),

@@ -16,7 +16,7 @@ import {
   tagged,
   utf8String,
 } from '../../src/x509/write-der.ts';
-import { spelledOutKey } from '../support/costly-chains.ts';
+import { relativePoints, spelledOutKey } from '../support/costly-chains.ts';
 import {
   deep,
   dns,
@@ -76,6 +76,7 @@ const refused: Readonly<Record<string, readonly [Parts, readonly string[]]>> = {
   'a use that cannot be read': [{ extensions: [extension('2.5.29.15', integer(1))] }, ['CERTIFICATE_UNREADABLE']],
   'a key of no kind': [{ spki: sequence() }, ['CERTIFICATE_UNREADABLE']],
   'a curve that is spelled out, and points that are halves': [{ spki: spelledOutKey() }, ['CERTIFICATE_UNREADABLE']],
+  'points that are named relative to a long name': [relativePoints(3000, 2000), ['CERTIFICATE_UNREADABLE']],
   ...Object.fromEntries(
     Object.entries<Buffer>({
       'a key of an unknown kind': sequence(sequence(objectIdentifier('1.2.3.4')), bitString(large(32))),
