@@ -36,6 +36,30 @@ test('nor in another spelling, cut, or line by line', () => {
   }
 });
 
+test('nor where a form has made blanks of what base64 has for +', () => {
+  for (const piece of [
+    '8nHPN4RF3ncDviqVFXE1WzJPUtmlHiE/tmEcpcG',
+    'gTb6KeY8EJS2iloITNyKSSh98vozYcM5',
+    'bQzTkLfWdXmVcRpYsJhNgBqZ',
+  ]) {
+    const said = withholdMaterial({ fields: { [`MIGHAgEA ${piece} 9a`]: 'unknown field' } });
+    assert.ok(!JSON.stringify(said).includes(piece.slice(0, 20)), piece);
+  }
+});
+
+test('names of several words are no keys', () => {
+  for (const name of [
+    'MyCompany-Service-Production-2027-v1',
+    'CustomerPortalBackendServiceV2',
+    'A0B1C2D3-E4F5-4A6B-8C7D-0E1F2A3B4C5D',
+    'TLS_AES_128_GCM_SHA256_and_more',
+    'X-Forwarded-For-Header-Number-1',
+    'userManagementService2Production',
+  ]) {
+    assert.equal(withholdMaterial(name), name);
+  }
+});
+
 test('what errors ordinarily say is left as it is', () => {
   const body = {
     message: `UNIQUE violation detected on '{name="${'a'.repeat(63)}.example.com"}'`,
