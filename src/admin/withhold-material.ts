@@ -14,12 +14,11 @@ const material = new RegExp(
     '[A-Za-z0-9+/=_-]{80,}',
     '(?<![A-Za-z0-9+/=_-])(?=[a-z0-9+/=_-]*[A-Z])(?=[A-Z0-9+/=_-]*[a-z])(?=[A-Za-z+/=_-]*[0-9])[A-Za-z0-9+/=_-]{40,}',
     String.raw`(?:[0-9A-Fa-f]{2}[:\s]{1,8}){24,}`,
-    '[A-Za-z0-9+/=_-]{24,39}',
   ].join('|'),
   'g',
 );
 /** What the rest of a longer text may be: in a form that was not encoded, each `+` of base64 is a blank. */
-const pieceMax = 39;
+const piece = /[A-Za-z0-9+/=_-]{24,}/g;
 
 /** A copy in which texts and field names hold no such thing. */
 export function withholdMaterial<T>(value: T): T {
@@ -34,12 +33,12 @@ function copy(value: unknown): unknown {
 }
 
 function withhold(text: string): string {
-  return text.replaceAll(material, (found) => (found.length > pieceMax || looksRandom(found) ? withheld : found));
+  return text.replaceAll(material, withheld).replaceAll(piece, (found) => (looksRandom(found) ? withheld : found));
 }
 
 /** Lower case, upper case and digits take turns, where names have words: in base64 two neighbours in three differ. */
-function looksRandom(piece: string): boolean {
-  const kinds = piece
+function looksRandom(text: string): boolean {
+  const kinds = text
     .replaceAll(/[-_]/g, '')
     .replaceAll(/[a-z]/g, 'a')
     .replaceAll(/[A-Z]/g, 'A')

@@ -47,6 +47,11 @@ test('nor where a form has made blanks of what base64 has for +', () => {
   }
 });
 
+test('nor of PEM that was cut off behind its first characters', () => {
+  const said = withholdMaterial({ message: `invalid value: ${pem.slice(0, 36)}` });
+  assert.deepEqual(said, { message: 'invalid value: (withheld: it looks like a certificate or key)' });
+});
+
 test('names of several words are no keys', () => {
   for (const name of [
     'MyCompany-Service-Production-2027-v1',
