@@ -24,8 +24,8 @@ const texts: Readonly<Record<number, StatusText>> = {
   502: { reason: 'Bad Gateway', message: 'An invalid response was received from the upstream server' },
   503: { reason: 'Service Unavailable', message: 'The upstream server is currently unavailable' },
   504: { reason: 'Gateway Timeout', message: 'The upstream server is timing out' },
-  508: { reason: 'Loop Detected', message: 'The request comes round and round' },
   505: { reason: 'HTTP Version Not Supported', message: 'HTTP version not supported' },
+  508: { reason: 'Loop Detected', message: 'The request comes round and round' },
 };
 /** Where codes share a status. */
 const messages: Partial<Record<ErrorCode, string>> = {
